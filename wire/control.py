@@ -1,0 +1,307 @@
+"""The JSON channel: every control message, both ways, as strict models.
+
+Owns names, fields and their bounds. Binary values travel as base64url without padding, in canonical
+form and of exact size; signed objects travel as base64url of their canonical bytes. Unknown types,
+extra fields and wrong types are refused with the name of the field, never with its value.
+"""
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal, TypeAlias
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+from wire import strict_json
+from wire.device_lists import LIST_MAX
+from wire.errors import ErrorCode, WireError
+from wire.limits import (
+    DEVICES_PER_ACCOUNT,
+    FRAME_ID,
+    NONCE,
+    PREKEYS_PER_PAGE,
+    PUBLIC_KEY,
+    RELAY_TEXT_MAX,
+    RESULTS_PER_MESSAGE,
+    SIGNATURE,
+)
+from wire.login import Mode
+from wire.prekeys import PREKEY_MAX
+
+
+def encode_base64url(value: bytes) -> str:
+    """Base64url without padding (RFC 4648 section 5)."""
+    return base64.urlsafe_b64encode(value).rstrip(b"=").decode("ascii")
+
+
+def decode_base64url(text: str) -> bytes:
+    """The one value that encodes to `text`. Raises ValueError for padding, stray bits or characters."""
+    try:
+        value = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, UnicodeEncodeError) as error:
+        raise ValueError("not base64url") from error
+    if encode_base64url(value) != text:
+        raise ValueError("not canonical base64url")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Base64Url:
+    """Marks a `bytes` field that travels as canonical base64url of `low` to `high` bytes."""
+
+    low: int
+    high: int
+
+    def _check(self, value: object) -> bytes:
+        if isinstance(value, str) and len(value) <= -(-self.high * 4 // 3):
+            value = decode_base64url(value)
+        if not isinstance(value, bytes) or not self.low <= len(value) <= self.high:
+            raise ValueError("wrong size")
+        return value
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            self._check, serialization=core_schema.plain_serializer_function_ser_schema(encode_base64url)
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        size = f"{self.low} bytes" if self.low == self.high else f"{self.low} to {self.high} bytes"
+        return {
+            "type": "string",
+            "pattern": "^[A-Za-z0-9_-]*$",
+            "minLength": -(-self.low * 4 // 3),
+            "maxLength": -(-self.high * 4 // 3),
+            "description": f"base64url without padding, {size}",
+        }
+
+
+Key: TypeAlias = Annotated[bytes, Base64Url(PUBLIC_KEY, PUBLIC_KEY)]
+Nonce: TypeAlias = Annotated[bytes, Base64Url(NONCE, NONCE)]
+Signature: TypeAlias = Annotated[bytes, Base64Url(SIGNATURE, SIGNATURE)]
+FrameId: TypeAlias = Annotated[bytes, Base64Url(FRAME_ID, FRAME_ID)]
+EncodedPrekey: TypeAlias = Annotated[bytes, Base64Url(1, PREKEY_MAX)]
+EncodedDeviceList: TypeAlias = Annotated[bytes, Base64Url(1, LIST_MAX)]
+
+U32: TypeAlias = Annotated[int, Field(ge=0, lt=2**32)]
+U64: TypeAlias = Annotated[int, Field(ge=0, lt=2**64)]
+Count: TypeAlias = Annotated[int, Field(ge=0, lt=2**53)]
+Sentence: TypeAlias = Annotated[str, Field(max_length=500)]
+
+
+class ControlMessage(BaseModel):
+    """Base of all control messages: strict, closed and immutable."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    def encode(self) -> str:
+        """Compact JSON; fields that are None are left out."""
+        return self.model_dump_json(exclude_none=True)
+
+
+# --- client to relay ---------------------------------------------------------------------------------
+
+
+class Hello(ControlMessage):
+    """First message of every connection: which kind it is and how the relay was dialled."""
+
+    type: Literal["hello"] = "hello"
+    mode: Annotated[Mode, Field(strict=False)]
+    version: U32
+    origin: Annotated[str, Field(max_length=RELAY_TEXT_MAX + 8)]
+    nonce: Nonce
+
+
+class Login(ControlMessage):
+    """The device's answer to the relay's hello: its signature over `Greeting.login_bytes`."""
+
+    type: Literal["login"] = "login"
+    device_key: Key
+    signature: Signature
+
+
+class Register(ControlMessage):
+    """Opens a mailbox for each device of a signed device list, or replaces the list by a successor."""
+
+    type: Literal["register"] = "register"
+    ref: U32
+    device_list: EncodedDeviceList
+
+
+class Publish(ControlMessage):
+    """One page of prekeys. Signed, sealing and last-resort keys replace older ones; one-time keys add up."""
+
+    type: Literal["publish"] = "publish"
+    ref: U32
+    prekeys: Annotated[list[EncodedPrekey], Field(min_length=1, max_length=PREKEYS_PER_PAGE)]
+
+
+class Pull(ControlMessage):
+    """Start delivery: the relay sends DELIVER frames, at most 256 or 1 MiB of them unacknowledged."""
+
+    type: Literal["pull"] = "pull"
+
+
+class Acknowledge(ControlMessage):
+    """All that this connection delivered up to `through` is safe with the device; the relay deletes it."""
+
+    type: Literal["acknowledge"] = "acknowledge"
+    through: U64
+
+
+class Fetch(ControlMessage):
+    """Ask for an account's device list and bundles. With `take`, one-time prekeys are handed out too."""
+
+    type: Literal["fetch"] = "fetch"
+    ref: U32
+    account_key: Key
+    take: bool
+
+
+# --- relay to client ---------------------------------------------------------------------------------
+
+
+class RelayHello(ControlMessage):
+    """The relay's signed answer to `hello`; the signature is over `Greeting.hello_bytes`."""
+
+    type: Literal["relay_hello"] = "relay_hello"
+    version: U32
+    relay_key: Key
+    nonce: Nonce
+    time: U64
+    signature: Signature
+
+
+class Stock(ControlMessage):
+    """How many one-time prekeys the relay still holds for the device. Sent after takes, unasked."""
+
+    type: Literal["stock"] = "stock"
+    one_time: Count
+    one_time_kem: Count
+
+
+class Welcome(ControlMessage):
+    """The login holds; the signature is over `Greeting.welcome_bytes`.
+
+    `expired` counts the frames that ever outlived the TTL in this mailbox.
+    """
+
+    type: Literal["welcome"] = "welcome"
+    signature: Signature
+    registered: bool
+    expired: Count
+    stock: Stock
+
+
+class Registered(ControlMessage):
+    """The device list is stored and its mailboxes are open."""
+
+    type: Literal["registered"] = "registered"
+    ref: U32
+
+
+class Published(ControlMessage):
+    """The page of prekeys is stored."""
+
+    type: Literal["published"] = "published"
+    ref: U32
+    stock: Stock
+
+
+class OfferedDevice(ControlMessage):
+    """The prekeys of one device: signed, sealing, KEM, and a one-time X25519 prekey if one was left."""
+
+    device_key: Key
+    prekeys: Annotated[list[EncodedPrekey], Field(min_length=3, max_length=4)]
+
+
+class Bundle(ControlMessage):
+    """Answer to `fetch`. A device that has not published yet is missing from `devices`."""
+
+    type: Literal["bundle"] = "bundle"
+    ref: U32
+    device_list: EncodedDeviceList
+    devices: Annotated[list[OfferedDevice], Field(max_length=DEVICES_PER_ACCOUNT)]
+
+
+class Accepted(ControlMessage):
+    """These frames are durable in their mailbox (fsynced), or already acknowledged by the device."""
+
+    type: Literal["accepted"] = "accepted"
+    frames: Annotated[list[FrameId], Field(min_length=1, max_length=RESULTS_PER_MESSAGE)]
+
+
+class Refused(ControlMessage):
+    """This frame was not stored. `retry_after` is in seconds, given where waiting helps."""
+
+    type: Literal["refused"] = "refused"
+    frame: FrameId
+    code: Annotated[ErrorCode, Field(strict=False)]
+    message: Sentence
+    retry_after: Count | None = None
+
+
+class Error(ControlMessage):
+    """A request failed (`ref` says which), or the connection is about to be closed (no `ref`)."""
+
+    type: Literal["error"] = "error"
+    code: Annotated[ErrorCode, Field(strict=False)]
+    message: Sentence
+    field: Annotated[str, Field(max_length=100)] | None = None
+    ref: U32 | None = None
+    retry_after: Count | None = None
+
+
+ClientMessage: TypeAlias = Annotated[
+    Hello | Login | Register | Publish | Pull | Acknowledge | Fetch, Field(discriminator="type")
+]
+RelayMessage: TypeAlias = Annotated[
+    RelayHello | Welcome | Registered | Published | Stock | Bundle | Accepted | Refused | Error,
+    Field(discriminator="type"),
+]
+CLIENT_MESSAGES: Final[TypeAdapter[ClientMessage]] = TypeAdapter(ClientMessage)
+RELAY_MESSAGES: Final[TypeAdapter[RelayMessage]] = TypeAdapter(RelayMessage)
+
+_KNOWN_FIELDS: Final = frozenset(
+    name for model in ControlMessage.__subclasses__() for name in model.model_fields
+)
+
+
+def _as_wire_error(error: ValidationError) -> WireError:
+    """Name the field, never its value; a name the peer invented is not repeated either."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    names = [part for part in first["loc"] if isinstance(part, str) and part in _KNOWN_FIELDS]
+    field = names[-1] if names else None
+    if first["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        return WireError(ErrorCode.BAD_REQUEST, "control message: unknown type", "type")
+    what = {"missing": "a field is missing", "extra_forbidden": "an unknown field"}.get(
+        first["type"], "a field has a wrong type, size or value"
+    )
+    return WireError(ErrorCode.BAD_REQUEST, f"control message: {what}", field)
+
+
+def decode_client_message(text: str) -> ClientMessage:
+    """What a client said. Raises WireError(BAD_REQUEST or TOO_LARGE)."""
+    try:
+        return CLIENT_MESSAGES.validate_python(strict_json.parse(text))
+    except ValidationError as error:
+        raise _as_wire_error(error) from None
+
+
+def decode_relay_message(text: str) -> RelayMessage:
+    """What the relay said. Raises WireError(BAD_REQUEST or TOO_LARGE)."""
+    try:
+        return RELAY_MESSAGES.validate_python(strict_json.parse(text))
+    except ValidationError as error:
+        raise _as_wire_error(error) from None

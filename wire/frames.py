@@ -1,0 +1,113 @@
+"""The binary frame: one opaque envelope on its way into or out of a mailbox.
+
+    client                 relay                  recipient's device
+      | -- PUT -------------> |                           |
+      | <- accepted (JSON) -- | -- DELIVER -------------> |
+      |                       | <- acknowledge (JSON) --- |
+
+Owns the header's layout; knows nothing of what an envelope holds. All integers are big-endian.
+
+| offset | size | PUT (client to relay)          | DELIVER (relay to device)            |
+|-------:|-----:|--------------------------------|--------------------------------------|
+|      0 |    1 | type = 0x01                    | type = 0x02                          |
+|      1 |    1 | version = 0x01                 | version = 0x01                       |
+|      2 |   16 | frame id, chosen by the sender | frame id, as put                     |
+|     18 |   32 | mailbox (device public key)    | mailbox (the device's own key)       |
+|     50 |    8 | (envelope begins)              | sequence in this mailbox, from 1     |
+|     58 |    1 |                                | flags: bit 0 = request, others zero  |
+|     59 |    - |                                | (envelope begins)                    |
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from wire.binary import Reader, u8, u64
+from wire.errors import ErrorCode, WireError
+from wire.limits import BUCKETS, ENVELOPE_MAX, FRAME_ID, PROTOCOL_VERSION, PUBLIC_KEY
+
+PUT: Final = 0x01  # 1 type | 1 version | 16 frame id | 32 mailbox | envelope
+DELIVER: Final = 0x02  # 1 type | 1 version | 16 frame id | 32 mailbox | 8 sequence | 1 flags | envelope
+FLAG_REQUEST: Final = 0x01  # the sender held no delivery token
+
+PUT_HEADER: Final = 50
+DELIVER_HEADER: Final = 59
+FRAME_MAX: Final = DELIVER_HEADER + ENVELOPE_MAX
+
+ENVELOPE_VERSION: Final = 0x01  # first byte of every envelope; all else is opaque here
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """A frame on its way to a mailbox. `frame_id` 16 bytes, `mailbox` 32 bytes, `envelope` a bucket."""
+
+    frame_id: bytes
+    mailbox: bytes
+    envelope: bytes = field(repr=False)
+
+    def encode(self) -> bytes:
+        """The 50-byte header and the envelope."""
+        return b"".join((b"\x01\x01", self.frame_id, self.mailbox, self.envelope))
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """A frame on its way to the device that owns the mailbox."""
+
+    frame_id: bytes
+    mailbox: bytes
+    sequence: int
+    flags: int
+    envelope: bytes = field(repr=False)
+
+    def encode(self) -> bytes:
+        """The 59-byte header and the envelope."""
+        head = (
+            u8(DELIVER),
+            u8(PROTOCOL_VERSION),
+            self.frame_id,
+            self.mailbox,
+            u64(self.sequence),
+            u8(self.flags),
+        )
+        return b"".join((*head, self.envelope))
+
+
+def check_envelope(envelope: bytes) -> None:
+    """Refuse what is not exactly 1 KiB * 2^k, or not of version 1. Raises WireError(BAD_ENVELOPE)."""
+    if len(envelope) not in BUCKETS:
+        raise WireError(ErrorCode.BAD_ENVELOPE, "envelope: size is not 1 KiB * 2^k up to 64 KiB")
+    if envelope[0] != ENVELOPE_VERSION:
+        raise WireError(ErrorCode.BAD_ENVELOPE, "envelope: unknown version")
+
+
+def _reader(data: bytes, kind: int) -> Reader:
+    if len(data) > FRAME_MAX:
+        raise WireError(ErrorCode.TOO_LARGE, "frame: over the limit")
+    reader = Reader(data, "frame", ErrorCode.BAD_FRAME)
+    if reader.u8() != kind:
+        raise reader.refuse("unexpected type")
+    if reader.u8() != PROTOCOL_VERSION:
+        raise WireError(ErrorCode.UNSUPPORTED_VERSION, "frame: unknown version")
+    return reader
+
+
+def decode_put(data: bytes) -> Put:
+    """Decode a PUT. Raises WireError: BAD_FRAME, TOO_LARGE, UNSUPPORTED_VERSION or BAD_ENVELOPE."""
+    reader = _reader(data, PUT)
+    frame = Put(reader.take(FRAME_ID), reader.take(PUBLIC_KEY), reader.rest())
+    check_envelope(frame.envelope)
+    return frame
+
+
+def decode_deliver(data: bytes) -> Deliver:
+    """Decode a DELIVER. Raises WireError like `decode_put`, and BAD_FRAME for unknown flags or sequence 0."""
+    reader = _reader(data, DELIVER)
+    frame_id, mailbox = reader.take(FRAME_ID), reader.take(PUBLIC_KEY)
+    sequence, flags = reader.u64(), reader.u8()
+    if sequence == 0:
+        raise reader.refuse("sequence is zero")
+    if flags & ~FLAG_REQUEST:
+        raise reader.refuse("unknown flag")
+    frame = Deliver(frame_id, mailbox, sequence, flags, reader.rest())
+    check_envelope(frame.envelope)
+    return frame
