@@ -1,0 +1,127 @@
+"""Accounts and devices: the secret halves, and the lists that the account signs.
+
+Owns the long-term keys. Ed25519 keys sign, X25519 keys agree; no key does both and none is converted
+into the other. Knows nothing of where secrets are kept.
+"""
+
+from dataclasses import dataclass, field, replace
+
+from keys.errors import VerificationError
+from keys.primitives import KEY, Random, dh_key, equal, sign, signing_key, verify
+from wire.binary import Reader, u8, u64
+from wire.device_lists import NO_PREVIOUS, DeviceEntry, DeviceList
+from wire.login import Greeting
+
+_RECORD = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account: a 32-byte Ed25519 seed. Its public key is the address."""
+
+    seed: bytes = field(repr=False)
+
+    @classmethod
+    def generate(cls, random: Random) -> "Account":
+        """A new account."""
+        return cls(random(KEY))
+
+    @property
+    def key(self) -> bytes:
+        """The account key, 32 bytes."""
+        return signing_key(self.seed)
+
+    def sign_device_list(
+        self, devices: tuple[DeviceEntry, ...], now: int, previous: DeviceList | None = None
+    ) -> DeviceList:
+        """Version 1 of the account's device list, or the signed successor of `previous`."""
+        version = 1 if previous is None else previous.version + 1
+        before = NO_PREVIOUS if previous is None else previous.hash()
+        ordered = tuple(sorted(devices, key=lambda entry: entry.device_key))
+        unsigned = DeviceList(self.key, version, before, now, ordered, b"")
+        return replace(unsigned, signature=sign(self.seed, unsigned.signed_bytes()))
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device: an Ed25519 seed that signs (login, prekeys) and an X25519 identity key that agrees."""
+
+    seed: bytes = field(repr=False)
+    identity_private: bytes = field(repr=False)
+    created: int
+
+    @classmethod
+    def generate(cls, random: Random, now: int) -> "Device":
+        """A new device, created `now`."""
+        return cls(random(KEY), random(KEY), now)
+
+    @property
+    def key(self) -> bytes:
+        """The device key, 32 bytes: the name of its mailbox."""
+        return signing_key(self.seed)
+
+    @property
+    def identity_key(self) -> bytes:
+        """The identity DH key, 32 bytes."""
+        return dh_key(self.identity_private)
+
+    def entry(self, account_key: bytes) -> DeviceEntry:
+        """This device's own signed line in the device list of `account_key`."""
+        unsigned = DeviceEntry(self.key, self.identity_key, self.created, b"")
+        return replace(unsigned, signature=sign(self.seed, unsigned.signed_bytes(account_key)))
+
+    def sign_login(self, greeting: Greeting) -> bytes:
+        """The login signature, 64 bytes. Covers the origin as dialled and the pinned relay key."""
+        return sign(self.seed, greeting.login_bytes(self.key))
+
+    def to_record(self) -> bytes:
+        """73 bytes: record version || seed || identity private key || created. Secret."""
+        return u8(_RECORD) + self.seed + self.identity_private + u64(self.created)
+
+    @classmethod
+    def from_record(cls, record: bytes) -> "Device":
+        """The device that `to_record` wrote."""
+        reader = Reader(record, "device record")
+        if reader.u8() != _RECORD:
+            raise ValueError("device record of an unknown version")
+        device = cls(reader.take(KEY), reader.take(KEY), reader.u64())
+        reader.end()
+        return device
+
+
+def verify_device_list(devices: DeviceList, account_key: bytes) -> None:
+    """Check the account's signature and every device's own. Raises VerificationError."""
+    if not equal(devices.account_key, account_key):
+        raise VerificationError("the device list belongs to another account")
+    if not verify(account_key, devices.signed_bytes(), devices.signature):
+        raise VerificationError("the signature of the device list does not hold")
+    for entry in devices.devices:
+        if not verify(entry.device_key, entry.signed_bytes(account_key), entry.signature):
+            raise VerificationError("a device in the device list did not sign its entry")
+
+
+def verify_successor(known: DeviceList, offered: DeviceList) -> bool:
+    """Whether `offered` changes anything: False if it is `known` itself, True if it is its direct successor.
+
+    Expects `offered` to have passed `verify_device_list`. Raises VerificationError for a rollback, a fork,
+    or a jump of more than one version (the lists between must be shown).
+    """
+    if offered.account_key != known.account_key:
+        raise VerificationError("the device list belongs to another account")
+    if offered.version == known.version and equal(offered.hash(), known.hash()):
+        return False
+    if offered.version <= known.version:
+        raise VerificationError("an older or different device list was shown (rollback or split view)")
+    if offered.version != known.version + 1 or not equal(offered.previous, known.hash()):
+        raise VerificationError("the device list is not the signed successor of the known one")
+    return True
+
+
+def verify_hello(greeting: Greeting, signature: bytes) -> bool:
+    """Whether the relay of `greeting` signed its hello."""
+    return verify(greeting.relay_key, greeting.hello_bytes(), signature)
+
+
+def verify_welcome(greeting: Greeting, device_key: bytes, login_signature: bytes, signature: bytes) -> bool:
+    """Whether the relay of `greeting` signed this login's transcript."""
+    return verify(greeting.relay_key, greeting.welcome_bytes(device_key, login_signature), signature)

@@ -1,0 +1,176 @@
+"""The Double Ratchet between two devices, as one immutable value.
+
+Owns Double Ratchet revision 4, section 3, with a plain header: the seal around it hides the header from
+the relay. `decrypt` computes a new value and returns it only after the message has authenticated; the old
+value is never touched. Knows nothing of handshakes, contents or storage.
+
+One departure: the sending side of a DH step is taken at the next `encrypt`, not on receipt, so that
+receiving needs no randomness. The chains are the same ones.
+
+| offset | size | ratchet message                                       |
+|-------:|-----:|-------------------------------------------------------|
+|      0 |   32 | ratchet key (X25519)                                  |
+|     32 |    4 | length of the previous sending chain                  |
+|     36 |    4 | number in this chain                                  |
+|     40 |   16 | fresh randomness                                      |
+|     56 |   32 | key commitment                                        |
+|     88 |    - | ciphertext and 16-byte tag; AD = session AD || header |
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Final
+
+from keys.chain import OVERHEAD, ChainKey, MessageKey, RootKey
+from keys.errors import DecryptError
+from keys.primitives import KEY, Random, dh, dh_key
+from wire.binary import Reader, u8, u32, u64
+
+HEADER: Final = 40
+MESSAGE_OVERHEAD: Final = HEADER + OVERHEAD
+MAX_JUMP: Final = 1000  # message keys derived for one message; checked before any is
+MAX_SKIPPED: Final = 2000  # stored in all; the oldest go first
+SKIPPED_KEEP: Final = 30 * 86_400  # the mailbox TTL: nothing older can still arrive
+_RECORD: Final = 1
+_NONE: Final = bytes(KEY)
+
+Skipped = Mapping[tuple[bytes, int], tuple[MessageKey, int]]  # (ratchet key, number) -> (key, stored at)
+
+
+@dataclass(frozen=True, slots=True)
+class Ratchet:
+    """State of one session. `remote` is None only for the acceptor before the first message."""
+
+    root: RootKey = field(repr=False)
+    associated: bytes = field(repr=False)
+    own_private: bytes = field(repr=False)
+    remote: bytes | None
+    sending: ChainKey | None = field(repr=False)
+    receiving: ChainKey | None = field(repr=False)
+    previous_length: int
+    skipped: Skipped = field(repr=False)
+
+    @classmethod
+    def initiate(cls, root_key: bytes, associated: bytes, remote: bytes) -> "Ratchet":
+        """The initiator's first state: `remote` is the acceptor's signed prekey (section 3.3)."""
+        return cls(RootKey(root_key), associated, _NONE, remote, None, None, 0, MappingProxyType({}))
+
+    @classmethod
+    def accept(cls, root_key: bytes, associated: bytes, own_private: bytes) -> "Ratchet":
+        """The acceptor's first state: `own_private` belongs to its signed prekey (section 3.3)."""
+        return cls(RootKey(root_key), associated, own_private, None, None, None, 0, MappingProxyType({}))
+
+    def encrypt(self, plaintext: bytes, random: Random) -> tuple["Ratchet", bytes]:
+        """RatchetEncrypt (section 3.4): the next state and the ratchet message."""
+        state = self if self.sending is not None else self._step_sending(random)
+        assert state.sending is not None
+        if state.sending.number >= 2**32 - 1:
+            raise ValueError("sending chain is exhausted")
+        sending, message_key = state.sending.advance()
+        header = dh_key(state.own_private) + u32(state.previous_length) + u32(state.sending.number)
+        body = message_key.encrypt(plaintext, self.associated + header, random)
+        return replace(state, sending=sending), header + body
+
+    def _step_sending(self, random: Random) -> "Ratchet":
+        if self.remote is None:
+            raise ValueError("nothing has been received on this session yet")
+        private = random(KEY)
+        root, sending = self.root.advance(dh(private, self.remote))
+        return replace(self, root=root, own_private=private, sending=sending)
+
+    def decrypt(self, message: bytes, now: int) -> tuple["Ratchet", bytes]:
+        """RatchetDecrypt (section 3.5): the next state and the plaintext. Raises DecryptError."""
+        if len(message) < MESSAGE_OVERHEAD:
+            raise DecryptError
+        header, body = message[:HEADER], message[HEADER:]
+        remote = header[:KEY]
+        previous_length = int.from_bytes(header[KEY : KEY + 4], "big")
+        number = int.from_bytes(header[KEY + 4 :], "big")
+
+        stored = self.skipped.get((remote, number))
+        if stored is not None:
+            plaintext = stored[0].decrypt(body, self.associated + header)
+            rest = {place: key for place, key in self.skipped.items() if place != (remote, number)}
+            return replace(self, skipped=MappingProxyType(rest)), plaintext
+
+        state = self
+        is_step = remote != self.remote
+        done = self.receiving.number if self.receiving is not None else 0
+        jump = number - done if not is_step else max(previous_length - done, 0) + number
+        if not 0 <= jump <= MAX_JUMP:
+            raise DecryptError
+        if not is_step and self.receiving is None:
+            raise DecryptError
+        skipped = dict(self.skipped)
+        if is_step:
+            if self.receiving is not None:
+                state._skip(skipped, self.receiving, previous_length, now)
+            state = self._step_receiving(remote)
+        assert state.receiving is not None
+        receiving, message_key = state._skip(skipped, state.receiving, number, now).advance()
+        plaintext = message_key.decrypt(body, self.associated + header)
+        kept = MappingProxyType(_pruned(skipped, now))
+        return replace(state, receiving=receiving, skipped=kept), plaintext
+
+    def _step_receiving(self, remote: bytes) -> "Ratchet":
+        root, receiving = self.root.advance(dh(self.own_private, remote))
+        length = self.sending.number if self.sending is not None else self.previous_length
+        return replace(
+            self, root=root, remote=remote, receiving=receiving, sending=None, previous_length=length
+        )
+
+    def _skip(
+        self, skipped: dict[tuple[bytes, int], tuple[MessageKey, int]], chain: ChainKey, until: int, now: int
+    ) -> ChainKey:
+        """Store the message keys before `until`; the caller has bounded how many these are."""
+        assert self.remote is not None
+        while chain.number < until:
+            number = chain.number
+            chain, key = chain.advance()
+            skipped[(self.remote, number)] = (key, now)
+        return chain
+
+    def to_record(self) -> bytes:
+        """The state as bytes, for an encrypted store. Secret."""
+        fixed = self.root.value + self.associated + self.own_private + (self.remote or _NONE)
+        chains = _chain_record(self.sending) + _chain_record(self.receiving) + u32(self.previous_length)
+        keys = b"".join(
+            place[0] + u32(place[1]) + key.value + u64(at) for place, (key, at) in self.skipped.items()
+        )
+        return u8(_RECORD) + fixed + chains + u32(len(self.skipped)) + keys
+
+    @classmethod
+    def from_record(cls, record: bytes) -> "Ratchet":
+        """The state that `to_record` wrote."""
+        reader = Reader(record, "ratchet record")
+        if reader.u8() != _RECORD:
+            raise ValueError("ratchet record of an unknown version")
+        root, associated, own = RootKey(reader.take(KEY)), reader.take(KEY), reader.take(KEY)
+        remote = reader.take(KEY)
+        sending, receiving, length = _read_chain(reader), _read_chain(reader), reader.u32()
+        skipped = {
+            (reader.take(KEY), reader.u32()): (MessageKey(reader.take(KEY)), reader.u64())
+            for _ in range(reader.u32())
+        }
+        reader.end()
+        peer = None if remote == _NONE else remote
+        return cls(root, associated, own, peer, sending, receiving, length, MappingProxyType(skipped))
+
+
+def _pruned(
+    skipped: dict[tuple[bytes, int], tuple[MessageKey, int]], now: int
+) -> dict[tuple[bytes, int], tuple[MessageKey, int]]:
+    """Without what is too old, and without the oldest of what is too much (dicts keep their order)."""
+    fresh = {place: key for place, key in skipped.items() if key[1] >= now - SKIPPED_KEEP}
+    excess = len(fresh) - MAX_SKIPPED
+    return dict(list(fresh.items())[excess:]) if excess > 0 else fresh
+
+
+def _chain_record(chain: ChainKey | None) -> bytes:
+    return bytes(KEY + 5) if chain is None else b"\x01" + chain.value + u32(chain.number)
+
+
+def _read_chain(reader: Reader) -> ChainKey | None:
+    present, value, number = reader.u8(), reader.take(KEY), reader.u32()
+    return ChainKey(value, number) if present else None

@@ -1,0 +1,123 @@
+"""Sessions with one device: which one sends, which ones still receive.
+
+Owns the choice among up to five sessions (Sesame revision 2 keeps old ones for the same reason: messages
+may be on their way). Both sides initiating at once converge, because while neither has been answered the
+lower transcript hash sends. Knows nothing of seals or storage.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from keys.errors import DecryptError
+from keys.handshake import HEADER_SIZE, Agreement, HandshakeHeader
+from keys.primitives import KEY, Random
+from keys.ratchet import Ratchet
+from wire.binary import Reader, lp, u8
+from wire.device_lists import LIST_MAX, DeviceList
+from wire.limits import ENVELOPE_MAX
+
+MAX_SESSIONS: Final = 5
+OPENING_MAX: Final = 4 + LIST_MAX + HEADER_SIZE
+_RECORD: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One session. `opening` is repeated in front of every message until the first reply, then empty."""
+
+    transcript: bytes
+    ephemeral: bytes
+    opening: bytes = field(repr=False)
+    ratchet: Ratchet = field(repr=False)
+
+    @classmethod
+    def initiate(
+        cls, own: DeviceList, header: HandshakeHeader, agreement: Agreement, signed_prekey: bytes
+    ) -> "Session":
+        """The initiator's session. `opening` = lp(own device list) || handshake header."""
+        ratchet = Ratchet.initiate(agreement.root_key, agreement.associated, signed_prekey)
+        return cls(agreement.transcript, header.ephemeral, lp(own.encode()) + header.encode(), ratchet)
+
+    @classmethod
+    def accept(cls, header: HandshakeHeader, agreement: Agreement, signed_private: bytes) -> "Session":
+        """The acceptor's session."""
+        ratchet = Ratchet.accept(agreement.root_key, agreement.associated, signed_private)
+        return cls(agreement.transcript, header.ephemeral, b"", ratchet)
+
+    def encrypt(self, content: bytes, random: Random) -> tuple["Session", bytes]:
+        """The next state and a ratchet message, without the opening."""
+        ratchet, message = self.ratchet.encrypt(content, random)
+        return replace(self, ratchet=ratchet), message
+
+    def decrypt(self, message: bytes, now: int) -> tuple["Session", bytes]:
+        """The next state and the content. A reply ends the opening. Raises DecryptError."""
+        ratchet, content = self.ratchet.decrypt(message, now)
+        return replace(self, ratchet=ratchet, opening=b""), content
+
+    def to_record(self) -> bytes:
+        """The session as bytes, for an encrypted store. Secret."""
+        return u8(_RECORD) + self.transcript + self.ephemeral + lp(self.opening) + self.ratchet.to_record()
+
+    @classmethod
+    def from_record(cls, record: bytes) -> "Session":
+        """The session that `to_record` wrote."""
+        reader = Reader(record, "session record")
+        if reader.u8() != _RECORD:
+            raise ValueError("session record of an unknown version")
+        transcript, ephemeral, opening = reader.take(KEY), reader.take(KEY), reader.lp(OPENING_MAX)
+        return cls(transcript, ephemeral, opening, Ratchet.from_record(reader.rest()))
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """All sessions with one device, at most five. The first one sends; all of them receive."""
+
+    all: tuple[Session, ...] = ()
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(self.all)
+
+    @property
+    def sending(self) -> Session | None:
+        """The session that sends, or None before the first handshake."""
+        return self.all[0] if self.all else None
+
+    def by_ephemeral(self, ephemeral: bytes) -> Session | None:
+        """The session that a handshake with this ephemeral key made."""
+        return next((session for session in self.all if session.ephemeral == ephemeral), None)
+
+    def updated(self, session: Session) -> "Sessions":
+        """With `session` in the place of its earlier state."""
+        return Sessions(tuple(session if s.transcript == session.transcript else s for s in self.all))
+
+    def added(self, session: Session) -> "Sessions":
+        """With a new session, which sends unless one of ours is unanswered and has the lower transcript."""
+        first = self.sending
+        if first is not None and first.opening and first.transcript < session.transcript:
+            return Sessions((first, session, *self.all[1:])[:MAX_SESSIONS])
+        return Sessions((session, *self.all)[:MAX_SESSIONS])
+
+    def decrypt(self, message: bytes, now: int) -> tuple["Sessions", bytes]:
+        """Try each session. Returns the next state and the content. Raises DecryptError."""
+        for session in self.all:
+            try:
+                after, content = session.decrypt(message, now)
+            except DecryptError:
+                continue
+            return self.updated(after), content
+        raise DecryptError
+
+    def to_record(self) -> bytes:
+        """All sessions as bytes, for an encrypted store. Secret."""
+        return u8(_RECORD) + u8(len(self.all)) + b"".join(lp(s.to_record()) for s in self.all)
+
+    @classmethod
+    def from_record(cls, record: bytes) -> "Sessions":
+        """The sessions that `to_record` wrote."""
+        reader = Reader(record, "sessions record")
+        if reader.u8() != _RECORD:
+            raise ValueError("sessions record of an unknown version")
+        sessions = tuple(Session.from_record(reader.lp(ENVELOPE_MAX * 16)) for _ in range(reader.u8()))
+        reader.end()
+        return cls(sessions)
