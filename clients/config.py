@@ -1,0 +1,36 @@
+"""Where the client reads its surroundings: once, at the entry point.
+
+Owns the environment variables of `blindpost` and the platform's directories. Nothing else in clients/
+reads the environment.
+"""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from platformdirs import user_data_path
+
+PROFILE_VARIABLE = "BLINDPOST_PROFILE"
+PASSPHRASE_VARIABLE = "BLINDPOST_PASSPHRASE"  # noqa: S105 the name of a variable, not a secret
+
+
+@dataclass(frozen=True, slots=True)
+class ClientConfig:
+    """Which profile to use, and how it is unlocked if it is not by its key file."""
+
+    profile: Path
+    passphrase: str | None = field(default=None, repr=False)
+
+
+def profile_path(name: str | None) -> Path:
+    """A path if `name` holds a slash, else a profile of that name in the platform's data directory."""
+    name = name or "default"
+    if "/" in name or name in (".", ".."):
+        return Path(name).expanduser().resolve()
+    return user_data_path("blindpost") / "profiles" / name
+
+
+def read_config(profile: str | None) -> ClientConfig:
+    """From the `--profile` flag, else BLINDPOST_PROFILE, else `default`."""
+    name = profile or os.environ.get(PROFILE_VARIABLE)
+    return ClientConfig(profile_path(name), os.environ.get(PASSPHRASE_VARIABLE))

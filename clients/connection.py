@@ -1,0 +1,174 @@
+"""One WebSocket to a relay: dial, check its hello, log in, exchange control messages and frames.
+
+Owns the socket and the relay's identity on it. The relay's key is compared with the pinned one before
+anything else is believed. Knows nothing of envelopes, contacts or retries.
+"""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final, TypeVar
+
+import websockets
+from websockets.asyncio.client import ClientConnection, connect
+
+from clients.errors import RelayError, TrustError
+from keys.identities import Device, verify_hello, verify_welcome
+from keys.primitives import Random, equal
+from wire.addresses import RelayUrl
+from wire.control import (
+    ControlMessage,
+    Error,
+    Hello,
+    Login,
+    RelayHello,
+    RelayMessage,
+    Welcome,
+    decode_relay_message,
+)
+from wire.errors import WireError
+from wire.frames import FRAME_MAX, Deliver, Put, decode_deliver
+from wire.limits import CONTROL_MAX, DEAD_AFTER, LOGIN_DEADLINE, NONCE, PING_EVERY, PROTOCOL_VERSION
+from wire.login import Greeting, Mode
+
+Incoming = RelayMessage | Deliver
+_MAX_SIZE: Final = max(CONTROL_MAX, FRAME_MAX)
+_REQUEST_DEADLINE: Final = 20.0
+_CLOSE_DEADLINE: Final = 2.0
+
+
+_M = TypeVar("_M", bound=ControlMessage)
+
+
+class Disconnected(RelayError):
+    """The connection ended; `code` is the relay's last word, if it gave one."""
+
+    def __init__(self, sentence: str, error: Error | None = None) -> None:
+        super().__init__(sentence)
+        self.error = error
+
+
+class RelayConnection:
+    """An open connection whose relay has proved its key. Use `dial`."""
+
+    def __init__(self, socket: ClientConnection, greeting: Greeting) -> None:
+        self._socket = socket
+        self.greeting = greeting
+        self._last_error: Error | None = None
+
+    async def send(self, message: ControlMessage | Put) -> None:
+        """Send a control message or a frame. Raises Disconnected."""
+        data = message.encode()
+        try:
+            async with asyncio.timeout(_REQUEST_DEADLINE):
+                await self._socket.send(data)
+        except (websockets.ConnectionClosed, TimeoutError):
+            raise self._disconnected() from None
+
+    async def receive(self) -> Incoming:
+        """The next message or frame. Raises Disconnected, also when the relay breaks the protocol."""
+        try:
+            data = await self._socket.recv()
+        except websockets.ConnectionClosed:
+            raise self._disconnected() from None
+        try:
+            message = decode_relay_message(data) if isinstance(data, str) else decode_deliver(data)
+        except WireError as error:
+            raise Disconnected(f"The relay sent something that is not blindpost ({error}).") from None
+        if isinstance(message, Error) and message.ref is None:
+            self._last_error = message
+        return message
+
+    async def expect(self, kind: type[_M], deadline: float = _REQUEST_DEADLINE) -> _M:
+        """The next message, which must be of `kind`. Raises Disconnected."""
+        try:
+            async with asyncio.timeout(deadline):
+                message = await self.receive()
+        except TimeoutError:
+            raise Disconnected("The relay does not answer.") from None
+        if isinstance(message, Error):
+            raise Disconnected(message.message, message)
+        if not isinstance(message, kind):
+            raise Disconnected("The relay answers out of turn.")
+        return message
+
+    async def log_in(self, device: Device) -> Welcome:
+        """Log in as `device`; both signatures are checked. Raises Disconnected or TrustError."""
+        signature = device.sign_login(self.greeting)
+        await self.send(Login(device_key=device.key, signature=signature))
+        welcome = await self.expect(Welcome, LOGIN_DEADLINE)
+        if not verify_welcome(self.greeting, device.key, signature, welcome.signature):
+            raise TrustError("The relay's answer to the login is not signed by its key. Nothing was sent.")
+        return welcome
+
+    def _disconnected(self) -> Disconnected:
+        error = self._last_error
+        return Disconnected(error.message if error else "The connection to the relay ended.", error)
+
+
+def tls_context(url: RelayUrl, ca: bytes | None) -> ssl.SSLContext | None:
+    """The TLS settings for `url`: the system's authorities and, if given, one more in PEM."""
+    if url.scheme != "wss":
+        return None
+    context = ssl.create_default_context()
+    if ca is not None:
+        context.load_verify_locations(cadata=ca.decode("ascii"))
+    return context
+
+
+@asynccontextmanager
+async def dial(
+    url: RelayUrl, mode: Mode, pinned: bytes | None, random: Random, ca: bytes | None = None
+) -> AsyncIterator[RelayConnection]:
+    """Connect and check the relay's signed hello, within the login deadline.
+
+    Raises RelayError when it cannot be reached, TrustError when its key is not `pinned`.
+    """
+    try:
+        async with asyncio.timeout(LOGIN_DEADLINE):
+            socket = await connect(
+                url.websocket,
+                ssl=tls_context(url, ca),
+                compression=None,
+                max_size=_MAX_SIZE,
+                ping_interval=PING_EVERY,
+                ping_timeout=DEAD_AFTER - PING_EVERY,
+                close_timeout=_CLOSE_DEADLINE,
+                open_timeout=None,
+                proxy=None,
+                user_agent_header=None,
+            )
+    except ssl.SSLCertVerificationError:
+        raise RelayError(
+            f"The certificate of the relay {url} cannot be verified. If it is your own authority's, "
+            "name it: blindpost init --ca FILE."
+        ) from None
+    except (OSError, TimeoutError, websockets.WebSocketException):
+        raise RelayError(f"The relay {url} cannot be reached.") from None
+    try:
+        yield await _greet(socket, url, mode, pinned, random)
+    finally:
+        with contextlib.suppress(OSError, websockets.WebSocketException):
+            await socket.close()
+
+
+async def _greet(
+    socket: ClientConnection, url: RelayUrl, mode: Mode, pinned: bytes | None, random: Random
+) -> RelayConnection:
+    nonce = random(NONCE)
+    blank = Greeting(mode, url.origin, b"", b"", nonce, 0)
+    connection = RelayConnection(socket, blank)
+    await connection.send(Hello(mode=mode, version=PROTOCOL_VERSION, origin=url.origin, nonce=nonce))
+    hello = await connection.expect(RelayHello, LOGIN_DEADLINE)
+    greeting = Greeting(mode, url.origin, hello.relay_key, hello.nonce, nonce, hello.time)
+    if hello.version != PROTOCOL_VERSION or not verify_hello(greeting, hello.signature):
+        raise TrustError(f"The relay {url} does not prove that it holds its key. Nothing was sent.")
+    if pinned is not None and not equal(pinned, hello.relay_key):
+        raise TrustError(
+            f"The relay {url} has another key than before. It may have been replaced by somebody else: ask its "
+            f"operator. If the change is genuine, run: blindpost trust-relay {url}"
+        )
+    connection.greeting = greeting
+    return connection

@@ -1,0 +1,339 @@
+"""The engine: plaintext in, envelopes out, and back.
+
+Owns the order of steps on both sides: content, ratchet, seal; open, verify, decrypt. Touches no socket, file
+or clock; what it must remember goes through `State`, inside a transaction that its caller opened. Until
+an envelope has authenticated, nothing in the state changes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from keys.content import (
+    MESSAGE_ID,
+    Content,
+    Extension,
+    Kind,
+    decode_content,
+    list_extension,
+    read_list_extension,
+)
+from keys.errors import DecryptError, VerificationError
+from keys.handshake import HEADER_SIZE, HandshakeHeader, Party, accept, decode_header, initiate
+from keys.identities import Account, Device, verify_device_list, verify_successor
+from keys.prekeys import PrivatePrekey, verify_age, verify_bundle, verify_prekey
+from keys.primitives import Random, sha256
+from keys.seal import INNER_MAX, InnerType, Opened, open_envelope, seal
+from keys.sessions import Session, Sessions
+from wire.binary import Reader
+from wire.device_lists import LIST_MAX, DeviceList, decode_device_list
+from wire.errors import WireError
+from wire.prekeys import DeviceBundle, Prekey, PrekeyKind, decode_prekey
+
+
+class State(Protocol):
+    """What the engine remembers between calls. All of it belongs to the caller's transaction."""
+
+    def party(self, device_key: bytes) -> Party | None:
+        """A device of a known account, as its pinned device list shows it."""
+        ...
+
+    def pinned(self, account_key: bytes) -> DeviceList | None:
+        """The device list last believed for an account."""
+        ...
+
+    def pin(self, devices: DeviceList) -> None:
+        """Believe a verified list: the first of an account, or a successor."""
+        ...
+
+    def own_list(self, version: int) -> DeviceList | None:
+        """A version of our own device list."""
+        ...
+
+    def sessions(self, device_key: bytes) -> Sessions:
+        """All sessions with a device."""
+        ...
+
+    def save_sessions(self, device_key: bytes, sessions: Sessions) -> None:
+        """Keep them."""
+        ...
+
+    def next_sequence(self, device_key: bytes) -> int:
+        """Reserve the next sequence of our stream to a device, from 1."""
+        ...
+
+    def sealing_key(self, device_key: bytes) -> bytes | None:
+        """The newest known sealing key of a device."""
+        ...
+
+    def learn_sealing(self, device_key: bytes, prekey: Prekey) -> None:
+        """Keep a verified sealing prekey if it is newer than the known one."""
+        ...
+
+    def newest_signed(self, device_key: bytes) -> int:
+        """The highest id of a signed prekey seen from a device, 0 for none."""
+        ...
+
+    def learn_signed(self, device_key: bytes, id: int) -> None:
+        """Remember it."""
+        ...
+
+    def sealing_news(self, device_key: bytes) -> Prekey | None:
+        """Our sealing prekey if this device has not been told yet; counts as told from now on."""
+        ...
+
+    def own_sealing(self) -> Prekey:
+        """Our current sealing prekey."""
+        ...
+
+    def sealing_privates(self) -> Sequence[bytes]:
+        """Our private sealing keys, newest first."""
+        ...
+
+    def private_prekey(self, kind: PrekeyKind, id: int) -> PrivatePrekey | None:
+        """One of our prekeys, if we still hold it."""
+        ...
+
+    def spend_prekey(self, kind: PrekeyKind, id: int) -> None:
+        """Delete a one-time private key: its session is accepted."""
+        ...
+
+    def spend_handshake(self, id: bytes) -> bool:
+        """Remember an accepted handshake; False if it was accepted before (a replay)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What is to be said, before it has a place in a stream."""
+
+    kind: Kind
+    message_id: bytes
+    body: bytes = field(repr=False)
+    sent_ms: int
+    extensions: tuple[tuple[int, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A draft as it goes out to one device: its sequence, and one envelope, or two with an opening first."""
+
+    sequence: int
+    envelopes: tuple[bytes, ...] = field(repr=False)
+
+
+class Alarm(Exception):
+    """An account showed a device list that is not the signed successor of the one believed so far."""
+
+    def __init__(self, account_key: bytes, sentence: str) -> None:
+        super().__init__(sentence)
+        self.account_key = account_key
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An authentic content and who sent it.
+
+    `is_list_old` asks for a fetch, because the sender has a newer device list than the pinned one.
+    `alarm` is a sentence when the sender claims another list of the same version (split view).
+    """
+
+    sender: Party
+    content: Content
+    is_list_old: bool = False
+    alarm: str | None = None
+
+
+class Engine:
+    """One device's view of everybody else."""
+
+    def __init__(self, account: Account, device: Device, stream: bytes, state: State, random: Random) -> None:
+        self._account_key = account.key
+        self._device = device
+        self._stream = stream
+        self._state = state
+        self._random = random
+
+    # --- sending --------------------------------------------------------------------------------------
+
+    def start_session(self, own: DeviceList, peer: Party, bundle: DeviceBundle, now: int) -> None:
+        """Begin a session from a fetched bundle. Raises VerificationError or DecryptError."""
+        device_key = peer.entry.device_key
+        verify_bundle(bundle, peer.entry, now, self._state.newest_signed(device_key))
+        header, agreement = initiate(self._device, self._party(own), peer, bundle, self._random)
+        session = Session.initiate(own, header, agreement, bundle.signed.key)
+        self._state.learn_signed(device_key, bundle.signed.id)
+        self._state.learn_sealing(device_key, bundle.sealing)
+        self._state.save_sessions(device_key, self._state.sessions(device_key).added(session))
+
+    def has_session(self, device_key: bytes) -> bool:
+        """Whether something can be written to this device at once."""
+        known = self._state.sealing_key(device_key) is not None
+        return known and self._state.sessions(device_key).sending is not None
+
+    def write(self, own: DeviceList, device_key: bytes, draft: Draft) -> Written:
+        """Encrypt and seal a draft for one device. Raises ValueError without a session or over the limit."""
+        sessions = self._state.sessions(device_key)
+        session, sealing = sessions.sending, self._state.sealing_key(device_key)
+        if session is None or sealing is None:
+            raise ValueError("no session with this device")
+        envelopes = []
+        if session.opening and len(draft.body) > INNER_MAX - len(session.opening) - _ROOM:
+            # A text this large does not fit beside the handshake, so the handshake goes ahead of it.
+            opening = Draft(Kind.OPEN, self._random(MESSAGE_ID), b"", draft.sent_ms)
+            session, _, envelope = self._write_one(own, device_key, session, sealing, opening, opens=True)
+            session, sequence, large = self._write_one(own, device_key, session, sealing, draft, opens=False)
+            envelopes = [envelope, large]
+        else:
+            opens = bool(session.opening)
+            session, sequence, envelope = self._write_one(
+                own, device_key, session, sealing, draft, opens=opens
+            )
+            envelopes = [envelope]
+        self._state.save_sessions(device_key, sessions.updated(session))
+        return Written(sequence, tuple(envelopes))
+
+    def _write_one(
+        self,
+        own: DeviceList,
+        device_key: bytes,
+        session: Session,
+        sealing: bytes,
+        draft: Draft,
+        *,
+        opens: bool,
+    ) -> tuple[Session, int, bytes]:
+        extensions = [*draft.extensions, list_extension(own.version, own.hash())]
+        news = self._state.own_sealing() if opens else self._state.sealing_news(device_key)
+        if news is not None:
+            extensions.append((Extension.SEALING_KEY, news.encode()))
+        sequence = self._state.next_sequence(device_key)
+        content = Content(
+            draft.kind, draft.message_id, self._stream, sequence, draft.sent_ms, draft.body, tuple(extensions)
+        )
+        after, message = session.encrypt(content.encode(), self._random)
+        type = InnerType.OPENING if opens else InnerType.MESSAGE
+        inner = session.opening + message if opens else message
+        return after, sequence, seal(self._device, sealing, type, inner, self._random)
+
+    # --- receiving ------------------------------------------------------------------------------------
+
+    def open(self, envelope: bytes, now: int) -> Received:
+        """Open an envelope and advance the state.
+
+        Raises DecryptError, or Alarm when an authentic sender's device list is not the successor of the
+        pinned one. The caller then rolls its transaction back.
+        """
+        opened = open_envelope(envelope, self._state.sealing_privates())
+        if opened.type is InnerType.OPENING:
+            sender, plaintext = self._open_opening(opened, now)
+        else:
+            sender, plaintext = self._open_message(opened, now)
+        content = decode_content(plaintext)
+        offered = content.extension(Extension.SEALING_KEY)
+        if offered is not None:
+            self._learn_sealing(sender.entry.device_key, offered, now)
+        return self._compare_lists(sender, content)
+
+    def _open_message(self, opened: Opened, now: int) -> tuple[Party, bytes]:
+        sender = self._state.party(opened.device_key)
+        if sender is None or sender.entry.identity_key != opened.identity_key:
+            raise DecryptError
+        sessions, plaintext = self._state.sessions(opened.device_key).decrypt(opened.inner, now)
+        self._state.save_sessions(opened.device_key, sessions)
+        return sender, plaintext
+
+    def _open_opening(self, opened: Opened, now: int) -> tuple[Party, bytes]:
+        devices, header, message = _split_opening(opened.inner)
+        entry = devices.entry(opened.device_key)
+        if entry is None or entry.identity_key != opened.identity_key:
+            raise DecryptError
+        try:
+            verify_device_list(devices, devices.account_key)
+        except VerificationError:
+            raise DecryptError from None
+        sender = Party(devices, entry)
+        sessions = self._state.sessions(opened.device_key)
+        session = sessions.by_ephemeral(header.ephemeral)
+        if session is not None:
+            after, plaintext = session.decrypt(message, now)
+            self._state.save_sessions(opened.device_key, sessions.updated(after))
+            return self._state.party(opened.device_key) or sender, plaintext
+        return sender, self._accept(sender, header, message, sessions, now)
+
+    def _accept(
+        self, sender: Party, header: HandshakeHeader, message: bytes, sessions: Sessions, now: int
+    ) -> bytes:
+        """A new session. One-time keys die in the transaction that keeps it (PQXDH section 3.4)."""
+        pinned = self._state.pinned(sender.devices.account_key)
+        try:
+            changed = pinned is None or verify_successor(pinned, sender.devices)
+        except VerificationError as error:
+            raise Alarm(sender.devices.account_key, str(error)) from None
+        own = self._state.own_list(header.list_version)
+        if own is None or own.hash() != header.list_hash:
+            raise DecryptError
+        signed = self._state.private_prekey(PrekeyKind.SIGNED, header.signed_id)
+        kem = self._state.private_prekey(header.kem_kind, header.kem_id)
+        one_time = None
+        if header.one_time_id:
+            one_time = self._state.private_prekey(PrekeyKind.ONE_TIME, header.one_time_id)
+            if one_time is None:
+                raise DecryptError
+        if signed is None or kem is None:
+            raise DecryptError
+        agreement = accept(self._device, self._party(own), sender, header, signed, kem, one_time)
+        session, plaintext = Session.accept(header, agreement, signed.private).decrypt(message, now)
+        if not self._state.spend_handshake(sha256(sender.entry.device_key + header.ephemeral)):
+            raise DecryptError
+        if one_time is not None:
+            self._state.spend_prekey(PrekeyKind.ONE_TIME, header.one_time_id)
+        if header.kem_kind is PrekeyKind.ONE_TIME_KEM:
+            self._state.spend_prekey(PrekeyKind.ONE_TIME_KEM, header.kem_id)
+        if changed:
+            self._state.pin(sender.devices)
+        self._state.save_sessions(sender.entry.device_key, sessions.added(session))
+        return plaintext
+
+    def _compare_lists(self, sender: Party, content: Content) -> Received:
+        """Hold the sender's claim about its own list against the pinned one (device-list gossip).
+
+        An older version is only a message from before; the same version with another hash is a split view.
+        """
+        claim = content.extension(Extension.DEVICE_LIST)
+        pinned = self._state.pinned(sender.devices.account_key)
+        if claim is None or pinned is None:
+            return Received(sender, content)
+        version, list_hash = read_list_extension(claim)
+        if version == pinned.version and list_hash != pinned.hash():
+            return Received(sender, content, alarm="this contact and the relay show different device lists")
+        return Received(sender, content, is_list_old=version > pinned.version)
+
+    def _learn_sealing(self, device_key: bytes, encoded: bytes, now: int) -> None:
+        try:
+            prekey = decode_prekey(encoded)
+            verify_prekey(prekey, device_key)
+            verify_age(prekey, now)
+        except (WireError, VerificationError):
+            return  # an authentic sender with a broken sealing key harms nobody but itself
+        if prekey.kind is PrekeyKind.SEALING:
+            self._state.learn_sealing(device_key, prekey)
+
+    def _party(self, own: DeviceList) -> Party:
+        entry = own.entry(self._device.key)
+        if entry is None:
+            raise ValueError("this device is not in its own list")
+        return Party(own, entry)
+
+
+_ROOM = 1024  # content header, extensions and ratchet overhead beside the body, rounded up
+
+
+def _split_opening(inner: bytes) -> tuple[DeviceList, HandshakeHeader, bytes]:
+    """lp(device list) || handshake header || ratchet message."""
+    reader = Reader(inner, "opening")
+    try:
+        devices = decode_device_list(reader.lp(LIST_MAX))
+        return devices, decode_header(reader.take(HEADER_SIZE)), reader.rest()
+    except WireError:
+        raise DecryptError from None

@@ -1,0 +1,204 @@
+"""A profile on disk: one account, one device, one store, one owner.
+
+    PROFILE/            0700
+      profile.json      how the store is unlocked: {"version": 1, "unlock": "file" | "passphrase", ...}
+      profile.key       0600, 32 random bytes in hex, unless a passphrase is used
+      store.db          0600, encrypted with that key (chacha20, SQLite3 Multiple Ciphers)
+      lock              held by the process that owns the profile
+
+Owns creation, unlocking and the lock. Knows nothing of relays or messages.
+"""
+
+import fcntl
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Self
+
+from clients.config import PASSPHRASE_VARIABLE, ClientConfig
+from clients.errors import LockedError, NotFoundError, StorageError, UsageError
+from clients.store.store import Store
+from keys.identities import Account, Device
+from keys.primitives import passphrase_key
+from wire.addresses import Address, RelayUrl
+from wire.device_lists import DeviceList, decode_device_list
+
+SALT: Final = 16
+OPERATIONS: Final = 3  # Argon2id "moderate" of libsodium
+MEMORY: Final = 256 * 1024 * 1024
+OPERATIONS_MAX: Final = 20  # a tampered file must not hang the program
+MEMORY_MAX: Final = 4 * 1024 * 1024 * 1024
+
+
+def _write_private(path: Path, data: bytes) -> None:
+    """Create `path` with mode 0600, durable: file and directory are synced."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(descriptor, data)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+@dataclass(slots=True)
+class Profile:
+    """An unlocked profile. `close` releases the lock."""
+
+    path: Path
+    account: Account = field(repr=False)
+    device: Device = field(repr=False)
+    device_list: DeviceList
+    relay: RelayUrl
+    store: Store = field(repr=False)
+    _lock: int = field(repr=False)
+
+    @classmethod
+    def create(cls, config: ClientConfig, relay: RelayUrl, now: int, ca_file: Path | None = None) -> Self:
+        """Make a new account with one device. All of the store's first content is one transaction.
+
+        Raises UsageError if there is a finished profile already; an unfinished one is finished.
+        """
+        path = config.profile
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.chmod(path, 0o700)
+            lock = _take_lock(path)
+        except OSError as error:
+            raise StorageError(f"The profile directory cannot be made: {error.strerror}.") from None
+        try:
+            if not (path / "profile.json").exists():
+                _write_unlock(path, config)
+            store = Store(path / "store.db", _unlock(config))
+            os.chmod(path / "store.db", 0o600)
+            if store.meta("account") is not None:
+                store.close()
+                raise UsageError(
+                    f"There is a profile already in {path}. Use it, or choose another --profile."
+                )
+            account, device = Account.generate(os.urandom), Device.generate(os.urandom, now)
+            devices = account.sign_device_list((device.entry(account.key),), now)
+            with store.transaction() as db:
+                store.set_meta("device", device.to_record())
+                store.set_meta("stream", os.urandom(16))
+                store.set_meta("relay", relay.text.encode())
+                if ca_file is not None:
+                    store.set_meta("ca", ca_file.read_bytes())
+                db.execute("INSERT INTO own_lists VALUES (?, ?)", (devices.version, devices.encode()))
+                store.set_meta("account", account.seed)
+        except OSError as error:
+            os.close(lock)
+            raise StorageError(f"The profile cannot be written: {error.strerror}.") from None
+        except BaseException:
+            os.close(lock)
+            raise
+        return cls(path, account, device, devices, relay, store, lock)
+
+    @classmethod
+    def open(cls, config: ClientConfig) -> Self:
+        """Unlock and lock an existing profile. Raises NotFoundError, LockedError or StorageError."""
+        path = config.profile
+        if not (path / "profile.json").exists():
+            raise NotFoundError(f"There is no profile in {path}. Make one: blindpost init --relay URL")
+        lock = _take_lock(path)
+        try:
+            store = Store(path / "store.db", _unlock(config))
+            seed, record, relay = store.meta("account"), store.meta("device"), store.meta("relay")
+            if seed is None or record is None or relay is None:
+                raise NotFoundError("This profile is not finished. Run: blindpost init --relay URL")
+            newest = "SELECT device_list FROM own_lists ORDER BY version DESC LIMIT 1"
+            devices = decode_device_list(bytes(store.db.execute(newest).get))
+        except BaseException:
+            os.close(lock)
+            raise
+        return cls(
+            path,
+            Account(seed),
+            Device.from_record(record),
+            devices,
+            RelayUrl.parse(relay.decode()),
+            store,
+            lock,
+        )
+
+    @property
+    def address(self) -> Address:
+        """The address to give to others."""
+        return Address(self.account.key, self.relay)
+
+    @property
+    def stream(self) -> bytes:
+        """The 16-byte stream id of this store's life."""
+        value = self.store.meta("stream")
+        assert value is not None
+        return value
+
+    @property
+    def ca(self) -> bytes | None:
+        """PEM of the certificate authority to trust besides the system's, or None."""
+        return self.store.meta("ca")
+
+    def close(self) -> None:
+        """Close the store and release the lock."""
+        self.store.close()
+        os.close(self._lock)
+
+
+def _take_lock(path: Path) -> int:
+    descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise LockedError(
+            f"Another blindpost process uses the profile {path.name}. Stop it, or choose another --profile."
+        ) from None
+    return descriptor
+
+
+def _write_unlock(path: Path, config: ClientConfig) -> None:
+    if config.passphrase is not None:
+        salt = os.urandom(SALT).hex()
+        how: dict[str, object] = {
+            "unlock": "passphrase",
+            "salt": salt,
+            "operations": OPERATIONS,
+            "memory": MEMORY,
+        }
+    else:
+        how = {"unlock": "file"}
+        if not (path / "profile.key").exists():
+            _write_private(path / "profile.key", os.urandom(32).hex().encode() + b"\n")
+    _write_private(path / "profile.json", json.dumps({"version": 1, **how}).encode() + b"\n")
+
+
+def _unlock(config: ClientConfig) -> bytes:
+    """The 32-byte key of the store."""
+    path = config.profile
+    try:
+        how = json.loads((path / "profile.json").read_bytes())
+        if how["version"] != 1:
+            raise StorageError("This profile was made by a newer version of blindpost. Upgrade to use it.")
+        if how["unlock"] == "file":
+            key = bytes.fromhex((path / "profile.key").read_text("ascii").strip())
+            if len(key) != 32:
+                raise ValueError
+            return key
+        salt, operations, memory = bytes.fromhex(how["salt"]), int(how["operations"]), int(how["memory"])
+        if len(salt) != SALT or not 0 < operations <= OPERATIONS_MAX or not 0 < memory <= MEMORY_MAX:
+            raise ValueError
+    except FileNotFoundError:
+        raise LockedError("The key file profile.key is missing. Put it back to unlock the profile.") from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise StorageError("The file profile.json or profile.key cannot be read or is damaged.") from None
+    if config.passphrase is None:
+        raise LockedError(
+            f"This profile needs its passphrase: use --passphrase-file, set {PASSPHRASE_VARIABLE}, "
+            "or run blindpost in a terminal."
+        )
+    return passphrase_key(config.passphrase.encode(), salt, operations, memory)

@@ -1,0 +1,138 @@
+"""The device connection: log in, register, publish prekeys, pull, commit, acknowledge; again after every loss.
+
+Owns the task that receives. A frame is acknowledged only after its transaction has committed. Knows nothing
+of what messages say.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from clients.backoff import Backoff
+from clients.bell import Bell
+from clients.connection import Disconnected, RelayConnection, dial
+from clients.errors import RelayError, StorageError, TrustError
+from clients.mailroom import Mailroom, now_seconds
+from clients.prekey_stock import PrekeyPage, PrekeyStock
+from clients.profile import Profile
+from clients.store.pins import Pins
+from clients.tasks import until_one_ends
+from keys.primitives import Random
+from wire.control import Acknowledge, Error, Publish, Published, Pull, Register, Registered, Stock
+from wire.errors import ErrorCode
+from wire.frames import Deliver
+from wire.limits import UNACKNOWLEDGED_FRAMES
+from wire.login import Mode
+
+BATCH: Final = 64  # frames committed together
+
+
+class Receiver:
+    """Receives for one profile. `problem` says in a sentence why it is not connected, if it is not."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        mailroom: Mailroom,
+        bell: Bell,
+        random: Random,
+        wake_senders: Callable[[], None],
+    ) -> None:
+        # Static after construction.
+        self._profile = profile
+        self._mailroom = mailroom
+        self._pins = Pins(profile.store)
+        self._bell = bell
+        self._random = random
+        self._wake_senders = wake_senders
+        self._stock = PrekeyStock(profile.store, profile.device, random)
+        self._stock.rotate(now_seconds())
+        # Owned by run.
+        self._page: PrekeyPage = []
+        self.is_connected = False
+        self.problem: str | None = None
+        self.failure: TrustError | None = None
+        self.expired = 0
+
+    async def run(self) -> None:
+        """Stay connected until cancelled, or until the relay's key or a newer connection forbids it."""
+        backoff = Backoff()
+        while True:
+            try:
+                await self._connect_once(backoff)
+            except TrustError as error:
+                self.failure = error
+                self._disconnected(str(error))
+                return
+            except (RelayError, StorageError) as error:
+                self._disconnected(str(error))
+                last_word = error.error if isinstance(error, Disconnected) else None
+                if last_word is not None and last_word.code is ErrorCode.REPLACED:
+                    return
+            await asyncio.sleep(backoff.next())
+
+    def _disconnected(self, problem: str) -> None:
+        self.is_connected, self.problem = False, problem
+        self._bell.ring()
+
+    async def _connect_once(self, backoff: Backoff) -> None:
+        relay = self._profile.relay
+        async with dial(
+            relay, Mode.DEVICE, self._pins.get(relay), self._random, self._profile.ca
+        ) as connection:
+            welcome = await connection.log_in(self._profile.device)
+            self._pins.keep(relay, connection.greeting.relay_key)
+            if not welcome.registered:
+                await connection.send(Register(ref=0, device_list=self._profile.device_list.encode()))
+                await connection.expect(Registered)
+            self.expired = welcome.expired
+            self._page = []
+            await self._bring_up(connection, welcome.stock)
+            await connection.send(Pull())
+            backoff.reset()
+            incoming: asyncio.Queue[Deliver] = asyncio.Queue(maxsize=2 * UNACKNOWLEDGED_FRAMES)
+            await until_one_ends(self._read(connection, incoming), self._commit(connection, incoming))
+
+    async def _read(self, connection: RelayConnection, incoming: asyncio.Queue[Deliver]) -> None:
+        while True:
+            message = await connection.receive()
+            match message:
+                case Deliver():
+                    await incoming.put(message)
+                case Stock():
+                    await self._bring_up(connection, message)
+                case Published():
+                    self._stock.mark_published(self._page)
+                    self._page = []
+                    await self._publish(connection)
+                case Error() if message.ref is not None:
+                    raise Disconnected(message.message, message)
+                case _:
+                    pass  # the last words of a relay that is closing are kept by the connection
+
+    async def _bring_up(self, connection: RelayConnection, stock: Stock) -> None:
+        self._stock.rotate(now_seconds())
+        self._stock.top_up(stock, now_seconds())
+        await self._publish(connection)
+
+    async def _publish(self, connection: RelayConnection) -> None:
+        """Send one page at a time; the answer to it calls this again until everything is published."""
+        if self._page:
+            return
+        self._page = self._stock.unpublished()
+        if self._page:
+            await connection.send(Publish(ref=1, prekeys=[encoded for _, _, encoded in self._page]))
+        elif not self.is_connected:
+            self.is_connected, self.problem = True, None
+            self._bell.ring()
+
+    async def _commit(self, connection: RelayConnection, incoming: asyncio.Queue[Deliver]) -> None:
+        while True:
+            batch = [await incoming.get()]
+            while len(batch) < BATCH and not incoming.empty():
+                batch.append(incoming.get_nowait())
+            self._mailroom.take_in(batch)
+            await connection.send(Acknowledge(through=batch[-1].sequence))
+            if incoming.empty() and self._mailroom.write_receipts():
+                self._wake_senders()
+            self._bell.ring()

@@ -1,0 +1,153 @@
+"""The submit connection to one contact: fetch a bundle if need be, put frames, and hear what became of them.
+
+Owns the task that sends to one contact. It never logs in, and no two contacts share a connection. Frames go
+out in the order of the outbox and are repeated byte for byte until the relay has accepted them. Knows nothing
+of what they hold.
+"""
+
+import asyncio
+from typing import Final
+
+from clients.backoff import Backoff
+from clients.bell import Bell
+from clients.connection import Disconnected, RelayConnection, dial
+from clients.errors import RelayError, StorageError, TrustError
+from clients.mailroom import Mailroom
+from clients.profile import Profile
+from clients.store.contacts import ContactRow
+from clients.store.pins import Pins
+from clients.tasks import until_one_ends
+from keys.errors import DecryptError, VerificationError
+from keys.primitives import Random
+from wire.control import Accepted, Bundle, Error, Fetch, Refused
+from wire.errors import ErrorCode, WireError
+from wire.limits import IDLE_SUBMIT
+from wire.login import Mode
+
+WINDOW: Final = 128  # frames on their way without an answer
+ANSWER_DEADLINE: Final = 30.0
+RETRY_AFTER_MAX: Final = 300.0
+_GO_BACK: Final = (ErrorCode.GO_BACK, ErrorCode.QUOTA, ErrorCode.RATE_LIMITED, ErrorCode.STORAGE_FULL)
+
+
+class Sender:
+    """Sends to one contact. `problem` says in a sentence what it waits for, if it waits."""
+
+    def __init__(
+        self, contact_id: int, profile: Profile, mailroom: Mailroom, bell: Bell, random: Random
+    ) -> None:
+        # Static after construction.
+        self._contact_id = contact_id
+        self._profile = profile
+        self._mailroom = mailroom
+        self._pins = Pins(profile.store)
+        self._bell = bell
+        self._random = random
+        # Owned by run.
+        self._work = asyncio.Event()
+        self._last_put = 0  # queue place of the last frame put on this connection
+        self._in_flight: dict[bytes, int] = {}
+        self._retry_after = 0.0
+        self.problem: str | None = None
+
+    def wake(self) -> None:
+        """Something new waits for this contact."""
+        self._work.set()
+
+    async def run(self) -> None:
+        """Send whatever comes until cancelled, or until the contact or its trust is gone."""
+        backoff = Backoff()
+        while True:
+            self._work.clear()
+            contact = self._mailroom.contacts.by_id(self._contact_id)
+            if contact is None:
+                return
+            if contact.alarm is not None or not self._has_work():
+                await self._work.wait()
+                continue
+            try:
+                await self._connect_once(contact, backoff)
+                continue
+            except (RelayError, StorageError, TrustError) as error:
+                self._waits(str(error))
+            except (VerificationError, DecryptError, WireError) as error:
+                self._waits(f"The keys that the relay gave for {contact.name!r} do not hold: {error}.")
+            await asyncio.sleep(max(backoff.next(), self._retry_after))
+            self._retry_after = 0.0
+
+    def _has_work(self) -> bool:
+        return self._contact_id in self._mailroom.outbox.contacts_waiting()
+
+    def _waits(self, problem: str) -> None:
+        self.problem = problem
+        self._bell.ring()
+
+    async def _connect_once(self, contact: ContactRow, backoff: Backoff) -> None:
+        relay = contact.relay or self._profile.relay
+        async with dial(
+            relay, Mode.SUBMIT, self._pins.get(relay), self._random, self._profile.ca
+        ) as connection:
+            self._pins.keep(relay, connection.greeting.relay_key)
+            if self._mailroom.needs_bundle(contact):
+                await self._fetch(connection, contact)
+            self._last_put, self._in_flight = 0, {}
+            backoff.reset()
+            await until_one_ends(self._put(connection), self._hear(connection))
+
+    async def _fetch(self, connection: RelayConnection, contact: ContactRow) -> None:
+        await connection.send(Fetch(ref=0, account_key=contact.account_key, take=True))
+        try:
+            bundle = await connection.expect(Bundle)
+        except Disconnected as error:
+            if error.error is not None and error.error.code is ErrorCode.NOT_FOUND:
+                raise RelayError(f"The relay knows no account of {contact.name!r} (yet).") from None
+            raise
+        self._mailroom.begin_sessions(contact, bundle)
+
+    async def _put(self, connection: RelayConnection) -> None:
+        """Keep the window full; end after the idle limit."""
+        while True:
+            self._work.clear()
+            while self._mailroom.seal_waiting(self._contact_id):
+                pass
+            room = WINDOW - len(self._in_flight)
+            frames = self._mailroom.outbox.frames(self._contact_id, self._last_put, room) if room > 0 else []
+            for item in frames:
+                self._in_flight[item.frame.frame_id] = item.id
+                self._last_put = item.id
+                await connection.send(item.frame)
+            if frames:
+                continue
+            try:
+                async with asyncio.timeout(ANSWER_DEADLINE if self._in_flight else IDLE_SUBMIT - 10):
+                    await self._work.wait()
+            except TimeoutError:
+                if self._in_flight:
+                    raise RelayError("The relay does not answer.") from None
+                return
+
+    async def _hear(self, connection: RelayConnection) -> None:
+        while True:
+            message = await connection.receive()
+            match message:
+                case Accepted():
+                    self._mailroom.frame_accepted(message.frames)
+                    for frame_id in message.frames:
+                        self._in_flight.pop(frame_id, None)
+                    self.problem = None
+                    self._work.set()
+                    self._bell.ring()
+                case Refused():
+                    self._go_back(message)
+                case Error():
+                    raise Disconnected(message.message, message)
+                case _:
+                    raise Disconnected("The relay answers out of turn.")
+
+    def _go_back(self, refused: Refused) -> None:
+        """End the connection: the next one begins with the oldest frame again, so that order holds."""
+        if refused.code is ErrorCode.GO_BACK:
+            return  # the refusal before it, which says more, has ended the connection already
+        if refused.code in _GO_BACK and refused.retry_after is not None:
+            self._retry_after = min(float(refused.retry_after), RETRY_AFTER_MAX)
+        raise RelayError(f"The relay does not take the message now: {refused.message}")

@@ -1,0 +1,125 @@
+"""The durable outbox: envelopes on their way to a relay, byte for byte until they are accepted.
+
+Owns the outbox, received and consumed tables: what still has to go out, which receipts are owed, and what
+has been taken in. Writing calls run inside a transaction that their caller opened.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from clients.store.ranges import Ranges
+from clients.store.store import Store
+from keys.content import RANGES_MAX, Receipt
+from wire.frames import Put
+
+MESSAGES_MAX: Final = 10_000
+BYTES_MAX: Final = 256 * 1024 * 1024
+CONSUMED_KEEP: Final = 60 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxFrame:
+    """A frame with its place in the queue."""
+
+    id: int
+    frame: Put
+
+
+class Outbox:
+    """The outbox of a profile."""
+
+    def __init__(self, store: Store) -> None:
+        self._db = store.db
+
+    def add(self, contact: int, frame: Put, message: int | None) -> None:
+        """Queue a frame. `message` is its row in the history, None for receipts and openings."""
+        self._db.execute(
+            "INSERT INTO outbox (frame_id, contact, mailbox, envelope, message) VALUES (?, ?, ?, ?, ?)",
+            (frame.frame_id, contact, frame.mailbox, frame.envelope, message),
+        )
+
+    def frames(self, contact: int, after: int, limit: int) -> list[OutboxFrame]:
+        """The oldest frames to a contact behind queue place `after`."""
+        rows = self._db.execute(
+            "SELECT id, frame_id, mailbox, envelope FROM outbox "
+            "WHERE contact = ? AND id > ? ORDER BY id LIMIT ?",
+            (contact, after, limit),
+        )
+        return [OutboxFrame(row[0], Put(bytes(row[1]), bytes(row[2]), bytes(row[3]))) for row in rows]
+
+    def accepted(self, frame_id: bytes) -> int | None:
+        """Forget an accepted frame. Returns the history row that is accepted with it as a whole, if any."""
+        row = self._db.execute(
+            "DELETE FROM outbox WHERE frame_id = ? RETURNING message", (frame_id,)
+        ).fetchall()
+        if not row or row[0][0] is None:
+            return None
+        left = self._db.execute("SELECT count(*) FROM outbox WHERE message = ?", (row[0][0],)).get
+        return None if left else int(row[0][0])
+
+    def contacts_waiting(self) -> list[int]:
+        """Contacts with something to send: frames, or messages not encrypted yet."""
+        rows = self._db.execute(
+            "SELECT contact FROM outbox UNION SELECT contact FROM messages WHERE outgoing = 1 AND sealed = 0"
+        )
+        return [int(row[0]) for row in rows]
+
+    def is_full(self) -> bool:
+        """Whether 10,000 messages or 256 MiB wait."""
+        waiting = (
+            "SELECT length(envelope) AS size FROM outbox "
+            "UNION ALL SELECT length(body) FROM messages WHERE outgoing = 1 AND sealed = 0"
+        )
+        return bool(
+            self._db.execute(
+                f"SELECT count(*) >= ? OR total(size) >= ? FROM ({waiting})",  # noqa: S608 ours
+                (MESSAGES_MAX, BYTES_MAX),
+            ).get
+        )
+
+    # --- receipts -------------------------------------------------------------------------------------
+
+    def arrived(self, device_key: bytes, stream: bytes) -> Ranges:
+        """Which sequences of a stream have arrived."""
+        record = self._db.execute(
+            "SELECT ranges FROM received WHERE device_key = ? AND stream = ?", (device_key, stream)
+        ).get
+        return Ranges() if record is None else Ranges.decode(bytes(record))
+
+    def save_arrived(self, device_key: bytes, stream: bytes, ranges: Ranges, *, owes: bool) -> None:
+        """Keep them; `owes` asks for a receipt."""
+        self._db.execute(
+            "INSERT INTO received VALUES (?1, ?2, ?3, ?4) ON CONFLICT (device_key, stream) "
+            "DO UPDATE SET ranges = ?3, owed = max(owed, ?4)",
+            (device_key, stream, ranges.encode(), owes),
+        )
+
+    def receipts_owed(self) -> list[tuple[int, bytes, Receipt]]:
+        """(contact, device, receipt) to send now: only to approved contacts, one outstanding at a time."""
+        rows = self._db.execute(
+            "SELECT d.contact, r.device_key, r.stream, r.ranges FROM received r "
+            "JOIN devices d ON d.device_key = r.device_key JOIN contacts c ON c.id = d.contact "
+            "WHERE r.owed = 1 AND c.status = 'approved' AND c.alarm IS NULL "
+            "AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.mailbox = r.device_key AND o.message IS NULL)"
+        )
+        return [
+            (row[0], bytes(row[1]), Receipt(bytes(row[2]), Ranges.decode(bytes(row[3])).pairs[-RANGES_MAX:]))
+            for row in rows
+        ]
+
+    def receipt_written(self, device_key: bytes, stream: bytes) -> None:
+        """The receipt is in the outbox."""
+        self._db.execute(
+            "UPDATE received SET owed = 0 WHERE device_key = ? AND stream = ?", (device_key, stream)
+        )
+
+    # --- what has been taken in -----------------------------------------------------------------------
+
+    def consume(self, envelope_hash: bytes, now: int) -> bool:
+        """Remember an envelope for 60 days; False if it was here before (a replay)."""
+        self._db.execute("INSERT INTO consumed VALUES (?, ?) ON CONFLICT DO NOTHING", (envelope_hash, now))
+        return self._db.changes() == 1
+
+    def forget_consumed(self, now: int) -> None:
+        """Drop what is over 60 days old."""
+        self._db.execute("DELETE FROM consumed WHERE at < ?", (now - CONSUMED_KEEP,))

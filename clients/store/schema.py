@@ -1,0 +1,85 @@
+"""The tables of a profile's store, as numbered migrations.
+
+Owns the schema. The file is encrypted as a whole (SQLite3 Multiple Ciphers), so columns are plain.
+"""
+
+from typing import Final
+
+MIGRATIONS: Final = (
+    """
+    CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+
+    CREATE TABLE relays (origin TEXT PRIMARY KEY, relay_key BLOB NOT NULL) WITHOUT ROWID;
+
+    CREATE TABLE own_lists (version INTEGER PRIMARY KEY, device_list BLOB NOT NULL);
+
+    CREATE TABLE prekeys (
+        kind INTEGER NOT NULL, id INTEGER NOT NULL,
+        private BLOB NOT NULL, public BLOB NOT NULL,
+        published INTEGER NOT NULL DEFAULT 0, replaced INTEGER,
+        PRIMARY KEY (kind, id)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE handshakes (id BLOB PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
+
+    CREATE TABLE contacts (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE COLLATE NOCASE,
+        account_key BLOB NOT NULL UNIQUE,
+        relay TEXT NOT NULL, status TEXT NOT NULL,
+        device_list BLOB, alarm TEXT
+    );
+
+    CREATE TABLE devices (
+        device_key BLOB PRIMARY KEY,
+        contact INTEGER NOT NULL REFERENCES contacts ON DELETE CASCADE,
+        sealing BLOB, newest_signed INTEGER NOT NULL DEFAULT 0, told_sealing INTEGER NOT NULL DEFAULT 0,
+        next_sequence INTEGER NOT NULL DEFAULT 1, sessions BLOB
+    );
+    CREATE INDEX devices_by_contact ON devices (contact);
+
+    CREATE TABLE messages (
+        id INTEGER PRIMARY KEY,
+        message_id BLOB NOT NULL,
+        contact INTEGER NOT NULL REFERENCES contacts ON DELETE CASCADE,
+        outgoing INTEGER NOT NULL, kind INTEGER NOT NULL, body BLOB NOT NULL,
+        sent_ms INTEGER NOT NULL, sort_ms INTEGER NOT NULL,
+        device BLOB, stream BLOB, sequence INTEGER NOT NULL DEFAULT 0,
+        status TEXT NOT NULL, extensions BLOB NOT NULL DEFAULT x'',
+        late INTEGER NOT NULL DEFAULT 0, missing INTEGER NOT NULL DEFAULT 0,
+        sealed INTEGER NOT NULL DEFAULT 0, handed INTEGER NOT NULL DEFAULT 0,
+        hold_until_ms INTEGER NOT NULL DEFAULT 0,
+        UNIQUE (contact, outgoing, message_id)
+    );
+    CREATE INDEX messages_in_order ON messages (contact, sort_ms, sequence);
+    CREATE INDEX messages_by_stream ON messages (device, stream, sequence) WHERE outgoing = 0;
+    CREATE INDEX messages_unsealed ON messages (contact, id) WHERE outgoing = 1 AND sealed = 0;
+    CREATE INDEX messages_unhanded ON messages (id) WHERE outgoing = 0 AND handed < 2;
+
+    CREATE TABLE outbox (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        frame_id BLOB NOT NULL UNIQUE,
+        contact INTEGER NOT NULL REFERENCES contacts ON DELETE CASCADE,
+        mailbox BLOB NOT NULL, envelope BLOB NOT NULL,
+        message INTEGER REFERENCES messages ON DELETE CASCADE
+    );
+    CREATE INDEX outbox_by_contact ON outbox (contact, id);
+    CREATE INDEX outbox_by_message ON outbox (message);
+
+    CREATE TABLE sent (
+        device_key BLOB NOT NULL, sequence INTEGER NOT NULL,
+        message INTEGER NOT NULL REFERENCES messages ON DELETE CASCADE,
+        PRIMARY KEY (device_key, sequence)
+    ) WITHOUT ROWID;
+    CREATE INDEX sent_by_message ON sent (message);
+
+    CREATE TABLE received (
+        device_key BLOB NOT NULL, stream BLOB NOT NULL,
+        ranges BLOB NOT NULL, owed INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (device_key, stream)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE consumed (hash BLOB PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE INDEX consumed_by_time ON consumed (at);
+    """,
+)

@@ -1,0 +1,158 @@
+"""What the engine remembers, kept in the profile's store.
+
+Owns the tables of keys: own lists, prekeys, devices, sessions, handshakes. Every call runs inside a
+transaction that its caller opened. Implements `clients.engine.State`.
+"""
+
+from collections.abc import Sequence
+
+from clients.store.store import Store
+from keys.handshake import Party
+from keys.prekeys import PrivatePrekey
+from keys.sessions import Sessions
+from wire.device_lists import DeviceList, decode_device_list
+from wire.prekeys import Prekey, PrekeyKind, decode_prekey
+
+
+class KeyState:
+    """The engine's state of one profile."""
+
+    def __init__(self, store: Store) -> None:
+        self._db = store.db
+
+    def _value(self, sql: str, *arguments: bytes | int) -> bytes | None:
+        value = self._db.execute(sql, arguments).get
+        return None if value is None else bytes(value)
+
+    # --- device lists ---------------------------------------------------------------------------------
+
+    def pinned(self, account_key: bytes) -> DeviceList | None:
+        """The device list last believed for an account."""
+        encoded = self._value("SELECT device_list FROM contacts WHERE account_key = ?", account_key)
+        return None if encoded is None else decode_device_list(encoded)
+
+    def party(self, device_key: bytes) -> Party | None:
+        """A device of a known account, or None if its pinned list does not (or no longer) hold it."""
+        encoded = self._value(
+            "SELECT c.device_list FROM devices d JOIN contacts c ON c.id = d.contact WHERE d.device_key = ?",
+            device_key,
+        )
+        if encoded is None:
+            return None
+        devices = decode_device_list(encoded)
+        entry = devices.entry(device_key)
+        return None if entry is None else Party(devices, entry)
+
+    def pin(self, devices: DeviceList) -> None:
+        """Believe a verified list. An account never heard of becomes a request (a contact to be approved)."""
+        self._db.execute(
+            "INSERT INTO contacts (name, account_key, relay, status) VALUES (?, ?, '', 'request') "
+            "ON CONFLICT (account_key) DO NOTHING",
+            (f"request-{devices.account_key.hex()[:12]}", devices.account_key),
+        )
+        self._db.execute(
+            "UPDATE contacts SET device_list = ? WHERE account_key = ?",
+            (devices.encode(), devices.account_key),
+        )
+        for entry in devices.devices:
+            self._db.execute(
+                "INSERT INTO devices (device_key, contact) "
+                "SELECT ?, id FROM contacts WHERE account_key = ? ON CONFLICT DO NOTHING",
+                (entry.device_key, devices.account_key),
+            )
+
+    def own_list(self, version: int) -> DeviceList | None:
+        """A version of our own device list."""
+        encoded = self._value("SELECT device_list FROM own_lists WHERE version = ?", min(version, 2**63 - 1))
+        return None if encoded is None else decode_device_list(encoded)
+
+    # --- sessions -------------------------------------------------------------------------------------
+
+    def sessions(self, device_key: bytes) -> Sessions:
+        """All sessions with a device."""
+        record = self._value("SELECT sessions FROM devices WHERE device_key = ?", device_key)
+        return Sessions() if record is None else Sessions.from_record(record)
+
+    def save_sessions(self, device_key: bytes, sessions: Sessions) -> None:
+        """Keep them."""
+        self._db.execute(
+            "UPDATE devices SET sessions = ? WHERE device_key = ?", (sessions.to_record(), device_key)
+        )
+
+    def next_sequence(self, device_key: bytes) -> int:
+        """Reserve the next sequence of our stream to a device, from 1."""
+        after = self._db.execute(
+            "UPDATE devices SET next_sequence = next_sequence + 1 WHERE device_key = ? "
+            "RETURNING next_sequence",
+            (device_key,),
+        ).get
+        return int(after) - 1
+
+    def spend_handshake(self, id: bytes) -> bool:
+        """Remember an accepted handshake; False if it was accepted before (a replay)."""
+        self._db.execute("INSERT INTO handshakes VALUES (?, unixepoch()) ON CONFLICT DO NOTHING", (id,))
+        return self._db.changes() == 1
+
+    # --- prekeys of others ----------------------------------------------------------------------------
+
+    def sealing_key(self, device_key: bytes) -> bytes | None:
+        """The newest known sealing key of a device."""
+        encoded = self._value("SELECT sealing FROM devices WHERE device_key = ?", device_key)
+        return None if encoded is None else decode_prekey(encoded).key
+
+    def learn_sealing(self, device_key: bytes, prekey: Prekey) -> None:
+        """Keep a verified sealing prekey if it is newer than the known one."""
+        known = self._value("SELECT sealing FROM devices WHERE device_key = ?", device_key)
+        if known is None or decode_prekey(known).id < prekey.id:
+            self._db.execute(
+                "UPDATE devices SET sealing = ? WHERE device_key = ?", (prekey.encode(), device_key)
+            )
+
+    def newest_signed(self, device_key: bytes) -> int:
+        """The highest id of a signed prekey seen from a device, 0 for none."""
+        return int(
+            self._db.execute("SELECT newest_signed FROM devices WHERE device_key = ?", (device_key,)).get or 0
+        )
+
+    def learn_signed(self, device_key: bytes, id: int) -> None:
+        """Remember it."""
+        self._db.execute(
+            "UPDATE devices SET newest_signed = max(newest_signed, ?) WHERE device_key = ?", (id, device_key)
+        )
+
+    # --- our own prekeys ------------------------------------------------------------------------------
+
+    def own_sealing(self) -> Prekey:
+        """Our current sealing prekey."""
+        encoded = self._value(
+            "SELECT public FROM prekeys WHERE kind = ? ORDER BY id DESC LIMIT 1", PrekeyKind.SEALING
+        )
+        assert encoded is not None
+        return decode_prekey(encoded)
+
+    def sealing_news(self, device_key: bytes) -> Prekey | None:
+        """Our sealing prekey if this device has not been told yet; counts as told from now on."""
+        current = self.own_sealing()
+        self._db.execute(
+            "UPDATE devices SET told_sealing = ?1 WHERE device_key = ?2 AND told_sealing < ?1",
+            (current.id, device_key),
+        )
+        return current if self._db.changes() else None
+
+    def sealing_privates(self) -> Sequence[bytes]:
+        """Our private sealing keys, newest first."""
+        rows = self._db.execute(
+            "SELECT private FROM prekeys WHERE kind = ? ORDER BY id DESC", (PrekeyKind.SEALING,)
+        )
+        return [bytes(row[0]) for row in rows]
+
+    def private_prekey(self, kind: PrekeyKind, id: int) -> PrivatePrekey | None:
+        """One of our prekeys, if we still hold it."""
+        row = self._db.execute(
+            "SELECT private, public FROM prekeys WHERE kind = ? AND id = ?", (kind, id)
+        ).fetchone()
+        return None if row is None else PrivatePrekey(bytes(row[0]), decode_prekey(bytes(row[1])))
+
+    def spend_prekey(self, kind: PrekeyKind, id: int) -> None:
+        """Delete a one-time private key: its session is accepted."""
+        self._db.execute("DELETE FROM prekeys WHERE kind = ? AND id = ?", (kind, id))

@@ -1,0 +1,104 @@
+"""The store of one profile: an encrypted SQLite database with one owner and one connection.
+
+Owns opening, unlocking, migrations and transactions. Every change of ratchet state commits in the same
+transaction as the message it belongs to, with an fsync (WAL, synchronous FULL), before anything is sent or
+acknowledged. Knows nothing of what the tables mean: that is in the modules beside it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+
+from clients.errors import LockedError, StorageError
+from clients.store.schema import MIGRATIONS
+
+
+class Store:
+    """One open database. Not shared between threads or processes."""
+
+    def __init__(self, path: Path, key: bytes) -> None:
+        """Open or create `path` with a raw 32-byte key.
+
+        Raises LockedError for a wrong key, StorageError when the file cannot be used.
+        """
+        self._path = path
+        try:
+            self.db = apsw.Connection(str(path))
+            self.db.pragma("key", "raw:" + key.hex())
+            self.db.pragma("user_version")
+        except apsw.NotADBError:
+            raise LockedError(
+                "The profile cannot be unlocked: wrong passphrase, or the key file of another profile."
+            ) from None
+        except apsw.Error as error:
+            raise self._failure(error) from None
+        try:
+            self.db.set_busy_timeout(5000)
+            self.db.pragma("journal_mode", "wal")
+            self.db.pragma("synchronous", "full")
+            self.db.pragma("foreign_keys", 1)
+            self._migrate()
+        except apsw.Error as error:
+            raise self._failure(error) from None
+
+    def _failure(self, error: apsw.Error) -> StorageError:
+        """One sentence for what SQLite reports; its own text may quote values and is not repeated."""
+        match error:
+            case apsw.FullError():
+                why = "the disk is full. Free some space and try again; nothing was lost"
+            case apsw.ReadOnlyError() | apsw.CantOpenError() | apsw.PermissionsError():
+                why = "it cannot be written. Check the permissions of the profile directory"
+            case apsw.CorruptError() | apsw.NotADBError():
+                why = "it is damaged. Restore the profile directory from a copy, or make a new profile"
+            case apsw.BusyError() | apsw.LockedError():
+                why = "another program keeps it locked"
+            case apsw.IOError():
+                why = "the disk reports an error"
+            case _:
+                why = f"an unexpected database error ({type(error).__name__})"
+        return StorageError(f"The store of this profile cannot be used: {why}.")
+
+    def _migrate(self) -> None:
+        version = int(self.db.pragma("user_version"))
+        if version > len(MIGRATIONS):
+            raise StorageError("This profile was made by a newer version of blindpost. Upgrade to use it.")
+        for number, migration in enumerate(MIGRATIONS[version:], start=version + 1):
+            with self.transaction():
+                self.db.execute(migration)
+                self.db.pragma("user_version", number)
+
+    @contextmanager
+    def transaction(self) -> Iterator[apsw.Connection]:
+        """All or nothing, durable when it ends. Raises StorageError; then nothing has changed.
+
+        Nested use joins the outer transaction.
+        """
+        if not self.db.get_autocommit():
+            yield self.db
+            return
+        try:
+            self.db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.db
+                self.db.execute("COMMIT")
+            except BaseException:
+                if not self.db.get_autocommit():
+                    self.db.execute("ROLLBACK")
+                raise
+        except apsw.Error as error:
+            raise self._failure(error) from None
+
+    def meta(self, name: str) -> bytes | None:
+        """A single value of the profile, or None."""
+        value = self.db.execute("SELECT value FROM meta WHERE name = ?", (name,)).get
+        return None if value is None else bytes(value)
+
+    def set_meta(self, name: str, value: bytes) -> None:
+        """Write a single value."""
+        self.db.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (name, value))
+
+    def close(self) -> None:
+        """Close the database. Committed transactions are safe without this."""
+        self.db.close()
