@@ -4,8 +4,28 @@ Owns the profile on disk, the network connections and the command line. `Messeng
 interface; the engine behind it turns plaintext into envelopes and back without touching a socket.
 """
 
-from clients.errors import ClientError
-from clients.messenger import Messenger
-from clients.model import Contact, Message
+from typing import TYPE_CHECKING
 
-__all__ = ["ClientError", "Contact", "Message", "Messenger"]
+if TYPE_CHECKING:
+    from clients.errors import ClientError
+    from clients.messenger import Messenger
+    from clients.model import Contact, Message, MessageStatus
+
+__all__ = ["ClientError", "Contact", "Message", "MessageStatus", "Messenger"]
+
+_HOMES = {
+    "ClientError": "clients.errors",
+    "Messenger": "clients.messenger",
+    "Contact": "clients.model",
+    "Message": "clients.model",
+    "MessageStatus": "clients.model",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import on first use (PEP 562), so that `blindpost --help` does not load the whole client."""
+    if name not in _HOMES:
+        raise AttributeError(name)
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,7 +1,7 @@
 """How long to wait before trying a relay again.
 
-Owns the schedule: doubling from half a second to half a minute, with full jitter, so that a restarted relay is
-not met by everybody at once.
+Owns the schedule: doubling from half a second to half a minute, with full jitter, so that a restarted
+relay is not met by everybody at once.
 """
 
 import secrets

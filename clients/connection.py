@@ -167,7 +167,7 @@ async def _greet(
         raise TrustError(f"The relay {url} does not prove that it holds its key. Nothing was sent.")
     if pinned is not None and not equal(pinned, hello.relay_key):
         raise TrustError(
-            f"The relay {url} has another key than before. It may have been replaced by somebody else: ask its "
+            f"The relay {url} has another key than before. Somebody else may have taken its place: ask its "
             f"operator. If the change is genuine, run: blindpost trust-relay {url}"
         )
     connection.greeting = greeting

@@ -73,8 +73,8 @@ class Mailroom:
         with self._store.transaction():
             if self.outbox.is_full():
                 raise OutboxFullError(
-                    "10,000 messages or 256 MiB wait to be sent. Let blindpost listen run until the relay has "
-                    "taken them."
+                    "10,000 messages or 256 MiB wait to be sent. Let blindpost listen run until the relay "
+                    "has taken them."
                 )
             self.history.add_outgoing(contact.id, kind, message_id, body, now_ms())
             self.seal_waiting(contact.id)
@@ -207,12 +207,3 @@ class Mailroom:
         receipt = decode_receipt(content.body)
         if receipt.stream_id == self._profile.stream:
             self.history.delivered(device_key, receipt.ranges)
-
-    def owe_receipts(self, contact: ContactRow) -> None:
-        """A request was approved: what it sent so far is receipted from now on."""
-        with self._store.transaction() as db:
-            db.execute(
-                "UPDATE received SET owed = 1 "
-                "WHERE device_key IN (SELECT device_key FROM devices WHERE contact = ?)",
-                (contact.id,),
-            )

@@ -5,12 +5,13 @@
         async for message in me:
             print(message.contact, message.text)
 
-Owns the tasks of a running client: one that receives, and one per contact that sends. Knows nothing of terminals.
+Owns the tasks of a running client: one that receives, and one per contact that sends. Knows nothing of
+terminals.
 """
 
 import asyncio
 import os
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -76,7 +77,7 @@ class Messenger:
         except BaseException:
             self._profile.close()
             raise
-        self._start(self._receiver.run())
+        self._start(self._receiver.run)
         self._wake_senders()
         return self
 
@@ -88,13 +89,13 @@ class Messenger:
             self._finish_in_hand()
         self._profile.close()
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._tasks.append(asyncio.create_task(self._guard(work)))
 
-    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guard(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """A task that fails makes the next call of the application fail: nothing dies unseen."""
         try:
-            await work
+            await work()
         except Exception as error:  # whatever it is, it is raised again in `_check`
             self._crash = error
             self._bell.ring()
@@ -113,9 +114,11 @@ class Messenger:
     def _wake_sender(self, contact_id: int) -> None:
         sender = self._senders.get(contact_id)
         if sender is None:
-            sender = Sender(contact_id, self._profile, self._mailroom, self._bell, os.urandom)
+            sender = Sender(
+                contact_id, self._profile, self._mailroom, self._bell, os.urandom, self._wake_senders
+            )
             self._senders[contact_id] = sender
-            self._start(sender.run())
+            self._start(sender.run)
         sender.wake()
 
     # --- who ------------------------------------------------------------------------------------------
@@ -135,7 +138,7 @@ class Messenger:
         if address.account_key == self._profile.account.key:
             raise UsageError("This is your own address. Ask the other person for theirs: blindpost address")
         row = self._mailroom.contacts.add(name, address)
-        self._mailroom.owe_receipts(row)
+        self._mailroom.contacts.owe_receipts(row)
         if self._mailroom.write_receipts():
             self._wake_senders()
         self._bell.ring()
@@ -192,7 +195,7 @@ class Messenger:
     async def wait(
         self, message_id: bytes, status: MessageStatus = MessageStatus.ACCEPTED, deadline: float | None = None
     ) -> MessageStatus:
-        """Wait until a sent message has come as far as `status`, or `deadline` seconds; returns how far it is."""
+        """Wait until a sent message is as far as `status`, or `deadline` seconds; returns how far it is."""
 
         def look() -> MessageStatus | None:
             self._check()
@@ -272,10 +275,22 @@ class Messenger:
 
         return await self._bell.until(look, deadline) is not None
 
+    async def finish(self, deadline: float) -> bool:
+        """Say that the last message has been dealt with, and wait until its receipt is out."""
+        self._finish_in_hand()
+        if self._mailroom.write_receipts():
+            self._wake_senders()
+        return await self.flushed(deadline)
+
     def problems(self) -> list[str]:
         """What is not working now, in sentences."""
         found = [self._receiver.problem, *(sender.problem for sender in self._senders.values())]
         return list(dict.fromkeys(problem for problem in found if problem))
+
+
+def _sentence(error: WireError) -> str:
+    text = str(error)
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def parse_relay(text: str) -> RelayUrl:
@@ -295,7 +310,7 @@ def parse_address(address: str | Address) -> Address:
     try:
         return Address.parse(address)
     except WireError as error:
-        raise UsageError(f"{str(error).capitalize()}.") from None
+        raise UsageError(_sentence(error)) from None
 
 
 __all__ = ["ClientError", "Messenger", "parse_address", "parse_relay"]

@@ -1,4 +1,4 @@
-"""The device connection: log in, register, publish prekeys, pull, commit, acknowledge; again after every loss.
+"""The device connection: log in, register, publish, pull, commit, acknowledge; again after every loss.
 
 Owns the task that receives. A frame is acknowledged only after its transaction has committed. Knows nothing
 of what messages say.

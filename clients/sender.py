@@ -6,6 +6,7 @@ of what they hold.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from clients.backoff import Backoff
@@ -34,7 +35,13 @@ class Sender:
     """Sends to one contact. `problem` says in a sentence what it waits for, if it waits."""
 
     def __init__(
-        self, contact_id: int, profile: Profile, mailroom: Mailroom, bell: Bell, random: Random
+        self,
+        contact_id: int,
+        profile: Profile,
+        mailroom: Mailroom,
+        bell: Bell,
+        random: Random,
+        wake_senders: Callable[[], None],
     ) -> None:
         # Static after construction.
         self._contact_id = contact_id
@@ -43,6 +50,7 @@ class Sender:
         self._pins = Pins(profile.store)
         self._bell = bell
         self._random = random
+        self._wake_senders = wake_senders
         # Owned by run.
         self._work = asyncio.Event()
         self._last_put = 0  # queue place of the last frame put on this connection
@@ -136,6 +144,8 @@ class Sender:
                         self._in_flight.pop(frame_id, None)
                     self.problem = None
                     self._work.set()
+                    if self._mailroom.write_receipts():
+                        self._wake_senders()
                     self._bell.ring()
                 case Refused():
                     self._go_back(message)

@@ -127,6 +127,15 @@ class Contacts:
             assert added is not None
             return added
 
+    def owe_receipts(self, contact: ContactRow) -> None:
+        """A request was approved: what it sent so far is receipted from now on."""
+        with self._store.transaction() as db:
+            db.execute(
+                "UPDATE received SET owed = 1 "
+                "WHERE device_key IN (SELECT device_key FROM devices WHERE contact = ?)",
+                (contact.id,),
+            )
+
     def remove(self, contact: ContactRow) -> int:
         """Remove a contact with its sessions and history; returns how many messages went with it."""
         with self._store.transaction() as db:

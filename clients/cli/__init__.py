@@ -1,0 +1,8 @@
+"""The command line `blindpost`: thin commands over `Messenger`.
+
+Owns words, options and exit codes on the terminal. Messages go to stdout, everything else to stderr.
+"""
+
+from clients.cli.program import main
+
+__all__ = ["main"]

@@ -1,0 +1,58 @@
+"""What the terminal gets to see.
+
+Owns printing: one JSON object a line with `--json`, else text in which nothing that others wrote can move the
+cursor, change colours or reverse the reading direction.
+"""
+
+import json
+import sys
+import unicodedata
+from typing import Final
+
+import click
+
+from clients.errors import ClientError
+
+_BIDI: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def safe(text: str, *, keep_lines: bool = True) -> str:
+    """`text` with control and bidi characters shown as escapes; line feeds and tabs stay if `keep_lines`."""
+    kept = "\n\t" if keep_lines else ""
+
+    def shown(c: str) -> str:
+        if c in kept or (unicodedata.category(c) not in ("Cc", "Cs", "Zl", "Zp") and c not in _BIDI):
+            return c
+        return f"\\u{ord(c):04x}" if ord(c) > 0xFF else f"\\x{ord(c):02x}"
+
+    return text if text.isprintable() else "".join(map(shown, text))
+
+
+class Output:
+    """Where a command's results go."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+
+    def result(self, value: dict[str, object], text: str) -> None:
+        """One result: the object with `--json`, else the text. On stdout, flushed."""
+        click.echo(json.dumps(value, ensure_ascii=False) if self.as_json else text)
+
+    def note(self, text: str) -> None:
+        """A diagnostic for people, on stderr."""
+        click.echo(text, err=True)
+
+    def error(self, error: ClientError) -> None:
+        """Why the command failed, on stderr."""
+        code = error.exit_code
+        if self.as_json:
+            self.note(json.dumps({"error": code.name, "exit_code": int(code), "message": str(error)}))
+        else:
+            self.note(f"blindpost: {error}")
+
+    def qr(self, text: str) -> None:
+        """A QR code for a phone or another terminal, on stderr."""
+        import segno
+
+        click.echo(err=True)
+        segno.make(text, error="l", micro=False).terminal(out=sys.stderr, compact=True, border=2)

@@ -1,0 +1,168 @@
+"""The frame of the command line: common options, errors, exit codes.
+
+Owns what every command shares. The commands are in the modules beside it; they import the client only when
+they run, so that `--help` answers at once.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import click
+
+from clients.cli.output import Output
+from clients.errors import ClientError, ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from clients.config import ClientConfig
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The common options, as given before or after the verb."""
+
+    profile: str | None = None
+    as_json: bool = False
+    passphrase_file: str | None = None
+
+    @property
+    def output(self) -> Output:
+        """Where results go."""
+        return Output(as_json=self.as_json)
+
+    def config(self) -> "ClientConfig":
+        """The client's configuration; asks for a passphrase only where one is needed, on a terminal."""
+        from clients.config import read_config
+
+        config = read_config(self.profile)
+        if self.passphrase_file is not None:
+            try:
+                text = Path(self.passphrase_file).read_text("utf-8")
+            except (OSError, UnicodeDecodeError):
+                raise UsageError("The passphrase file cannot be read.") from None
+            return replace(config, passphrase=text.rstrip("\n"))
+        if config.passphrase is None and sys.stdin.isatty() and needs_passphrase(config.profile):
+            return replace(config, passphrase=click.prompt("Passphrase", hide_input=True, err=True))
+        return config
+
+
+def needs_passphrase(profile: Path) -> bool:
+    """Whether the profile is locked with a passphrase."""
+    with contextlib.suppress(OSError):
+        return b'"passphrase"' in (profile / "profile.json").read_bytes()
+    return False
+
+
+def _merge(context: click.Context, parameter: click.Parameter, value: object) -> object:
+    if value not in (None, False):
+        settings = context.ensure_object(Settings)
+        changed: dict[str, Any] = {str(parameter.name): value}
+        context.obj = replace(settings, **changed)
+    return value
+
+
+def common_options(command: Callable[P, R]) -> Callable[P, R]:
+    """`--profile`, `--json` and `--passphrase-file`, accepted before and after the verb."""
+    options = (
+        click.option("--profile", metavar="NAME|DIR", expose_value=False, callback=_merge,
+                     help="Which profile to use; else $BLINDPOST_PROFILE, else `default`."),
+        click.option("--json", "as_json", is_flag=True, expose_value=False, callback=_merge,
+                     help="One JSON object per line."),
+        click.option("--passphrase-file", metavar="FILE", expose_value=False, callback=_merge,
+                     help="Read the profile's passphrase from FILE; else $BLINDPOST_PASSPHRASE."),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+pass_settings = click.make_pass_decorator(Settings, ensure=True)
+
+
+class Program(click.Group):
+    """Lists commands in the order in which a new user needs them."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """In the order of definition, not of the alphabet."""
+        return list(self.commands)
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@common_options
+@click.version_option(package_name="blindpost", prog_name="blindpost")
+def program() -> None:
+    """End-to-end encrypted messages through a relay that cannot read them.
+
+    \b
+    Start:    blindpost relay                       run a relay
+              blindpost init --relay URL            make your profile
+              blindpost address                     the line to give to others
+              blindpost contact add bob ADDRESS
+              blindpost send bob "hi"
+              blindpost listen
+
+    \b
+    Exit codes: 0 done  2 usage  3 not found  4 queued, relay not reachable  5 relay  6 trust
+                7 locked  8 too large  9 outbox full  10 storage
+    """
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Run a command's coroutine; SIGINT and SIGTERM end it in order, with exit code 130 or 143."""
+
+    async def supervised() -> None:
+        task = asyncio.ensure_future(work)
+        loop = asyncio.get_running_loop()
+        caught: list[int] = []
+
+        def catch(number: int) -> None:
+            caught.append(number)
+            task.cancel()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, catch, number)
+        try:
+            await task
+        except asyncio.CancelledError:
+            if not caught:
+                raise
+            sys.exit(128 + caught[0])
+
+    asyncio.run(supervised())
+
+
+def main() -> None:
+    """The entry point of `blindpost`."""
+    from clients.cli import contacts, identity, messages, relay
+
+    for command in (
+        relay.relay, identity.init, identity.address, contacts.contact, messages.send, messages.listen,
+        messages.history, identity.trust_relay,
+    ):  # fmt: skip
+        program.add_command(command)
+    as_json = "--json" in sys.argv[1:]
+    try:
+        program.main(standalone_mode=False)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(ExitCode.USAGE)
+    except click.Abort:
+        sys.exit(130)
+    except ClientError as error:
+        Output(as_json=as_json).error(error)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # Whoever read our output has gone: nothing to say, and nobody to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitCode.OK)
