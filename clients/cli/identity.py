@@ -1,5 +1,6 @@
 """`blindpost init`, `address`, `trust-relay`: who I am and which relay I use."""
 
+import sys
 from pathlib import Path
 
 import click
@@ -50,7 +51,7 @@ def init(settings: Settings, relay_url: str, ca: Path | None, ask: bool, qr: boo
             output.note(f"Profile made in {config.profile}. This is your address, to give to others:")
             value: dict[str, object] = {"address": me.address.text, "registered": is_registered}
             output.result({**value, "profile": str(config.profile)}, me.address.text)
-            if qr or (qr is None and not settings.as_json and click.get_text_stream("stderr").isatty()):
+            if qr or (qr is None and not settings.as_json and sys.stderr.isatty()):
                 output.qr(me.address.text)
             if not is_registered:
                 for problem in me.problems():

@@ -113,14 +113,14 @@ def send(settings: Settings, name: str, text: str | None, ndjson: bool, until: s
 
 
 async def _follow(
-    settings: Settings, me: "Messenger", ids: list[bytes], wanted: "MessageStatus", timeout: float
+    settings: Settings, me: "Messenger", ids: list[bytes], wanted: "MessageStatus", deadline: float
 ) -> int:
-    """Print how far each message has come, waiting at most `timeout` seconds; returns how many are behind."""
+    """Print how far each message has come, waiting at most `deadline` seconds; returns how many are behind."""
     from clients.model import MessageStatus
 
     steps = list(MessageStatus)
     loop = asyncio.get_running_loop()
-    end = loop.time() + timeout
+    end = loop.time() + deadline
     behind = 0
     for message_id in ids:
         status = await me.wait(message_id, wanted, max(0.0, end - loop.time()))

@@ -1,0 +1,47 @@
+# Every command a developer needs; each of them makes .venv first, where it is missing or older than its lock.
+# A machine with python3 (3.11 or later) and make is enough; uv is used where it is on PATH. Another interpreter:
+# `make PYTHON=python3.13 ...`.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+# Makes the locks, and nothing else.
+UV_VERSION := 0.13.8
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check lock relay-wheel clean
+
+help:
+	@echo 'make demo         show the main job working, here and now'
+	@echo 'make test         run all tests (2 workers); ARGS="tests/wire -k frame" narrows it'
+	@echo 'make check        format, lint, types, import contracts'
+	@echo 'make lock         renew requirements.lock and requirements-dev.lock; UPGRADE=1 takes newer versions'
+	@echo 'make relay-wheel  build dist/blindpost_relay-*.whl: relay/ and wire/ alone'
+	@echo 'make clean        remove .venv, caches and dist/'
+
+$(READY): pyproject.toml requirements-dev.lock scripts/make_venv.py scripts/fetch_pip.py
+	@command -v "$(PYTHON)" >/dev/null 2>&1 || { echo "blindpost needs Python 3.11 or later, and there is no" \
+	  "'$(PYTHON)' here: install it, or name another with 'make PYTHON=/path/to/python3'." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "blindpost needs Python 3.11 or later, and \
+	%s is %s: name a newer one with make PYTHON=/path/to/python3." % (sys.executable, sys.version.split()[0]))'
+	@"$(PYTHON)" scripts/make_venv.py
+
+demo: $(READY)
+	@$(BIN)/python -m examples.demo
+
+test: $(READY)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+check: $(READY)
+	@$(BIN)/python scripts/check.py
+
+lock:
+	@"$(PYTHON)" scripts/lock.py $(UV_VERSION) $(if $(UPGRADE),--upgrade)
+
+relay-wheel: $(READY)
+	@cd packaging/relay && ../../$(BIN)/python -m hatchling build -t wheel -d ../../dist
+
+clean:
+	rm -rf .venv .venv.lock dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,239 @@
+"""Promise 1, read from the source: the relay reaches nothing that names a libsodium symbol able to open mail.
+
+From every module of relay/ the first-party import graph is followed, and each module reached is read as a
+syntax tree. The list below is the promise's own. It is complete for the libsodium installed (a test sorts
+all its symbols), the scan is seen to find each kind of naming, and it finds plenty in keys/, so silence in
+relay/ means something.
+"""
+
+import ast
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import nacl.bindings
+import nacl.public
+import nacl.secret
+import nacl.signing
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("wire", "keys", "relay", "clients")
+
+# What decrypts, opens, boxes, multiplies or converts. `*` stands for any rest of a name.
+FORBIDDEN = (
+    # libsodium's functions, as nacl.bindings names them
+    "crypto_aead*",
+    "crypto_box*",
+    "crypto_core*",
+    "crypto_kx*",
+    "crypto_scalarmult*",
+    "crypto_secretbox*",
+    "crypto_secretstream*",
+    "crypto_sign_ed25519_*_to_curve25519",
+    # libsodium's functions that PyNaCl does not name today, reached by another road or in a later version
+    "crypto_kem*",
+    "crypto_onetimeauth*",
+    "crypto_stream*",
+    # PyNaCl's classes and methods
+    "Aead",
+    "Box",
+    "EncryptedMessage",
+    "PrivateKey",
+    "SealedBox",
+    "SecretBox",
+    "decrypt",
+    "to_curve25519_private_key",
+    "to_curve25519_public_key",
+    # whole modules that hold nothing else
+    "nacl.public",
+    "nacl.secret",
+    # the ways around a name: the raw library, and imports or code made at run time
+    "_sodium",
+    "nacl._sodium",
+    "cffi",
+    "ctypes",
+    "importlib",
+    "import_module",
+    "__import__",
+    "eval",
+    "exec",
+)
+
+# What else libsodium offers: signatures, hashes, password hashes, comparison, padding, random bytes.
+HARMLESS = (
+    "crypto_generichash*",
+    "crypto_hash*",
+    "crypto_pwhash*",
+    "crypto_shorthash*",
+    "crypto_sign",
+    "crypto_sign_BYTES",
+    "crypto_sign_PUBLICKEYBYTES",
+    "crypto_sign_SECRETKEYBYTES",
+    "crypto_sign_SEEDBYTES",
+    "crypto_sign_ed25519_sk_to_pk",
+    "crypto_sign_ed25519_sk_to_seed",
+    "crypto_sign_ed25519ph_*",
+    "crypto_sign_keypair",
+    "crypto_sign_open",  # verifies a signature and returns what was signed; nothing is secret
+    "crypto_sign_seed_keypair",
+    "has_crypto_*",
+    "nacl_bindings_pick_scrypt_params",
+    "randombytes*",
+    "sodium_*",
+    "utils",
+)
+
+
+def matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def names_in(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Every name a module could reach something by: names, attributes, imports, strings (for getattr)."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            yield node.id, node.lineno
+        elif isinstance(node, ast.Attribute):
+            yield node.attr, node.lineno
+            yield ast.unparse(node), node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or "", node.lineno
+            for alias in node.names:
+                yield alias.name, node.lineno
+                yield f"{node.module}.{alias.name}", node.lineno
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node.lineno
+                yield alias.name.split(".")[0], node.lineno
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value, node.lineno
+
+
+def scan(source: str) -> set[str]:
+    """The forbidden names in a source text, with their lines."""
+    return {f"line {line}: {name}" for name, line in names_in(ast.parse(source)) if matches(name, FORBIDDEN)}
+
+
+def module_paths(root: Path = ROOT) -> dict[str, Path]:
+    """Every first-party module by its dotted name."""
+    found = {}
+    for package in PACKAGES:
+        for path in (root / package).rglob("*.py"):
+            parts = path.relative_to(root).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports_of(name: str, path: Path) -> Iterator[str]:
+    """The dotted names a module imports, in functions and under TYPE_CHECKING too, relative ones resolved."""
+    package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def reachable(package: str, root: Path = ROOT) -> dict[str, Path]:
+    """The package's modules and all first-party modules they import, directly or not, with their parents."""
+    modules = module_paths(root)
+    waiting = [name for name in modules if name.split(".")[0] == package]
+    seen: dict[str, Path] = {}
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name not in modules:
+            continue
+        seen[name] = modules[name]
+        waiting.extend(imports_of(name, modules[name]))
+        waiting.append(name.rpartition(".")[0])
+    return seen
+
+
+def test_nothing_reachable_from_the_relay_could_open_a_message() -> None:
+    reached = reachable("relay")
+    assert {"relay.auth", "relay.session", "wire.frames"} <= set(reached)
+    found = {name: scan(path.read_text()) for name, path in sorted(reached.items())}
+    assert {name: lines for name, lines in found.items() if lines} == {}
+
+
+def test_the_relay_reaches_neither_keys_nor_clients() -> None:
+    assert {name.split(".")[0] for name in reachable("relay")} == {"relay", "wire"}
+
+
+def test_control_the_same_scan_finds_plenty_in_keys() -> None:
+    found = {
+        name: scan(path.read_text()) for name, path in reachable("keys").items() if name.startswith("keys")
+    }
+    assert found["keys.primitives"]
+
+
+def test_control_the_graph_follows_imports_of_every_form(tmp_path: Path) -> None:
+    files = {
+        "relay/__init__.py": "",
+        "relay/session.py": "def late() -> None:\n    from .store import base\n",
+        "relay/store/__init__.py": "",
+        "relay/store/base.py": "import wire.frames as frames\n",
+        "wire/__init__.py": "",
+        "wire/frames.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from keys import seal\n",
+        "wire/unused.py": "",
+        "keys/__init__.py": "",
+        "keys/seal.py": "",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert set(module_paths(tmp_path)) - set(reachable("relay", tmp_path)) == {"wire.unused"}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from nacl.public import SealedBox",
+        "from nacl.public import SealedBox as Harmless",
+        "import nacl.public",
+        "import nacl\nnacl.secret.SecretBox(b'')",
+        "from nacl import bindings\nbindings.crypto_scalarmult(b'', b'')",
+        "from nacl.bindings import crypto_sign_ed25519_sk_to_curve25519 as sign",
+        "import nacl.bindings\ngetattr(nacl.bindings, 'crypto_box_open')",
+        "key.to_curve25519_private_key()",
+        "box.decrypt(b'')",
+        "import ctypes",
+        "import importlib\nimportlib.import_module('keys.seal')",
+        "__import__('keys')",
+        "from nacl import _sodium",
+    ],
+)
+def test_control_the_scan_sees(source: str) -> None:
+    assert scan(source)
+
+
+def test_control_the_scan_lets_signatures_pass() -> None:
+    assert scan("from nacl.signing import SigningKey, VerifyKey\nVerifyKey(b'').verify(b'', b'')") == set()
+
+
+def test_every_symbol_of_the_installed_libsodium_is_sorted() -> None:
+    symbols = {name for name in dir(nacl.bindings) if not name.startswith("_")}
+    assert len(symbols) > 200
+    assert {name for name in symbols if matches(name, FORBIDDEN) == matches(name, HARMLESS)} == set()
+
+
+def test_every_class_that_opens_or_converts_is_in_the_list() -> None:
+    for module in (nacl.public, nacl.secret):
+        own = {
+            name
+            for name, value in vars(module).items()
+            if getattr(value, "__module__", "") == module.__name__ and not name.startswith("_")
+        }
+        assert {name for name in own if not matches(name, FORBIDDEN)} <= {"PublicKey"}
+    for kind in (nacl.signing.SigningKey, nacl.signing.VerifyKey):
+        methods = {name for name in vars(kind) if not name.startswith("_")}
+        assert {name for name in methods if not matches(name, FORBIDDEN)} <= {
+            "sign",
+            "verify",
+            "generate",
+            "encode",
+        }
