@@ -1,4 +1,4 @@
-"""`blindpost contact add|list|remove`: names for addresses."""
+"""`blindpost contact add|list|verify|remove`: names for addresses."""
 
 import click
 
@@ -9,7 +9,7 @@ from clients.errors import UsageError
 
 @click.group()
 def contact() -> None:
-    """Add, list and remove the people and programs you write to."""
+    """Add, list, verify and remove the people and programs you write to."""
 
 
 @contact.command()
@@ -59,6 +59,28 @@ def list_contacts(settings: Settings) -> None:
         settings.output.result(row.to_json(), text)
     if not rows:
         settings.output.note("No contacts yet. Add one: blindpost contact add NAME ADDRESS")
+
+
+@contact.command()
+@click.argument("name")
+@common_options
+@pass_settings
+def verify(settings: Settings, name: str) -> None:
+    """Print the safety number with NAME: 60 digits, the same on both sides.
+
+    Compare them over the telephone or in person: equal digits mean that nobody is between you.
+    """
+    from clients.profile import Profile
+    from clients.store.contacts import Contacts
+    from keys.safety_number import grouped, safety_number
+
+    profile = Profile.open(settings.config())
+    try:
+        row = Contacts(profile.store).named(name)
+    finally:
+        profile.close()
+    number = safety_number(profile.account.key, row.account_key)
+    settings.output.result({"name": row.name, "safety_number": number}, grouped(number))
 
 
 @contact.command()
