@@ -99,7 +99,7 @@ class Demo:
         bob = Client(self.bob, "listen")
         payloads = texts(BACK, self.canaries)
         self._send(self.to_bob, self.alice, "bob", payloads)
-        expected = {id for id in self.to_bob.bodies}
+        expected = set(self.to_bob.bodies)
         seen = {line["id"] for line in self.to_bob.shown}
         while missing := len(expected - seen - {line["id"] for line in bob.lines}):
             bob.wait_for_lines(len(bob.lines) + missing)
