@@ -1,0 +1,121 @@
+"""Load for a real relay process: durable puts while the recipient is away, then the drain.
+
+Every frame is checked: an answer for each put, and on the way out content, order, loss and duplicates.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from clients.connection import RelayConnection, dial
+from keys.identities import Account, Device
+from wire.addresses import RelayUrl
+from wire.control import Accepted, Acknowledge, Pull, Register, Registered
+from wire.frames import Deliver, Put
+from wire.login import Mode
+
+WINDOW = 128
+
+
+class BrokenPromise(Exception):
+    """The relay lost, repeated or reordered a frame, or refused one without a reason to."""
+
+
+@asynccontextmanager
+async def relay_process(directory: Path) -> AsyncIterator[RelayUrl]:
+    """A relay of its own on a free port, with its store on disk."""
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "relay",
+        "--json",
+        "--port",
+        "0",
+        "--data-directory",
+        str(directory),
+    ]
+    process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(30):
+            line = json.loads(await process.stdout.readline())
+        yield RelayUrl.parse(line["url"])
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A mailbox, and the frames that one sender puts into it."""
+
+    device: Device
+    frames: tuple[Put, ...]
+
+
+def make_pairs(count: int, frames_each: int, size: int) -> list[Pair]:
+    """Frames of random envelopes: to the relay they are as good as real ones."""
+    pairs = []
+    for _ in range(count):
+        device = Device.generate(os.urandom, int(time.time()))
+        frames = tuple(
+            Put(os.urandom(16), device.key, b"\x01" + os.urandom(size - 1)) for _ in range(frames_each)
+        )
+        pairs.append(Pair(device, frames))
+    return pairs
+
+
+async def register(relay: RelayUrl, pair: Pair) -> None:
+    """Open the mailbox of a pair."""
+    account = Account.generate(os.urandom)
+    devices = account.sign_device_list((pair.device.entry(account.key),), int(time.time()))
+    async with dial(relay, Mode.DEVICE, None, os.urandom) as connection:
+        await connection.log_in(pair.device)
+        await connection.send(Register(ref=0, device_list=devices.encode()))
+        await connection.expect(Registered)
+
+
+async def put_all(relay: RelayUrl, pair: Pair) -> None:
+    """Put every frame, up to 128 on their way, until all are accepted."""
+    async with dial(relay, Mode.SUBMIT, None, os.urandom) as connection:
+        room = asyncio.Semaphore(WINDOW)
+        answers = asyncio.create_task(_hear(connection, room, {frame.frame_id for frame in pair.frames}))
+        for frame in pair.frames:
+            await room.acquire()
+            await connection.send(frame)
+        await answers
+
+
+async def _hear(connection: RelayConnection, room: asyncio.Semaphore, waiting: set[bytes]) -> None:
+    while waiting:
+        message = await connection.receive()
+        if not isinstance(message, Accepted):
+            raise BrokenPromise("a frame was not accepted")
+        for frame_id in message.frames:
+            waiting.remove(frame_id)
+            room.release()
+
+
+async def drain(relay: RelayUrl, pair: Pair) -> None:
+    """Pull and acknowledge everything; it must be exactly what was put, in order."""
+    async with dial(relay, Mode.DEVICE, None, os.urandom) as connection:
+        await connection.log_in(pair.device)
+        await connection.send(Pull())
+        for number, frame in enumerate(pair.frames, start=1):
+            message = await connection.receive()
+            if not isinstance(message, Deliver) or message.sequence != number:
+                raise BrokenPromise("a frame is missing or out of order")
+            if (message.frame_id, message.envelope) != (frame.frame_id, frame.envelope):
+                raise BrokenPromise("a frame is not what was put")
+            if number % 64 == 0 or number == len(pair.frames):
+                await connection.send(Acknowledge(through=number))
