@@ -156,14 +156,18 @@ class Engine:
 
     # --- sending --------------------------------------------------------------------------------------
 
-    def start_session(self, own: DeviceList, peer: Party, bundle: DeviceBundle, now: int) -> None:
-        """Begin a session from a fetched bundle. Raises VerificationError or DecryptError."""
+    def learn_bundle(self, peer: Party, bundle: DeviceBundle, now: int) -> None:
+        """Believe a fetched bundle's newer keys. Raises VerificationError."""
         device_key = peer.entry.device_key
         verify_bundle(bundle, peer.entry, now, self._state.newest_signed(device_key))
-        header, agreement = initiate(self._device, self._party(own), peer, bundle, self._random)
-        session = Session.initiate(own, header, agreement, bundle.signed.key)
         self._state.learn_signed(device_key, bundle.signed.id)
         self._state.learn_sealing(device_key, bundle.sealing)
+
+    def start_session(self, own: DeviceList, peer: Party, bundle: DeviceBundle) -> None:
+        """Begin a session from a bundle that `learn_bundle` has believed. Raises DecryptError."""
+        device_key = peer.entry.device_key
+        header, agreement = initiate(self._device, self._party(own), peer, bundle, self._random)
+        session = Session.initiate(own, header, agreement, bundle.signed.key)
         self._state.save_sessions(device_key, self._state.sessions(device_key).added(session))
 
     def has_session(self, device_key: bytes) -> bool:

@@ -28,6 +28,7 @@ from wire.limits import FRAME_ID, TEXT_MAX
 from wire.prekeys import decode_device_bundle
 
 SEAL_BATCH: Final = 64
+SEALING_FRESH: Final = 30 * 86_400  # rotated weekly, its private half lives 60 days longer
 
 
 def now_seconds() -> int:
@@ -119,8 +120,18 @@ class Mailroom:
                 self.outbox.receipt_written(device_key, receipt.stream_id)
         return bool(owed)
 
-    def begin_sessions(self, contact: ContactRow, bundle: Bundle) -> None:
-        """Verify what the relay answered and begin the missing sessions.
+    def needs_refresh(self, contact: ContactRow) -> bool:
+        """Whether what we know of this contact's keys may be out of date.
+
+        It told us of a newer device list, or its sealing key is so old that its private half may be gone.
+        """
+        devices = contact.devices.devices if contact.devices else ()
+        made = [self.state.sealing_created(entry.device_key) for entry in devices]
+        oldest = now_seconds() - SEALING_FRESH
+        return contact.is_stale or any(created is not None and created < oldest for created in made)
+
+    def learn_bundle(self, contact: ContactRow, bundle: Bundle) -> None:
+        """Verify what the relay answered, believe newer keys, and begin the sessions that are missing.
 
         Raises TrustError, with the contact's alarm raised, when the list is not this account's signed
         successor; VerificationError or DecryptError for a broken bundle. Then nothing else changed.
@@ -128,14 +139,17 @@ class Mailroom:
         devices = self._believe(contact, decode_device_list(bundle.device_list))
         with self._store.transaction():
             self.state.pin(devices)
+            self.contacts.set_stale(contact.account_key, is_stale=False)
             for offered in bundle.devices:
                 entry = devices.entry(offered.device_key)
-                if entry is None or self._engine.has_session(offered.device_key):
+                if entry is None:
                     continue
+                party = Party(devices, entry)
                 device_bundle = decode_device_bundle(offered.device_key, offered.prekeys)
-                self._engine.start_session(
-                    self._profile.device_list, Party(devices, entry), device_bundle, now_seconds()
-                )
+                had_session = self._engine.has_session(offered.device_key)
+                self._engine.learn_bundle(party, device_bundle, now_seconds())
+                if not had_session:
+                    self._engine.start_session(self._profile.device_list, party, device_bundle)
 
     def _believe(self, contact: ContactRow, offered: DeviceList) -> DeviceList:
         verify_device_list(offered, contact.account_key)
@@ -155,6 +169,12 @@ class Mailroom:
                 row = self.outbox.accepted(frame_id)
                 if row is not None:
                     self.history.accepted(row)
+
+    def tidy(self) -> None:
+        """Forget what protects against nothing any more: old envelope hashes and old handshakes."""
+        with self._store.transaction():
+            self.outbox.forget_consumed(now_seconds())
+            self.state.forget_handshakes(now_seconds())
 
     # --- in -------------------------------------------------------------------------------------------
 
@@ -192,6 +212,8 @@ class Mailroom:
             raise DecryptError
         if received.alarm is not None:
             self.contacts.raise_alarm(contact.account_key, received.alarm)
+        if received.is_list_old:
+            self.contacts.set_stale(contact.account_key, is_stale=True)
         owes = content.kind not in (Kind.RECEIPT, Kind.TYPING, Kind.OPEN)
         arrived = self.outbox.arrived(device_key, content.stream_id).added(content.sequence)
         self.outbox.save_arrived(

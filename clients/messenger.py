@@ -78,6 +78,7 @@ class Messenger:
             self._profile.close()
             raise
         self._start(self._receiver.run)
+        self._mailroom.write_receipts()
         self._wake_senders()
         return self
 

@@ -24,6 +24,7 @@ from wire.frames import Deliver
 from wire.limits import UNACKNOWLEDGED_FRAMES
 from wire.login import Mode
 
+FRESHEN_EVERY: Final = 6 * 3600.0
 BATCH: Final = 64  # frames committed together
 
 
@@ -91,7 +92,11 @@ class Receiver:
             await connection.send(Pull())
             backoff.reset()
             incoming: asyncio.Queue[Deliver] = asyncio.Queue(maxsize=2 * UNACKNOWLEDGED_FRAMES)
-            await until_one_ends(self._read(connection, incoming), self._commit(connection, incoming))
+            await until_one_ends(
+                self._read(connection, incoming),
+                self._commit(connection, incoming),
+                self._keep_fresh(connection),
+            )
 
     async def _read(self, connection: RelayConnection, incoming: asyncio.Queue[Deliver]) -> None:
         while True:
@@ -109,6 +114,14 @@ class Receiver:
                     raise Disconnected(message.message, message)
                 case _:
                     pass  # the last words of a relay that is closing are kept by the connection
+
+    async def _keep_fresh(self, connection: RelayConnection) -> None:
+        """A client may stay connected for months: its prekeys change all the same."""
+        while True:
+            self._mailroom.tidy()
+            await asyncio.sleep(FRESHEN_EVERY)
+            self._stock.rotate(now_seconds())
+            await self._publish(connection)
 
     async def _bring_up(self, connection: RelayConnection, stock: Stock) -> None:
         self._stock.rotate(now_seconds())

@@ -96,21 +96,27 @@ class Sender:
             relay, Mode.SUBMIT, self._pins.get(relay), self._random, self._profile.ca
         ) as connection:
             self._pins.keep(relay, connection.greeting.relay_key)
+            if self._mailroom.needs_refresh(contact):
+                contact = await self._fetch(connection, contact, take=False)
             if self._mailroom.needs_bundle(contact):
-                await self._fetch(connection, contact)
+                contact = await self._fetch(connection, contact, take=True)
+                if self._mailroom.needs_bundle(contact):
+                    raise RelayError(f"{contact.name!r} has not published any keys yet.")
             self._last_put, self._in_flight = 0, {}
             backoff.reset()
             await until_one_ends(self._put(connection), self._hear(connection))
 
-    async def _fetch(self, connection: RelayConnection, contact: ContactRow) -> None:
-        await connection.send(Fetch(ref=0, account_key=contact.account_key, take=True))
+    async def _fetch(self, connection: RelayConnection, contact: ContactRow, *, take: bool) -> ContactRow:
+        """Fetch and believe the contact's bundle; returns the contact as it is then."""
+        await connection.send(Fetch(ref=0, account_key=contact.account_key, take=take))
         try:
             bundle = await connection.expect(Bundle)
         except Disconnected as error:
             if error.error is not None and error.error.code is ErrorCode.NOT_FOUND:
                 raise RelayError(f"The relay knows no account of {contact.name!r} (yet).") from None
             raise
-        self._mailroom.begin_sessions(contact, bundle)
+        self._mailroom.learn_bundle(contact, bundle)
+        return self._mailroom.contacts.by_id(self._contact_id) or contact
 
     async def _put(self, connection: RelayConnection) -> None:
         """Keep the window full; end after the idle limit."""

@@ -3,6 +3,6 @@
 Owns words, options and exit codes on the terminal. Messages go to stdout, everything else to stderr.
 """
 
-from clients.cli.program import main
+from clients.cli.entry import main
 
 __all__ = ["main"]

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from clients.model import Message, MessageStatus
 
 TEXT_MAX = 65_000
+LOOK_EVERY = 5.0  # seconds between looks at what is not working
+LAST_WORDS = 2.0  # seconds for the last receipt to go out
 LINE_MAX = 6 * TEXT_MAX + 100  # a text as JSON with every character escaped
 
 
@@ -115,7 +117,7 @@ def send(settings: Settings, name: str, text: str | None, ndjson: bool, until: s
 async def _follow(
     settings: Settings, me: "Messenger", ids: list[bytes], wanted: "MessageStatus", deadline: float
 ) -> int:
-    """Print how far each message has come, waiting at most `deadline` seconds; returns how many are behind."""
+    """Print how far each message is, waiting `deadline` seconds at most; returns how many are behind."""
     from clients.model import MessageStatus
 
     steps = list(MessageStatus)
@@ -152,6 +154,23 @@ def _line(message: "Message") -> str:
     return f"{when} {who} {body}{note}{status}"
 
 
+async def _show(settings: Settings, me: "Messenger", count: int | None, idle: float | None) -> None:
+    """Print messages, and what is not working whenever that changes, until `count` or `idle` ends it."""
+    shown = 0
+    said: list[str] = []
+    while count is None or shown < count:
+        message = await me.receive(LOOK_EVERY if idle is None else idle)
+        if message is not None:
+            shown += 1
+            settings.output.result(message.to_json(), _line(message))
+        elif idle is not None:
+            return
+        if (problems := me.problems()) != said:
+            said = problems
+            for problem in problems:
+                settings.output.note(problem)
+
+
 @click.command()
 @click.option("--count", type=click.IntRange(min=1), help="End after this many messages.")
 @click.option("--idle", type=click.FloatRange(min=0), help="End after this many seconds without a message.")
@@ -167,20 +186,11 @@ def listen(settings: Settings, count: int | None, idle: float | None) -> None:
     async def work() -> None:
         async with Messenger.from_config(settings.config()) as me:
             settings.output.note(f"Listening as {me.address}")
-            shown = 0
-            said: list[str] = []
-            while count is None or shown < count:
-                message = await me.receive(idle if idle is not None else 5.0)
-                if message is not None:
-                    shown += 1
-                    settings.output.result(message.to_json(), _line(message))
-                elif idle is not None:
-                    break
-                if (problems := me.problems()) != said:
-                    said = problems
-                    for problem in problems:
-                        settings.output.note(problem)
-            await me.finish(5.0)
+            try:
+                await _show(settings, me, count, idle)
+            finally:
+                # Also when interrupted: what was shown is receipted, if the relay is there.
+                await me.finish(LAST_WORDS)
 
     run(work())
 

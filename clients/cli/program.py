@@ -1,4 +1,4 @@
-"""The frame of the command line: common options, errors, exit codes.
+"""The frame of the command line: the program, its common options, running a command's coroutine.
 
 Owns what every command shares. The commands are in the modules beside it; they import the client only when
 they run, so that `--help` answers at once.
@@ -6,7 +6,6 @@ they run, so that `--help` answers at once.
 
 import asyncio
 import contextlib
-import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import click
 
 from clients.cli.output import Output
-from clients.errors import ClientError, ExitCode, UsageError
+from clients.errors import UsageError
 
 if TYPE_CHECKING:
     from clients.config import ClientConfig
@@ -138,31 +137,3 @@ def run(work: Coroutine[Any, Any, None]) -> None:
             sys.exit(128 + caught[0])
 
     asyncio.run(supervised())
-
-
-def main() -> None:
-    """The entry point of `blindpost`."""
-    from clients.cli import contacts, identity, messages, relay
-
-    for command in (
-        relay.relay, identity.init, identity.address, contacts.contact, messages.send, messages.listen,
-        messages.history, identity.trust_relay,
-    ):  # fmt: skip
-        program.add_command(command)
-    as_json = "--json" in sys.argv[1:]
-    try:
-        program.main(standalone_mode=False)
-    except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(ExitCode.USAGE)
-    except click.Abort:
-        sys.exit(130)
-    except ClientError as error:
-        Output(as_json=as_json).error(error)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # Whoever read our output has gone: nothing to say, and nobody to say it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(ExitCode.OK)

@@ -28,6 +28,7 @@ class ContactRow:
     status: ContactStatus
     devices: DeviceList | None
     alarm: str | None
+    is_stale: bool
 
     def shown(self) -> Contact:
         """As the application sees it."""
@@ -35,8 +36,8 @@ class ContactRow:
         return Contact(self.name, Address(self.account_key, self.relay), self.status, count, self.alarm)
 
 
-def _row(values: tuple[int, str, bytes, str, str, bytes | None, str | None]) -> ContactRow:
-    id, name, account, relay, status, devices, alarm = values
+def _row(values: tuple[int, str, bytes, str, str, bytes | None, str | None, int]) -> ContactRow:
+    id, name, account, relay, status, devices, alarm, stale = values
     return ContactRow(
         id,
         name,
@@ -45,10 +46,11 @@ def _row(values: tuple[int, str, bytes, str, str, bytes | None, str | None]) -> 
         ContactStatus(status),
         decode_device_list(bytes(devices)) if devices else None,
         alarm,
+        bool(stale),
     )
 
 
-_SELECT = "SELECT id, name, account_key, relay, status, device_list, alarm FROM contacts "
+_SELECT = "SELECT id, name, account_key, relay, status, device_list, alarm, stale FROM contacts "
 
 
 def check_name(name: str) -> str:
@@ -142,6 +144,10 @@ class Contacts:
             count = int(db.execute("SELECT count(*) FROM messages WHERE contact = ?", (contact.id,)).get)
             db.execute("DELETE FROM contacts WHERE id = ?", (contact.id,))
             return count
+
+    def set_stale(self, account_key: bytes, *, is_stale: bool) -> None:
+        """Whether a newer device list of this account is known to exist."""
+        self._db.execute("UPDATE contacts SET stale = ? WHERE account_key = ?", (is_stale, account_key))
 
     def raise_alarm(self, account_key: bytes, sentence: str) -> None:
         """Block sending to this account until the user decides."""

@@ -27,7 +27,7 @@ MIGRATIONS: Final = (
         name TEXT NOT NULL UNIQUE COLLATE NOCASE,
         account_key BLOB NOT NULL UNIQUE,
         relay TEXT NOT NULL, status TEXT NOT NULL,
-        device_list BLOB, alarm TEXT
+        device_list BLOB, alarm TEXT, stale INTEGER NOT NULL DEFAULT 0
     );
 
     CREATE TABLE devices (

@@ -11,7 +11,10 @@ from keys.handshake import Party
 from keys.prekeys import PrivatePrekey
 from keys.sessions import Sessions
 from wire.device_lists import DeviceList, decode_device_list
+from wire.limits import PRIVATE_PREKEY_KEEP, SIGNED_PREKEY_ROTATE
 from wire.prekeys import Prekey, PrekeyKind, decode_prekey
+
+HANDSHAKE_KEEP = 2 * (SIGNED_PREKEY_ROTATE + PRIVATE_PREKEY_KEEP)  # twice the life of a private prekey
 
 
 class KeyState:
@@ -93,12 +96,21 @@ class KeyState:
         self._db.execute("INSERT INTO handshakes VALUES (?, unixepoch()) ON CONFLICT DO NOTHING", (id,))
         return self._db.changes() == 1
 
+    def forget_handshakes(self, now: int) -> None:
+        """Drop those whose prekeys are gone for certain, so that a replay cannot be accepted anyway."""
+        self._db.execute("DELETE FROM handshakes WHERE at < ?", (now - HANDSHAKE_KEEP,))
+
     # --- prekeys of others ----------------------------------------------------------------------------
 
     def sealing_key(self, device_key: bytes) -> bytes | None:
         """The newest known sealing key of a device."""
         encoded = self._value("SELECT sealing FROM devices WHERE device_key = ?", device_key)
         return None if encoded is None else decode_prekey(encoded).key
+
+    def sealing_created(self, device_key: bytes) -> int | None:
+        """When the newest known sealing key of a device was made, Unix seconds."""
+        encoded = self._value("SELECT sealing FROM devices WHERE device_key = ?", device_key)
+        return None if encoded is None else decode_prekey(encoded).created
 
     def learn_sealing(self, device_key: bytes, prekey: Prekey) -> None:
         """Keep a verified sealing prekey if it is newer than the known one."""
