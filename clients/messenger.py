@@ -277,8 +277,7 @@ class Messenger:
         return await self._bell.until(look, deadline) is not None
 
     async def finish(self, deadline: float) -> bool:
-        """Say that the last message has been dealt with, and wait until its receipt is out."""
-        self._finish_in_hand()
+        """Write the receipts that are owed, and wait until everything has gone out."""
         if self._mailroom.write_receipts():
             self._wake_senders()
         return await self.flushed(deadline)
