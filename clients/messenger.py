@@ -284,7 +284,13 @@ class Messenger:
 
     def problems(self) -> list[str]:
         """What is not working now, in sentences."""
-        found = [self._receiver.problem, *(sender.problem for sender in self._senders.values())]
+        alarms = (row for row in self._mailroom.contacts.all() if row.alarm)
+        found = [
+            *(f"ALARM: {row.name!r}: {row.alarm}. Nothing is sent there." for row in alarms),
+            self._receiver.problem,
+            self._receiver.expired,
+            *(sender.problem for sender in self._senders.values()),
+        ]
         return list(dict.fromkeys(problem for problem in found if problem))
 
 

@@ -53,7 +53,7 @@ class Receiver:
         self.is_connected = False
         self.problem: str | None = None
         self.failure: TrustError | None = None
-        self.expired = 0
+        self.expired: str | None = None
 
     async def run(self) -> None:
         """Stay connected until cancelled, or until the relay's key or a newer connection forbids it."""
@@ -86,7 +86,7 @@ class Receiver:
             if not welcome.registered:
                 await connection.send(Register(ref=0, device_list=self._profile.device_list.encode()))
                 await connection.expect(Registered)
-            self.expired = welcome.expired
+            self._tell_expired(welcome.expired)
             self._page = []
             await self._bring_up(connection, welcome.stock)
             await connection.send(Pull())
@@ -97,6 +97,14 @@ class Receiver:
                 self._commit(connection, incoming),
                 self._keep_fresh(connection),
             )
+
+    def _tell_expired(self, total: int) -> None:
+        """The relay counts what outlived the TTL since ever; tell what is new, once."""
+        known = int.from_bytes(self._profile.store.meta("expired") or b"", "big")
+        if total > known:
+            with self._profile.store.transaction():
+                self._profile.store.set_meta("expired", total.to_bytes(8, "big"))
+            self.expired = f"{total - known} messages waited at the relay for longer than it keeps them."
 
     async def _read(self, connection: RelayConnection, incoming: asyncio.Queue[Deliver]) -> None:
         while True:
