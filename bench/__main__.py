@@ -60,8 +60,8 @@ def keys_rates() -> tuple[list[float], list[float], list[float]]:
         handshakes.append(200 / (time.perf_counter() - start))
         header, agreement = initiate(alice, at_alice, at_bob, bundle, os.urandom)
         other = accept(bob, at_bob, at_alice, header, signed, kem, one_time)
-        sender = Session.initiate(at_alice.devices, header, agreement, signed.public.key)
-        receiver = Session.accept(header, other, signed.private)
+        sender = Session.initiate(at_alice.devices, header, agreement, signed.public.key, now)
+        receiver = Session.accept(header, other, signed.private, now)
         content = Content(Kind.TEXT, os.urandom(16), os.urandom(16), 1, now, b"x" * 200).encode()
         start = time.perf_counter()
         envelopes = []

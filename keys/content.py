@@ -76,6 +76,8 @@ class Content:
         if len(self.body) > TEXT_MAX:
             raise ValueError("body over 65,000 bytes")
         head = u8(self.kind) + self.message_id + self.stream_id + u64(self.sequence) + u64(self.sent_ms)
+        if len({type for type, _ in self.extensions}) != len(self.extensions):
+            raise ValueError("an extension occurs twice")
         tail = b"".join(u8(type) + u16(len(value)) + value for type, value in sorted(self.extensions))
         return head + u16(len(self.body)) + self.body + tail
 
@@ -94,7 +96,7 @@ def decode_content(data: bytes) -> Content:
             extensions.append((type, reader.take(reader.u16())))
     except WireError:
         raise DecryptError from None
-    if sequence == 0 or sent >= 2**63 or sequence >= 2**63 or len(body) > TEXT_MAX:
+    if sequence == 0 or len(body) > TEXT_MAX:
         raise DecryptError
     return Content(kind, message_id, stream, sequence, sent, body, tuple(extensions))
 
@@ -103,7 +105,7 @@ def decode_content(data: bytes) -> Content:
 class Receipt:
     """Sequences of one stream that are safe in the recipient's history: inclusive, ascending ranges."""
 
-    stream_id: bytes
+    stream_id: bytes = field(repr=False)
     ranges: tuple[tuple[int, int], ...]
 
     def encode(self) -> bytes:
@@ -123,9 +125,9 @@ def decode_receipt(body: bytes) -> Receipt:
         reader.end()
     except WireError:
         raise DecryptError from None
-    ends = [end for pair in ranges for end in pair]
-    ascending = all(first <= last < 2**63 for first, last in ranges) and ends == sorted(ends)
-    if not 1 <= count <= RANGES_MAX or not ascending or ends[0] == 0:
+    lower = [0, *(last for _, last in ranges)]
+    ascending = all(below < first <= last for below, (first, last) in zip(lower, ranges, strict=False))
+    if not 1 <= count <= RANGES_MAX or not ascending:
         raise DecryptError
     return Receipt(stream, ranges)
 

@@ -27,6 +27,7 @@ from keys.prekeys import KEM_KINDS, PrivatePrekey
 from keys.primitives import KEY, Random, dh, dh_key, hkdf, kem_decapsulate, kem_encapsulate, sha256
 from wire.binary import Reader, label, u8, u32, u64
 from wire.device_lists import DeviceEntry, DeviceList
+from wire.errors import WireError
 from wire.limits import HASH, MLKEM_CIPHERTEXT, PUBLIC_KEY
 from wire.prekeys import DeviceBundle, PrekeyKind
 
@@ -59,8 +60,11 @@ def decode_header(data: bytes) -> HandshakeHeader:
     if len(data) != HEADER_SIZE or data[0] != VERSION or data[81] not in KEM_KINDS:
         raise DecryptError
     reader = Reader(data[1:], "handshake header")
-    version, seen, ephemeral = reader.u64(), reader.take(HASH), reader.take(PUBLIC_KEY)
-    signed, one_time, kind, kem = reader.u32(), reader.u32(), PrekeyKind(reader.u8()), reader.u32()
+    try:
+        version, seen, ephemeral = reader.u64(), reader.take(HASH), reader.take(PUBLIC_KEY)
+        signed, one_time, kind, kem = reader.u32(), reader.u32(), PrekeyKind(reader.u8()), reader.u32()
+    except WireError:
+        raise DecryptError from None
     if signed == 0 or kem == 0:
         raise DecryptError
     return HandshakeHeader(version, seen, ephemeral, signed, one_time, kind, kem, reader.rest())

@@ -29,7 +29,7 @@ from wire.binary import Reader, u8, u32, u64
 
 HEADER: Final = 40
 MESSAGE_OVERHEAD: Final = HEADER + OVERHEAD
-MAX_JUMP: Final = 1000  # message keys derived for one message; checked before any is
+MAX_JUMP: Final = 1000  # message keys skipped in one chain; checked before any is derived
 MAX_SKIPPED: Final = 2000  # stored in all; the oldest go first
 SKIPPED_KEEP: Final = 30 * 86_400  # the mailbox TTL: nothing older can still arrive
 _RECORD: Final = 1
@@ -89,16 +89,16 @@ class Ratchet:
         number = int.from_bytes(header[KEY + 4 :], "big")
 
         stored = self.skipped.get((remote, number))
-        if stored is not None:
+        if stored is not None and stored[1] >= now - SKIPPED_KEEP:
             plaintext = stored[0].decrypt(body, self.associated + header)
             rest = {place: key for place, key in self.skipped.items() if place != (remote, number)}
-            return replace(self, skipped=MappingProxyType(rest)), plaintext
+            return replace(self, skipped=MappingProxyType(_pruned(rest, now))), plaintext
 
         state = self
         is_step = remote != self.remote
         done = self.receiving.number if self.receiving is not None else 0
-        jump = number - done if not is_step else max(previous_length - done, 0) + number
-        if not 0 <= jump <= MAX_JUMP:
+        jump, closing = (number, previous_length - done) if is_step else (number - done, 0)
+        if not 0 <= jump <= MAX_JUMP or closing > MAX_JUMP or number >= 2**32 - 1:
             raise DecryptError
         if not is_step and self.receiving is None:
             raise DecryptError
@@ -112,6 +112,20 @@ class Ratchet:
         plaintext = message_key.decrypt(body, self.associated + header)
         kept = MappingProxyType(_pruned(skipped, now))
         return replace(state, receiving=receiving, skipped=kept), plaintext
+
+    @property
+    def received(self) -> tuple[bytes | None, int]:
+        """How far the receiving side has come: the other side's ratchet key, and the next number."""
+        return self.remote, self.receiving.number if self.receiving is not None else 0
+
+    @property
+    def unanswered(self) -> int:
+        """How many messages the sending chain has given since the last reply."""
+        return self.sending.number if self.sending is not None else 0
+
+    def pruned(self, now: int) -> "Ratchet":
+        """Without the skipped keys that are over 30 days old."""
+        return replace(self, skipped=MappingProxyType(_pruned(dict(self.skipped), now)))
 
     def _step_receiving(self, remote: bytes) -> "Ratchet":
         root, receiving = self.root.advance(dh(self.own_private, remote))

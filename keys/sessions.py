@@ -1,8 +1,9 @@
 """Sessions with one device: which one sends, which ones still receive.
 
 Owns the choice among up to five sessions (Sesame revision 2 keeps old ones for the same reason: messages
-may be on their way). Both sides initiating at once converge, because while neither has been answered the
-lower transcript hash sends. Knows nothing of seals or storage.
+may be on their way). As in Sesame, the session that the other side is heard on becomes the one that sends;
+when both sides initiate at once, the lower transcript hash sends until one is heard. Knows nothing of seals
+or storage.
 """
 
 from collections.abc import Iterator
@@ -13,37 +14,44 @@ from keys.errors import DecryptError
 from keys.handshake import HEADER_SIZE, Agreement, HandshakeHeader
 from keys.primitives import KEY, Random
 from keys.ratchet import Ratchet
-from wire.binary import Reader, lp, u8
+from wire.binary import Reader, lp, u8, u64
 from wire.device_lists import LIST_MAX, DeviceList
 from wire.limits import ENVELOPE_MAX
 
 MAX_SESSIONS: Final = 5
+SILENT_KEEP: Final = 60 * 86_400  # a session that does not send and was not heard for so long is dropped
 OPENING_MAX: Final = 4 + LIST_MAX + HEADER_SIZE
 _RECORD: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One session. `opening` is repeated in front of every message until the first reply, then empty."""
+    """One session. `opening` is repeated in front of every message until the first reply, then empty.
+
+    `heard` is when it last received, or began: Unix seconds.
+    """
 
     transcript: bytes
     ephemeral: bytes
     opening: bytes = field(repr=False)
+    heard: int
     ratchet: Ratchet = field(repr=False)
 
     @classmethod
     def initiate(
-        cls, own: DeviceList, header: HandshakeHeader, agreement: Agreement, signed_prekey: bytes
+        cls, own: DeviceList, header: HandshakeHeader, agreement: Agreement, signed_prekey: bytes, now: int
     ) -> "Session":
         """The initiator's session. `opening` = lp(own device list) || handshake header."""
         ratchet = Ratchet.initiate(agreement.root_key, agreement.associated, signed_prekey)
-        return cls(agreement.transcript, header.ephemeral, lp(own.encode()) + header.encode(), ratchet)
+        return cls(agreement.transcript, header.ephemeral, lp(own.encode()) + header.encode(), now, ratchet)
 
     @classmethod
-    def accept(cls, header: HandshakeHeader, agreement: Agreement, signed_private: bytes) -> "Session":
+    def accept(
+        cls, header: HandshakeHeader, agreement: Agreement, signed_private: bytes, now: int
+    ) -> "Session":
         """The acceptor's session."""
         ratchet = Ratchet.accept(agreement.root_key, agreement.associated, signed_private)
-        return cls(agreement.transcript, header.ephemeral, b"", ratchet)
+        return cls(agreement.transcript, header.ephemeral, b"", now, ratchet)
 
     def encrypt(self, content: bytes, random: Random) -> tuple["Session", bytes]:
         """The next state and a ratchet message, without the opening."""
@@ -53,11 +61,12 @@ class Session:
     def decrypt(self, message: bytes, now: int) -> tuple["Session", bytes]:
         """The next state and the content. A reply ends the opening. Raises DecryptError."""
         ratchet, content = self.ratchet.decrypt(message, now)
-        return replace(self, ratchet=ratchet, opening=b""), content
+        return replace(self, ratchet=ratchet, opening=b"", heard=now), content
 
     def to_record(self) -> bytes:
         """The session as bytes, for an encrypted store. Secret."""
-        return u8(_RECORD) + self.transcript + self.ephemeral + lp(self.opening) + self.ratchet.to_record()
+        head = u8(_RECORD) + self.transcript + self.ephemeral + lp(self.opening) + u64(self.heard)
+        return head + self.ratchet.to_record()
 
     @classmethod
     def from_record(cls, record: bytes) -> "Session":
@@ -66,7 +75,7 @@ class Session:
         if reader.u8() != _RECORD:
             raise ValueError("session record of an unknown version")
         transcript, ephemeral, opening = reader.take(KEY), reader.take(KEY), reader.lp(OPENING_MAX)
-        return cls(transcript, ephemeral, opening, Ratchet.from_record(reader.rest()))
+        return cls(transcript, ephemeral, opening, reader.u64(), Ratchet.from_record(reader.rest()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +96,36 @@ class Sessions:
         """The session that a handshake with this ephemeral key made."""
         return next((session for session in self.all if session.ephemeral == ephemeral), None)
 
-    def updated(self, session: Session) -> "Sessions":
-        """With `session` in the place of its earlier state."""
+    def sent(self, session: Session) -> "Sessions":
+        """With the state that `encrypt` left in the place of the earlier one."""
         return Sessions(tuple(session if s.transcript == session.transcript else s for s in self.all))
 
-    def added(self, session: Session) -> "Sessions":
-        """With a new session, which sends unless one of ours is unanswered and has the lower transcript."""
+    def heard(self, session: Session) -> "Sessions":
+        """With the state that `decrypt` left.
+
+        It sends from now on if its receiving chain moved on: whoever was heard there can also be reached
+        there, whatever a relay held back or sent late. A skipped key that was used says nothing new.
+        """
+        before = next(s for s in self.all if s.transcript == session.transcript)
+        if session.ratchet.received == before.ratchet.received:
+            return self.sent(session)
+        return Sessions((session, *(s for s in self.all if s.transcript != session.transcript)))
+
+    def initiated(self, session: Session) -> "Sessions":
+        """With a new session of ours, which sends: there was a reason to begin it."""
+        return Sessions((session, *self.all)[:MAX_SESSIONS])
+
+    def accepted(self, session: Session) -> "Sessions":
+        """With a new session of theirs, which sends unless an unanswered one of ours is lower."""
         first = self.sending
         if first is not None and first.opening and first.transcript < session.transcript:
             return Sessions((first, session, *self.all[1:])[:MAX_SESSIONS])
-        return Sessions((session, *self.all)[:MAX_SESSIONS])
+        return self.initiated(session)
+
+    def tidied(self, now: int) -> "Sessions":
+        """Without sessions that were silent for 60 days, except the one that sends, and without old keys."""
+        kept = (s for at, s in enumerate(self.all) if at == 0 or s.heard >= now - SILENT_KEEP)
+        return Sessions(tuple(replace(s, ratchet=s.ratchet.pruned(now)) for s in kept))
 
     def decrypt(self, message: bytes, now: int) -> tuple["Sessions", bytes]:
         """Try each session. Returns the next state and the content. Raises DecryptError."""
@@ -105,7 +134,7 @@ class Sessions:
                 after, content = session.decrypt(message, now)
             except DecryptError:
                 continue
-            return self.updated(after), content
+            return self.heard(after), content
         raise DecryptError
 
     def to_record(self) -> bytes:

@@ -8,6 +8,7 @@ account is signed by the key inside it. The QR code of an address is its text, a
 
 import re
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, Self
 from urllib.parse import urlsplit
 
@@ -19,7 +20,7 @@ PREFIX: Final = "bp"
 VERSION: Final = 0
 _SCHEMES: Final = {"ws": "ws", "http": "ws", "wss": "wss", "https": "wss"}
 _DEFAULT_PORT: Final = {"ws": 80, "wss": 443}
-_HOST: Final = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|[0-9a-f:.]*:[0-9a-f:.]*")
+_HOST: Final = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
 _PATH: Final = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 
 
@@ -27,8 +28,20 @@ def _refuse(why: str) -> WireError:
     return WireError(ErrorCode.BAD_REQUEST, why)
 
 
+def _ip(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
+def _is_ipv6(host: str) -> bool:
+    return "%" not in host and isinstance(_ip(host), IPv6Address)
+
+
 def _is_loopback(host: str) -> bool:
-    return host in ("localhost", "::1") or re.fullmatch(r"127(\.[0-9]{1,3}){3}", host) is not None
+    address = _ip(host)
+    return host == "localhost" or (address is not None and address.is_loopback)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +58,8 @@ class RelayUrl:
         """From `host[:port][/path]`, with or without a scheme. Raises WireError(BAD_REQUEST)."""
         if len(text) > RELAY_TEXT_MAX:
             raise _refuse("relay: longer than 200 characters")
+        if not text.isascii() or any(c <= " " for c in text):
+            raise _refuse("relay: contains a character that cannot occur")
         try:
             parts = urlsplit(text if "://" in text else "//" + text)
             host, port = (parts.hostname or "").lower(), parts.port
@@ -55,7 +70,10 @@ class RelayUrl:
         if "@" in parts.netloc or parts.query or parts.fragment or "?" in text or "#" in text:
             raise _refuse("relay: only host, port and path may be given")
         path = parts.path.rstrip("/")
-        if not _HOST.fullmatch(host) or not _PATH.fullmatch(path) or ".." in path.split("/"):
+        is_bracketed = "[" in parts.netloc
+        if is_bracketed != _is_ipv6(host) or not _PATH.fullmatch(path) or {".", ".."} & set(path.split("/")):
+            raise _refuse("relay: host or path contains a character that cannot occur")
+        if not is_bracketed and not _HOST.fullmatch(host):
             raise _refuse("relay: host or path contains a character that cannot occur")
         scheme = _SCHEMES[parts.scheme] if parts.scheme else ("ws" if _is_loopback(host) else "wss")
         if port is None:

@@ -39,6 +39,8 @@ def encode(prefix: str, version: int, data: bytes) -> str:
 
 def decode(prefix: str, text: str, size: int) -> tuple[int, bytes]:
     """(version, `size` bytes of data). Raises ValueError with a reason for people."""
+    if not text.isascii():
+        raise ValueError("contains a character that cannot occur")
     if text.lower() != text and text.upper() != text:
         raise ValueError("mixes upper and lower case")
     text = text.lower()

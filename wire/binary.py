@@ -81,8 +81,11 @@ class Reader:
         return self.integer(4)
 
     def u64(self) -> int:
-        """Eight bytes."""
-        return self.integer(8)
+        """Eight bytes, below 2^63: every field of this width must fit a signed integer of a database."""
+        value = self.integer(8)
+        if value >= 2**63:
+            raise self.refuse("a number is over its limit")
+        return value
 
     def lp(self, limit: int) -> bytes:
         """u32 length || that many bytes, at most `limit`."""

@@ -95,9 +95,9 @@ EncodedPrekey: TypeAlias = Annotated[bytes, Base64Url(1, PREKEY_MAX)]
 EncodedDeviceList: TypeAlias = Annotated[bytes, Base64Url(1, LIST_MAX)]
 
 U32: TypeAlias = Annotated[int, Field(ge=0, lt=2**32)]
-U64: TypeAlias = Annotated[int, Field(ge=0, lt=2**64)]
+U63: TypeAlias = Annotated[int, Field(ge=0, lt=2**63)]
 Count: TypeAlias = Annotated[int, Field(ge=0, lt=2**53)]
-Sentence: TypeAlias = Annotated[str, Field(max_length=500)]
+Sentence: TypeAlias = Annotated[str, Field(max_length=500, pattern=r"^[ -~]*$")]  # it ends on a terminal
 
 
 class ControlMessage(BaseModel):
@@ -157,7 +157,7 @@ class Acknowledge(ControlMessage):
     """All that this connection delivered up to `through` is safe with the device; the relay deletes it."""
 
     type: Literal["acknowledge"] = "acknowledge"
-    through: U64
+    through: U63
 
 
 class Fetch(ControlMessage):
@@ -179,7 +179,7 @@ class RelayHello(ControlMessage):
     version: U32
     relay_key: Key
     nonce: Nonce
-    time: U64
+    time: U63
     signature: Signature
 
 
@@ -258,7 +258,7 @@ class Error(ControlMessage):
     type: Literal["error"] = "error"
     code: Annotated[ErrorCode, Field(strict=False)]
     message: Sentence
-    field: Annotated[str, Field(max_length=100)] | None = None
+    field: Annotated[str, Field(max_length=100, pattern=r"^[a-z0-9_]*$")] | None = None
     ref: U32 | None = None
     retry_after: Count | None = None
 

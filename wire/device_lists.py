@@ -1,6 +1,6 @@
 """Device lists: which devices speak for an account. Public halves only.
 
-Owns the canonical bytes, what is signed and what is hashed. Does not verify: `keys.device_lists` and
+Owns the canonical bytes, what is signed and what is hashed. Does not verify: `keys.identities` and
 `relay.auth` do, each through its own door to libsodium.
 
 | offset | size | device list                                              |

@@ -178,25 +178,25 @@ def test_a_jump_of_1000_opens_and_one_of_1001_is_refused_before_any_key_is_deriv
     bob, _ = receive(bob, over)
 
 
-def test_a_jump_in_a_new_chain_counts_both_chains() -> None:
+def test_a_jump_over_the_end_of_a_chain_is_bounded_in_each_of_the_two() -> None:
     random = Seeded("two chains")
     alice, bob = ratchets()
     alice, (first,) = send(alice, 1, random)
     bob, _ = receive(bob, first)
-    alice, _ = send(alice, 600, random)
+    alice, _ = send(alice, MAX_JUMP, random)
     bob, (reply,) = send(bob, 1, random)
     alice, _ = receive(alice, reply)
-    alice, messages = send(alice, 402, random)
+    alice, messages = send(alice, MAX_JUMP + 2, random)
     with counted() as calls:
-        refused(bob, messages[401])
+        refused(bob, messages[MAX_JUMP + 1])
     assert (calls.mac, calls.hkdf) == (0, 0)
-    bob, _ = receive(bob, messages[400])
-    assert len(bob.skipped) == 1000
+    bob, _ = receive(bob, messages[MAX_JUMP])
+    assert len(bob.skipped) == MAX_SKIPPED
 
 
 @pytest.mark.parametrize(
     ("previous", "number"),
-    [(0, 1001), (1002, 0), (501, 501), (0, 2**32 - 1), (2**32 - 1, 0), (2**32 - 1, 2**32 - 1)],
+    [(0, 1001), (1002, 0), (0, 2**32 - 1), (2**32 - 1, 0), (2**32 - 1, 2**32 - 1)],
 )
 def test_a_forged_header_with_a_great_jump_costs_no_derivation(previous: int, number: int) -> None:
     random = Seeded("forged")
@@ -235,6 +235,9 @@ def test_skipped_keys_live_thirty_days() -> None:
     beyond, _ = receive(bob, messages[3], now=NOW + SKIPPED_KEEP + 1)
     assert not beyond.skipped
     refused(beyond, messages[0], now=NOW + SKIPPED_KEEP + 1)
+    refused(bob, messages[0], now=NOW + SKIPPED_KEEP + 1)
+    assert bob.pruned(NOW + SKIPPED_KEEP) == bob
+    assert not bob.pruned(NOW + SKIPPED_KEEP + 1).skipped
 
 
 def test_no_bit_of_a_message_can_change_and_nothing_changes_by_trying() -> None:

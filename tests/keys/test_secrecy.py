@@ -50,7 +50,9 @@ def busy_ratchet() -> Ratchet:
 
 def examples() -> list[object]:
     header, agreement, _ = agree(ALICE, BOB)
-    session = Session.initiate(ALICE.devices, header, agreement, BOB.private(PrekeyKind.SIGNED).public.key)
+    session = Session.initiate(
+        ALICE.devices, header, agreement, BOB.private(PrekeyKind.SIGNED).public.key, NOW
+    )
     session = dataclasses.replace(session, ratchet=busy_ratchet())
     random = Seeded("examples")
     return [

@@ -4,7 +4,7 @@ import pytest
 
 from keys.errors import DecryptError
 from keys.handshake import HEADER_SIZE, HandshakeHeader, decode_header
-from keys.sessions import OPENING_MAX, Session, Sessions
+from keys.sessions import OPENING_MAX, SILENT_KEEP, Session, Sessions
 from tests.keys.parties import ALICE, BOB, NOW, Person, Seeded, accept_as, agree
 from wire.binary import Reader
 from wire.device_lists import LIST_MAX, decode_device_list
@@ -14,12 +14,12 @@ from wire.prekeys import PrekeyKind
 def initiated(one: Person, other: Person, seed: str) -> tuple[HandshakeHeader, Session]:
     header, agreement, _ = agree(one, other, seed)
     signed = other.private(PrekeyKind.SIGNED).public.key
-    return header, Session.initiate(one.devices, header, agreement, signed)
+    return header, Session.initiate(one.devices, header, agreement, signed, NOW)
 
 
 def accepted(me: Person, peer: Person, header: HandshakeHeader) -> Session:
     agreement = accept_as(me, peer.party, header)
-    return Session.accept(header, agreement, me.private(PrekeyKind.SIGNED).private)
+    return Session.accept(header, agreement, me.private(PrekeyKind.SIGNED).private, NOW)
 
 
 class Side:
@@ -30,26 +30,31 @@ class Side:
 
     def initiate(self, seed: str) -> Session:
         _, session = initiated(self.me, self.peer, seed)
-        self.sessions = self.sessions.added(session)
+        self.sessions = self.sessions.initiated(session)
         return session
 
     def send(self, text: bytes) -> bytes:
         session = self.sessions.sending
         assert session is not None
         session, message = session.encrypt(text, self.random)
-        self.sessions = self.sessions.updated(session)
+        self.sessions = self.sessions.sent(session)
         return session.opening + message
 
     def receive(self, inner: bytes) -> bytes:
         """As a client: an opening that is known maps to its session, a new one makes one."""
-        message = inner
-        if len(inner) > HEADER_SIZE:
-            reader = Reader(inner, "opening")
-            decode_device_list(reader.lp(LIST_MAX))
-            header, message = decode_header(reader.take(HEADER_SIZE)), reader.rest()
-            if self.sessions.by_ephemeral(header.ephemeral) is None:
-                self.sessions = self.sessions.added(accepted(self.me, self.peer, header))
-        self.sessions, text = self.sessions.decrypt(message, NOW)
+        if len(inner) < HEADER_SIZE:
+            self.sessions, text = self.sessions.decrypt(inner, NOW)
+            return text
+        reader = Reader(inner, "opening")
+        decode_device_list(reader.lp(LIST_MAX))
+        header, message = decode_header(reader.take(HEADER_SIZE)), reader.rest()
+        known = self.sessions.by_ephemeral(header.ephemeral)
+        if known is not None:
+            session, text = known.decrypt(message, NOW)
+            self.sessions = self.sessions.heard(session)
+        else:
+            session, text = accepted(self.me, self.peer, header).decrypt(message, NOW)
+            self.sessions = self.sessions.accepted(session)
         return text
 
     @property
@@ -181,6 +186,76 @@ def test_a_message_changes_its_own_session_only_and_a_failure_none() -> None:
     assert alice.receive(inner) == b"more"
     changed = [s.transcript for s in alice.sessions if before[s.transcript] != s]
     assert changed == [lives[0].transcript]
+
+
+def both_initiate(*, lower: str) -> tuple[Side, Side]:
+    """Alice and Bob, each with a session of its own; `lower` names whose transcript is the lower one."""
+    for number in range(50):
+        alice, bob = sides()
+        ours, theirs = alice.initiate(f"alice {number}"), bob.initiate(f"bob {number}")
+        if (ours.transcript < theirs.transcript) == (lower == "alice"):
+            return alice, bob
+    raise AssertionError("fifty times the same order")
+
+
+def test_an_opening_that_the_relay_held_back_does_not_stop_the_healing() -> None:
+    alice, bob = both_initiate(lower="bob")
+    held = alice.send(b"held back by the relay")
+    alice.receive(bob.send(b"hi"))
+    bob.receive(alice.send(b"answer on the lower session"))
+    bob.receive(held)
+    ratchet_keys = set()
+    for _ in range(5):
+        for one, other in ((alice, bob), (bob, alice)):
+            other.receive(one.send(b"x"))
+            session = one.sessions.sending
+            assert session is not None
+            ratchet_keys.add(session.ratchet.own_private)
+    assert alice.transcript == bob.transcript
+    assert len(ratchet_keys) > 5
+
+
+def test_a_session_that_the_peer_cannot_accept_is_left_once_the_peer_is_heard_on_another() -> None:
+    alice, bob = both_initiate(lower="alice")
+    alice.send(b"never accepted: the one-time prekey is gone")
+    for _ in range(2):
+        alice.receive(bob.send(b"made anew"))
+    assert bob.receive(alice.send(b"readable")) == b"readable"
+
+
+def test_a_new_session_of_ours_sends_though_an_unanswered_one_is_lower() -> None:
+    for number in range(8):
+        alice, _ = sides()
+        alice.initiate(f"first {number}")
+        second = alice.initiate(f"second {number}")
+        assert alice.transcript == second.transcript
+
+
+def test_a_skipped_key_that_is_used_late_does_not_change_who_sends() -> None:
+    alice, bob = sides()
+    alice.initiate("one")
+    late, first = alice.send(b"late"), alice.send(b"first")
+    bob.receive(first)
+    newer = Side(ALICE, BOB, "alice anew")
+    newer.initiate("two")
+    bob.receive(newer.send(b"newer"))
+    sending = bob.transcript
+    assert bob.receive(late) == b"late"
+    assert bob.transcript == sending
+
+
+def test_silent_sessions_and_old_keys_die_after_their_time_but_the_sending_one_stays() -> None:
+    alice, _ = sides()
+    for number in range(3):
+        other = Side(BOB, ALICE, f"bob {number}")
+        other.initiate(f"life {number}")
+        other.send(b"skipped")
+        alice.receive(other.send(b"hello"))
+    first, *rest = alice.sessions.tidied(NOW + SILENT_KEEP)
+    assert len(rest) == 2
+    assert not any(session.ratchet.skipped for session in (first, *rest))
+    assert [s.transcript for s in alice.sessions.tidied(NOW + SILENT_KEEP + 1)] == [first.transcript]
+    assert alice.sessions.tidied(NOW) == alice.sessions
 
 
 def test_sessions_come_back_from_their_record() -> None:

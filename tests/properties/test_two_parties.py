@@ -46,12 +46,12 @@ class Party:
         if session is None:
             bundle = self.peer.bundle(one_time=False, one_time_kem=False)
             header, agreement = initiate(self.me.device, self.me.party, self.peer.party, bundle, self.random)
-            session = Session.initiate(self.me.devices, header, agreement, bundle.signed.key)
-            self.sessions = self.sessions.added(session)
+            session = Session.initiate(self.me.devices, header, agreement, bundle.signed.key, NOW)
+            self.sessions = self.sessions.initiated(session)
         self.sequence += 1
         content = Content(Kind.TEXT, self.random(16), self.stream, self.sequence, NOW * 1000, body)
         session, message = session.encrypt(content.encode(), self.random)
-        self.sessions = self.sessions.updated(session)
+        self.sessions = self.sessions.sent(session)
         type = InnerType.OPENING if session.opening else InnerType.MESSAGE
         sealing = self.peer.private(PrekeyKind.SEALING).public.key
         envelope = seal(self.me.device, sealing, type, session.opening + message, self.random)
@@ -65,16 +65,21 @@ class Party:
             self.peer.device.key,
             self.peer.device.identity_key,
         )
-        sessions, message = self.sessions, opened.inner
         if opened.type is InnerType.OPENING:
             reader = Reader(opened.inner, "opening")
             verify_device_list(decode_device_list(reader.lp(LIST_MAX)), self.peer.account.key)
             header, message = decode_header(reader.take(HEADER_SIZE)), reader.rest()
-            if sessions.by_ephemeral(header.ephemeral) is None:
+            known = self.sessions.by_ephemeral(header.ephemeral)
+            if known is not None:
+                session, plain = known.decrypt(message, NOW)
+                sessions = self.sessions.heard(session)
+            else:
                 agreement = accept_as(self.me, self.peer.party, header)
                 signed = self.me.private(PrekeyKind.SIGNED).private
-                sessions = sessions.added(Session.accept(header, agreement, signed))
-        sessions, plain = sessions.decrypt(message, NOW)
+                session, plain = Session.accept(header, agreement, signed, NOW).decrypt(message, NOW)
+                sessions = self.sessions.accepted(session)
+        else:
+            sessions, plain = self.sessions.decrypt(opened.inner, NOW)
         content = decode_content(plain)
         assert content.message_id not in self.received, "decrypted twice"
         self.sessions = sessions

@@ -166,3 +166,33 @@ def test_any_text_gives_an_address_or_a_wire_error(text: str) -> None:
     except WireError:
         return
     assert Address.parse(address.text) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "exa\nmple.org",
+        "exa\tmple.org",
+        " example.org",
+        "\u212aelvin.org",
+        "[v1.abc]",
+        "[::1%eth0]",
+        "::1",
+        "a/./b",
+    ],
+)
+def test_no_relay_text_is_read_as_another(text: str) -> None:
+    with pytest.raises(WireError):
+        RelayUrl.parse(text)
+
+
+def test_only_real_loopback_addresses_go_without_tls_by_default() -> None:
+    assert RelayUrl.parse("127.0.0.2:80").scheme == "ws"
+    assert RelayUrl.parse("127.999.0.1:80").scheme == "wss"
+
+
+def test_a_letter_that_only_looks_like_one_of_the_alphabet_is_refused() -> None:
+    text = Address(bytes(range(32))).text.upper()
+    assert "K" in text
+    with pytest.raises(WireError):
+        Address.parse(text.replace("K", "\u212a"))

@@ -319,3 +319,13 @@ def test_any_value_in_any_field_gives_a_message_that_encodes_to_itself_or_a_wire
 def test_any_text_gives_a_wire_error(text: str) -> None:
     for decode in (decode_client_message, decode_relay_message):
         refused(decode, text)
+
+
+@pytest.mark.parametrize("text", ["\x1b[31mred", "line\nline", "bell\x07", "\u202ereversed", "caf\u00e9"])
+def test_what_a_relay_says_to_people_cannot_move_their_cursor(text: str) -> None:
+    line = json.dumps({"type": "error", "code": "QUOTA", "message": text})
+    with pytest.raises(WireError):
+        decode_relay_message(line)
+    line = json.dumps({"type": "refused", "frame": "A" * 22, "code": "QUOTA", "message": text})
+    with pytest.raises(WireError):
+        decode_relay_message(line)

@@ -43,7 +43,7 @@ def test_every_bucket_round_trips(size: int) -> None:
     assert decode_deliver(deliver(size)) == Deliver(FRAME_ID, MAILBOX, 7, 0, envelope(size))
 
 
-@pytest.mark.parametrize("sequence", [1, 2**63, 2**64 - 1])
+@pytest.mark.parametrize("sequence", [1, 2**32, 2**63 - 1])
 @pytest.mark.parametrize("flags", [0, frames.FLAG_REQUEST])
 def test_extreme_sequences_and_the_request_flag_round_trip(sequence: int, flags: int) -> None:
     frame = decode_deliver(deliver(sequence=sequence, flags=flags))
@@ -154,3 +154,10 @@ def test_an_error_never_quotes_the_frame(junk: bytes) -> None:
             decode(b"\x01\x01" + b"CANARY" + junk)
         assert "CANARY" not in str(caught.value)
         assert re.fullmatch(r"[a-zA-Z0-9 :*^.]+", str(caught.value))
+
+
+@pytest.mark.parametrize("sequence", [0, 2**63, 2**64 - 1])
+def test_a_sequence_that_no_database_could_hold_is_refused(sequence: int) -> None:
+    with pytest.raises(WireError) as refused:
+        decode_deliver(deliver(sequence=sequence, flags=0))
+    assert refused.value.code is ErrorCode.BAD_FRAME
