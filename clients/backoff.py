@@ -12,13 +12,18 @@ LONGEST: Final = 30.0
 
 
 class Backoff:
-    """Delays in seconds; `reset` after a success."""
+    """Delays in seconds; `reset` after a success, which an open connection alone is not."""
 
     def __init__(self) -> None:
         self._bound = FIRST
 
-    def next(self) -> float:
-        """A random delay up to the bound, which then doubles."""
+    def next(self, lasted: float = 0.0) -> float:
+        """A random delay up to the bound, which then doubles.
+
+        `lasted` is how many seconds the attempt before held: one that outlived the longest delay succeeded.
+        """
+        if lasted > LONGEST:
+            self.reset()
         bound = self._bound
         self._bound = min(LONGEST, bound * 2)
         return bound * (0.1 + 0.9 * secrets.randbelow(1000) / 1000)

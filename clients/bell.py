@@ -4,6 +4,7 @@ Owns one asyncio event. It carries no message: who wakes looks again.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -20,6 +21,13 @@ class Bell:
         """Wake everybody who waits now."""
         self._event.set()
         self._event = asyncio.Event()
+
+    async def rung(self, deadline: float | None) -> None:
+        """Wait for the next ring, or `deadline` seconds."""
+        event = self._event
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(deadline):
+                await event.wait()
 
     async def until(self, look: Callable[[], _T | None], deadline: float | None = None) -> _T | None:
         """What `look` returns as soon as it is not None, or None after `deadline` seconds."""

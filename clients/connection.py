@@ -145,7 +145,7 @@ async def dial(
             f"The certificate of the relay {url} cannot be verified. If it is your own authority's, "
             "name it: blindpost init --ca FILE."
         ) from None
-    except (OSError, TimeoutError, websockets.WebSocketException):
+    except (OSError, UnicodeError, websockets.WebSocketException):  # UnicodeError: no name of a host
         raise RelayError(f"The relay {url} cannot be reached.") from None
     try:
         yield await _greet(socket, url, mode, pinned, random)

@@ -163,17 +163,22 @@ class Engine:
         self._state.learn_signed(device_key, bundle.signed.id)
         self._state.learn_sealing(device_key, bundle.sealing)
 
-    def start_session(self, own: DeviceList, peer: Party, bundle: DeviceBundle) -> None:
+    def start_session(self, own: DeviceList, peer: Party, bundle: DeviceBundle, now: int) -> None:
         """Begin a session from a bundle that `learn_bundle` has believed. Raises DecryptError."""
         device_key = peer.entry.device_key
         header, agreement = initiate(self._device, self._party(own), peer, bundle, self._random)
-        session = Session.initiate(own, header, agreement, bundle.signed.key)
-        self._state.save_sessions(device_key, self._state.sessions(device_key).added(session))
+        session = Session.initiate(own, header, agreement, bundle.signed.key, now)
+        self._state.save_sessions(device_key, self._state.sessions(device_key).initiated(session))
 
     def has_session(self, device_key: bytes) -> bool:
-        """Whether something can be written to this device at once."""
+        """Whether something can be written to this device at once.
+
+        Not after 900 messages without a reply: should all of them be lost, the next could soon not be read,
+        because it would jump too far. A new session begins there instead.
+        """
+        session = self._state.sessions(device_key).sending
         known = self._state.sealing_key(device_key) is not None
-        return known and self._state.sessions(device_key).sending is not None
+        return known and session is not None and session.ratchet.unanswered < RENEW_AFTER
 
     def write(self, own: DeviceList, device_key: bytes, draft: Draft) -> Written:
         """Encrypt and seal a draft for one device. Raises ValueError without a session or over the limit."""
@@ -194,7 +199,7 @@ class Engine:
                 own, device_key, session, sealing, draft, opens=opens
             )
             envelopes = [envelope]
-        self._state.save_sessions(device_key, sessions.updated(session))
+        self._state.save_sessions(device_key, sessions.sent(session))
         return Written(sequence, tuple(envelopes))
 
     def _write_one(
@@ -261,7 +266,7 @@ class Engine:
         session = sessions.by_ephemeral(header.ephemeral)
         if session is not None:
             after, plaintext = session.decrypt(message, now)
-            self._state.save_sessions(opened.device_key, sessions.updated(after))
+            self._state.save_sessions(opened.device_key, sessions.heard(after))
             return self._state.party(opened.device_key) or sender, plaintext
         return sender, self._accept(sender, header, message, sessions, now)
 
@@ -270,10 +275,7 @@ class Engine:
     ) -> bytes:
         """A new session. One-time keys die in the transaction that keeps it (PQXDH section 3.4)."""
         pinned = self._state.pinned(sender.devices.account_key)
-        try:
-            changed = pinned is None or verify_successor(pinned, sender.devices)
-        except VerificationError as error:
-            raise Alarm(sender.devices.account_key, str(error)) from None
+        changed = self._judge_list(sender, pinned)
         own = self._state.own_list(header.list_version)
         if own is None or own.hash() != header.list_hash:
             raise DecryptError
@@ -287,7 +289,7 @@ class Engine:
         if signed is None or kem is None:
             raise DecryptError
         agreement = accept(self._device, self._party(own), sender, header, signed, kem, one_time)
-        session, plaintext = Session.accept(header, agreement, signed.private).decrypt(message, now)
+        session, plaintext = Session.accept(header, agreement, signed.private, now).decrypt(message, now)
         if not self._state.spend_handshake(sha256(sender.entry.device_key + header.ephemeral)):
             raise DecryptError
         if one_time is not None:
@@ -296,8 +298,25 @@ class Engine:
             self._state.spend_prekey(PrekeyKind.ONE_TIME_KEM, header.kem_id)
         if changed:
             self._state.pin(sender.devices)
-        self._state.save_sessions(sender.entry.device_key, sessions.added(session))
+        self._state.save_sessions(sender.entry.device_key, sessions.accepted(session))
         return plaintext
+
+    def _judge_list(self, sender: Party, pinned: DeviceList | None) -> bool:
+        """Whether the list in an opening is news. Raises Alarm if it does not follow the pinned one.
+
+        An opening may have been on its way since before the last change of the list: that is no reason for
+        an alarm, as long as its device is still in the list. A device that was removed is not heard.
+        """
+        if pinned is None:
+            return True
+        if sender.devices.version < pinned.version:
+            if pinned.entry(sender.entry.device_key) != sender.entry:
+                raise DecryptError
+            return False
+        try:
+            return verify_successor(pinned, sender.devices)
+        except VerificationError as error:
+            raise Alarm(sender.devices.account_key, str(error)) from None
 
     def _compare_lists(self, sender: Party, content: Content) -> Received:
         """Hold the sender's claim about its own list against the pinned one (device-list gossip).
@@ -330,6 +349,7 @@ class Engine:
         return Party(own, entry)
 
 
+RENEW_AFTER = 900  # below MAX_JUMP of the ratchet by more than one batch
 _ROOM = 1024  # content header, extensions and ratchet overhead beside the body, rounded up
 
 

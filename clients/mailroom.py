@@ -9,7 +9,7 @@ import time
 from typing import Final
 
 from clients.engine import Alarm, Draft, Engine, Received
-from clients.errors import OutboxFullError, TooLargeError, TrustError
+from clients.errors import OutboxFullError, TooLargeError, TrustError, UsageError
 from clients.model import ContactStatus
 from clients.profile import Profile
 from clients.store.contacts import ContactRow, Contacts
@@ -61,7 +61,8 @@ class Mailroom:
     def post(self, contact: ContactRow, kind: Kind, body: bytes) -> bytes:
         """Queue a message durably and return its id; it is encrypted at once if a session exists.
 
-        Raises TooLargeError, OutboxFullError, TrustError or StorageError; then nothing was queued.
+        Raises TooLargeError, OutboxFullError, TrustError, UsageError (a request that is no contact yet) or
+        StorageError; then nothing was queued.
         """
         if len(body) > TEXT_MAX:
             raise TooLargeError(f"A message has at most {TEXT_MAX:,} bytes of UTF-8. Send it in parts.")
@@ -69,6 +70,11 @@ class Mailroom:
             raise TrustError(
                 f"Nothing was sent to {contact.name!r}: {contact.alarm}. Ask the person by another way; "
                 f"then blindpost contact remove and add again with the right address."
+            )
+        if contact.status is ContactStatus.REQUEST:
+            raise UsageError(
+                f"{contact.name!r} is a request, no contact yet. Accept it first: "
+                f"blindpost contact add NAME {contact.shown().address}"
             )
         message_id = self._random(MESSAGE_ID)
         with self._store.transaction():
@@ -94,8 +100,9 @@ class Mailroom:
     def seal_waiting(self, contact_id: int) -> int:
         """Encrypt the oldest waiting messages of a contact into the outbox; returns how many."""
         with self._store.transaction():
-            devices = self._ready_devices(self.contacts.by_id(contact_id))
-            if not devices:
+            contact = self.contacts.by_id(contact_id)
+            devices = self._ready_devices(contact)
+            if not devices or contact is None or contact.alarm is not None:
                 return 0
             waiting = self.history.unsealed(contact_id, SEAL_BATCH)
             for message in waiting:
@@ -119,6 +126,12 @@ class Mailroom:
                 self._write(contact_id, device_key, draft, None)
                 self.outbox.receipt_written(device_key, receipt.stream_id)
         return bool(owed)
+
+    def waits_for_bundle(self, contact: ContactRow) -> bool:
+        """Whether messages wait here that only a new session can carry, and nothing else is left to send."""
+        if not self.needs_bundle(contact) or self.outbox.frames(contact.id, 0, 1):
+            return False
+        return bool(self.history.unsealed(contact.id, 1))
 
     def needs_refresh(self, contact: ContactRow) -> bool:
         """Whether what we know of this contact's keys may be out of date.
@@ -149,7 +162,7 @@ class Mailroom:
                 had_session = self._engine.has_session(offered.device_key)
                 self._engine.learn_bundle(party, device_bundle, now_seconds())
                 if not had_session:
-                    self._engine.start_session(self._profile.device_list, party, device_bundle)
+                    self._engine.start_session(self._profile.device_list, party, device_bundle, now_seconds())
 
     def _believe(self, contact: ContactRow, offered: DeviceList) -> DeviceList:
         verify_device_list(offered, contact.account_key)
@@ -175,6 +188,7 @@ class Mailroom:
         with self._store.transaction():
             self.outbox.forget_consumed(now_seconds())
             self.state.forget_handshakes(now_seconds())
+            self.state.tidy_sessions(now_seconds())
 
     # --- in -------------------------------------------------------------------------------------------
 
@@ -223,7 +237,7 @@ class Mailroom:
             self._read_receipt(device_key, content)
         elif content.kind not in (Kind.TYPING, Kind.OPEN):
             self.history.add_incoming(contact.id, device_key, content, arrived, now_ms())
-        self.history.filled(device_key, content.stream_id, arrived)
+        self.history.filled(device_key, content.stream_id, content.sequence, arrived)
 
     def _read_receipt(self, device_key: bytes, content: Content) -> None:
         receipt = decode_receipt(content.body)

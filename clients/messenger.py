@@ -226,19 +226,18 @@ class Messenger:
         loop = asyncio.get_running_loop()
         end_at = None if deadline is None else loop.time() + deadline
         while True:
-            left = None if end_at is None else max(0.0, end_at - loop.time())
-            held = self._mailroom.history.held_until()
-            until_held = None if held is None else max(0.0, (held - now_ms()) / 1000)
-            waits = [seconds for seconds in (left, until_held) if seconds is not None]
-            found = await self._bell.until(self._next, min(waits) if waits else None)
+            self._check()
+            now = now_ms()
+            found = self._mailroom.history.next_message(now)
             if found is not None:
                 return self._hand_over(*found)
             if end_at is not None and loop.time() >= end_at:
                 return None
-
-    def _next(self) -> tuple[int, Message] | None:
-        self._check()
-        return self._mailroom.history.next_message(now_ms())
+            # A ring may bring a message that is held, and so another time to wake up by itself.
+            held = self._mailroom.history.held_until(now)
+            waits = [] if held is None else [(held - now) / 1000]
+            waits += [] if end_at is None else [end_at - loop.time()]
+            await self._bell.rung(min(waits, default=None))
 
     def _hand_over(self, row: int, message: Message) -> Message:
         with self._profile.store.transaction():
@@ -264,6 +263,15 @@ class Messenger:
         def look() -> bool | None:
             self._check()
             return True if self._receiver.is_connected else None
+
+        return await self._bell.until(look, deadline) is not None
+
+    async def has_room(self, deadline: float | None = None) -> bool:
+        """Wait until the outbox takes another message, or `deadline` seconds."""
+
+        def look() -> bool | None:
+            self._check()
+            return True if not self._mailroom.outbox.is_full() else None
 
         return await self._bell.until(look, deadline) is not None
 

@@ -7,11 +7,13 @@ import base64
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Final
 
 from keys.content import Kind
 from wire.addresses import Address
 
 Json = dict[str, object]
+_LATEST_MS: Final = 253_402_128_000_000  # 9999-12-30: every zone's clock can still show it
 
 
 class ContactStatus(StrEnum):
@@ -75,7 +77,7 @@ class Message:
     @property
     def sent(self) -> datetime:
         """When the sender says it was sent."""
-        return datetime.fromtimestamp(min(self.sent_ms, 253_402_300_799_000) / 1000, UTC)
+        return datetime.fromtimestamp(min(self.sent_ms, _LATEST_MS) / 1000, UTC)
 
     def to_json(self) -> Json:
         """One JSON object: `text`, or `data` in base64 for bytes."""

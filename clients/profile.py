@@ -32,18 +32,33 @@ MEMORY_MAX: Final = 4 * 1024 * 1024 * 1024
 
 
 def _write_private(path: Path, data: bytes) -> None:
-    """Create `path` with mode 0600, durable: file and directory are synced."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        os.write(descriptor, data)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    directory = os.open(path.parent, os.O_RDONLY)
+    """Create `path` with mode 0600, whole or not at all, durable: file and directory are synced."""
+    unfinished = path.with_name(path.name + ".new")
+    unfinished.unlink(missing_ok=True)
+    with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+    _sync_directory(path.parent)
+
+
+def _sync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
+    directory = os.open(path, os.O_RDONLY)
     try:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def _make_directory(path: Path) -> None:
+    """A directory of our own, 0700. Raises UsageError for one that holds other things."""
+    if path.is_dir() and any(path.iterdir()) and not (path / "lock").exists():
+        raise UsageError(f"The directory {path} holds other things and is no profile. Choose another one.")
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.chmod(path, 0o700)
+    _sync_directory(path.parent)
 
 
 @dataclass(slots=True)
@@ -66,18 +81,20 @@ class Profile:
         """
         path = config.profile
         try:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.chmod(path, 0o700)
+            _make_directory(path)
             lock = _take_lock(path)
         except OSError as error:
             raise StorageError(f"The profile directory cannot be made: {error.strerror}.") from None
+        store: Store | None = None
         try:
             if not (path / "profile.json").exists():
                 _write_unlock(path, config)
+            elif config.passphrase is not None and _unlocked_by(path) != "passphrase":
+                raise UsageError(f"The profile in {path} was begun without a passphrase. Choose another.")
+            # Made here, so that SQLite gives its other files the mode of this one.
+            os.close(os.open(path / "store.db", os.O_WRONLY | os.O_CREAT, 0o600))
             store = Store(path / "store.db", _unlock(config))
-            os.chmod(path / "store.db", 0o600)
             if store.meta("account") is not None:
-                store.close()
                 raise UsageError(
                     f"There is a profile already in {path}. Use it, or choose another --profile."
                 )
@@ -91,11 +108,12 @@ class Profile:
                     store.set_meta("ca", ca_file.read_bytes())
                 db.execute("INSERT INTO own_lists VALUES (?, ?)", (devices.version, devices.encode()))
                 store.set_meta("account", account.seed)
-        except OSError as error:
+        except BaseException as error:
+            if store is not None:
+                store.close()
             os.close(lock)
-            raise StorageError(f"The profile cannot be written: {error.strerror}.") from None
-        except BaseException:
-            os.close(lock)
+            if isinstance(error, OSError):
+                raise StorageError(f"The profile cannot be written: {error.strerror}.") from None
             raise
         return cls(path, account, device, devices, relay, store, lock)
 
@@ -103,9 +121,13 @@ class Profile:
     def open(cls, config: ClientConfig) -> Self:
         """Unlock and lock an existing profile. Raises NotFoundError, LockedError or StorageError."""
         path = config.profile
-        if not (path / "profile.json").exists():
-            raise NotFoundError(f"There is no profile in {path}. Make one: blindpost init --relay URL")
-        lock = _take_lock(path)
+        try:
+            if not (path / "profile.json").exists():
+                raise NotFoundError(f"There is no profile in {path}. Make one: blindpost init --relay URL")
+            lock = _take_lock(path)
+        except OSError as error:
+            raise StorageError(f"The profile in {path} cannot be used: {error.strerror}.") from None
+        store: Store | None = None
         try:
             store = Store(path / "store.db", _unlock(config))
             seed, record, relay = store.meta("account"), store.meta("device"), store.meta("relay")
@@ -114,6 +136,8 @@ class Profile:
             newest = "SELECT device_list FROM own_lists ORDER BY version DESC LIMIT 1"
             devices = decode_device_list(bytes(store.db.execute(newest).get))
         except BaseException:
+            if store is not None:
+                store.close()
             os.close(lock)
             raise
         return cls(
@@ -177,6 +201,14 @@ def _write_unlock(path: Path, config: ClientConfig) -> None:
     _write_private(path / "profile.json", json.dumps({"version": 1, **how}).encode() + b"\n")
 
 
+def _unlocked_by(path: Path) -> object:
+    """`file` or `passphrase`, as profile.json says."""
+    try:
+        return json.loads((path / "profile.json").read_bytes())["unlock"]
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
 def _unlock(config: ClientConfig) -> bytes:
     """The 32-byte key of the store."""
     path = config.profile
@@ -201,4 +233,4 @@ def _unlock(config: ClientConfig) -> bytes:
             f"This profile needs its passphrase: use --passphrase-file, set {PASSPHRASE_VARIABLE}, "
             "or run blindpost in a terminal."
         )
-    return passphrase_key(config.passphrase.encode(), salt, operations, memory)
+    return passphrase_key(config.passphrase.encode(errors="surrogateescape"), salt, operations, memory)

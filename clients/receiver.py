@@ -49,6 +49,7 @@ class Receiver:
         self._stock = PrekeyStock(profile.store, profile.device, random)
         self._stock.rotate(now_seconds())
         # Owned by run.
+        self._backoff = Backoff()
         self._page: PrekeyPage = []
         self.is_connected = False
         self.problem: str | None = None
@@ -57,10 +58,11 @@ class Receiver:
 
     async def run(self) -> None:
         """Stay connected until cancelled, or until the relay's key or a newer connection forbids it."""
-        backoff = Backoff()
+        loop = asyncio.get_running_loop()
         while True:
+            began = loop.time()
             try:
-                await self._connect_once(backoff)
+                await self._connect_once()
             except TrustError as error:
                 self.failure = error
                 self._disconnected(str(error))
@@ -70,13 +72,13 @@ class Receiver:
                 last_word = error.error if isinstance(error, Disconnected) else None
                 if last_word is not None and last_word.code is ErrorCode.REPLACED:
                     return
-            await asyncio.sleep(backoff.next())
+            await asyncio.sleep(self._backoff.next(loop.time() - began))
 
     def _disconnected(self, problem: str) -> None:
         self.is_connected, self.problem = False, problem
         self._bell.ring()
 
-    async def _connect_once(self, backoff: Backoff) -> None:
+    async def _connect_once(self) -> None:
         relay = self._profile.relay
         async with dial(
             relay, Mode.DEVICE, self._pins.get(relay), self._random, self._profile.ca
@@ -90,7 +92,6 @@ class Receiver:
             self._page = []
             await self._bring_up(connection, welcome.stock)
             await connection.send(Pull())
-            backoff.reset()
             incoming: asyncio.Queue[Deliver] = asyncio.Queue(maxsize=2 * UNACKNOWLEDGED_FRAMES)
             await until_one_ends(
                 self._read(connection, incoming),
@@ -153,6 +154,7 @@ class Receiver:
             while len(batch) < BATCH and not incoming.empty():
                 batch.append(incoming.get_nowait())
             self._mailroom.take_in(batch)
+            self._backoff.reset()
             await connection.send(Acknowledge(through=batch[-1].sequence))
             if incoming.empty() and self._mailroom.write_receipts():
                 self._wake_senders()

@@ -28,7 +28,6 @@ from wire.login import Mode
 WINDOW: Final = 128  # frames on their way without an answer
 ANSWER_DEADLINE: Final = 30.0
 RETRY_AFTER_MAX: Final = 300.0
-_GO_BACK: Final = (ErrorCode.GO_BACK, ErrorCode.QUOTA, ErrorCode.RATE_LIMITED, ErrorCode.STORAGE_FULL)
 
 
 class Sender:
@@ -56,6 +55,7 @@ class Sender:
         self._last_put = 0  # queue place of the last frame put on this connection
         self._in_flight: dict[bytes, int] = {}
         self._retry_after = 0.0
+        self._backoff = Backoff()
         self.problem: str | None = None
 
     def wake(self) -> None:
@@ -64,7 +64,7 @@ class Sender:
 
     async def run(self) -> None:
         """Send whatever comes until cancelled, or until the contact or its trust is gone."""
-        backoff = Backoff()
+        loop = asyncio.get_running_loop()
         while True:
             self._work.clear()
             contact = self._mailroom.contacts.by_id(self._contact_id)
@@ -73,14 +73,15 @@ class Sender:
             if contact.alarm is not None or not self._has_work():
                 await self._work.wait()
                 continue
+            began = loop.time()
             try:
-                await self._connect_once(contact, backoff)
+                await self._connect_once(contact)
                 continue
             except (RelayError, StorageError, TrustError) as error:
                 self._waits(str(error))
             except (VerificationError, DecryptError, WireError) as error:
                 self._waits(f"The keys that the relay gave for {contact.name!r} do not hold: {error}.")
-            await asyncio.sleep(max(backoff.next(), self._retry_after))
+            await asyncio.sleep(max(self._backoff.next(loop.time() - began), self._retry_after))
             self._retry_after = 0.0
 
     def _has_work(self) -> bool:
@@ -90,7 +91,7 @@ class Sender:
         self.problem = problem
         self._bell.ring()
 
-    async def _connect_once(self, contact: ContactRow, backoff: Backoff) -> None:
+    async def _connect_once(self, contact: ContactRow) -> None:
         relay = contact.relay or self._profile.relay
         async with dial(
             relay, Mode.SUBMIT, self._pins.get(relay), self._random, self._profile.ca
@@ -103,7 +104,6 @@ class Sender:
                 if self._mailroom.needs_bundle(contact):
                     raise RelayError(f"{contact.name!r} has not published any keys yet.")
             self._last_put, self._in_flight = 0, {}
-            backoff.reset()
             await until_one_ends(self._put(connection), self._hear(connection))
 
     async def _fetch(self, connection: RelayConnection, contact: ContactRow, *, take: bool) -> ContactRow:
@@ -119,11 +119,16 @@ class Sender:
         return self._mailroom.contacts.by_id(self._contact_id) or contact
 
     async def _put(self, connection: RelayConnection) -> None:
-        """Keep the window full; end after the idle limit."""
+        """Keep the window full; end after the idle limit, or when the contact or its trust is gone."""
         while True:
             self._work.clear()
+            contact = self._mailroom.contacts.by_id(self._contact_id)
+            if contact is None or contact.alarm is not None:
+                return
             while self._mailroom.seal_waiting(self._contact_id):
                 pass
+            if self._mailroom.waits_for_bundle(contact) and not self._in_flight:
+                return  # the next connection begins with a new session
             room = WINDOW - len(self._in_flight)
             frames = self._mailroom.outbox.frames(self._contact_id, self._last_put, room) if room > 0 else []
             for item in frames:
@@ -149,6 +154,7 @@ class Sender:
                     for frame_id in message.frames:
                         self._in_flight.pop(frame_id, None)
                     self.problem = None
+                    self._backoff.reset()
                     self._work.set()
                     if self._mailroom.write_receipts():
                         self._wake_senders()
@@ -164,6 +170,6 @@ class Sender:
         """End the connection: the next one begins with the oldest frame again, so that order holds."""
         if refused.code is ErrorCode.GO_BACK:
             return  # the refusal before it, which says more, has ended the connection already
-        if refused.code in _GO_BACK and refused.retry_after is not None:
+        if refused.retry_after is not None:
             self._retry_after = min(float(refused.retry_after), RETRY_AFTER_MAX)
         raise RelayError(f"The relay does not take the message now: {refused.message}")

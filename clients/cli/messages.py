@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from clients.cli.output import safe
-from clients.cli.program import Settings, common_options, pass_settings, run
-from clients.errors import ExitCode, TooLargeError, TrustError, UsageError
+from clients.cli.program import Settings, common_options, is_terminal, pass_settings, run
+from clients.errors import ClientError, ExitCode, TooLargeError, TrustError, UsageError
 
 if TYPE_CHECKING:
     from clients.messenger import Messenger
@@ -92,8 +92,10 @@ def send(settings: Settings, name: str, text: str | None, ndjson: bool, until: s
 
     if ndjson and text is not None:
         raise UsageError("Give TEXT or --ndjson, not both.")
-    if text is None and not ndjson and sys.stdin.isatty():
+    if text is None and not ndjson and is_terminal(sys.stdin):
         raise UsageError('What shall be sent? blindpost send NAME "text", or pipe it in.')
+    if sys.stdin is None and (ndjson or text in (None, "-")):
+        raise UsageError("Nothing can be read: stdin is closed.")
     bodies: Iterator[str | bytes]
     if ndjson:
         bodies = _read_lines(sys.stdin.buffer)
@@ -102,7 +104,7 @@ def send(settings: Settings, name: str, text: str | None, ndjson: bool, until: s
 
     async def work() -> None:
         async with Messenger.from_config(settings.config()) as me:
-            ids = [await me.send(name, body) for body in bodies]
+            ids = await _queue(settings, me, name, bodies, timeout)
             try:
                 behind = await _follow(settings, me, ids, MessageStatus(until), timeout)
             except TrustError:
@@ -112,6 +114,23 @@ def send(settings: Settings, name: str, text: str | None, ndjson: bool, until: s
             raise SystemExit(ExitCode.QUEUED)
 
     run(work())
+
+
+async def _queue(
+    settings: Settings, me: "Messenger", name: str, bodies: Iterator[str | bytes], patience: float
+) -> list[bytes]:
+    """Queue all, in order, and return their ids; a full outbox is given `patience` seconds to empty."""
+    ids: list[bytes] = []
+    try:
+        for body in bodies:
+            await me.has_room(patience)
+            ids.append(await me.send(name, body))
+            await asyncio.sleep(0)  # what is queued goes out while more is read
+    except ClientError:
+        if ids:
+            settings.output.note(f"{len(ids)} queued safely before this:")
+        raise
+    return ids
 
 
 async def _follow(
@@ -150,7 +169,9 @@ def _line(message: "Message") -> str:
     status = f" ({message.status.value})" if message.outgoing else ""
     from keys.content import Kind
 
-    body = f"<{len(message.body)} bytes>" if message.kind == Kind.DATA else safe(message.text)
+    # Further lines are indented, so that none can pass for a message of somebody else.
+    text = safe(message.text).replace("\n", "\n    ")
+    body = f"<{len(message.body)} bytes>" if message.kind == Kind.DATA else text
     return f"{when} {who} {body}{note}{status}"
 
 

@@ -28,6 +28,17 @@ def safe(text: str, *, keep_lines: bool = True) -> str:
     return text if text.isprintable() else "".join(map(shown, text))
 
 
+class ReaderGone(Exception):
+    """Whoever read our output has closed it, as `head` does."""
+
+
+def _safe_json(value: dict[str, object]) -> str:
+    """JSON on one line for every reader: what `safe` escapes is escaped the way of JSON."""
+    encoding = getattr(sys.stdout, "encoding", None) or ""
+    text = json.dumps(value, ensure_ascii=encoding.lower() not in ("utf-8", "utf8"))
+    return text if text.isprintable() else "".join(c if safe(c) == c else f"\\u{ord(c):04x}" for c in text)
+
+
 class Output:
     """Where a command's results go."""
 
@@ -36,11 +47,14 @@ class Output:
 
     def result(self, value: dict[str, object], text: str) -> None:
         """One result: the object with `--json`, else the text. On stdout, flushed."""
-        click.echo(json.dumps(value, ensure_ascii=False) if self.as_json else text)
+        try:
+            click.echo(_safe_json(value) if self.as_json else text)
+        except BrokenPipeError:
+            raise ReaderGone from None
 
     def note(self, text: str) -> None:
-        """A diagnostic for people, on stderr."""
-        click.echo(text, err=True)
+        """A diagnostic for people, on stderr. Part of it may be a relay's words."""
+        click.echo(safe(text), err=True)
 
     def error(self, error: ClientError) -> None:
         """Why the command failed, on stderr."""

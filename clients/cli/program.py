@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TextIO, TypeVar
 
 import click
 
@@ -48,10 +48,15 @@ class Settings:
                 text = Path(self.passphrase_file).read_text("utf-8")
             except (OSError, UnicodeDecodeError):
                 raise UsageError("The passphrase file cannot be read.") from None
-            return replace(config, passphrase=text.rstrip("\n"))
-        if config.passphrase is None and sys.stdin.isatty() and needs_passphrase(config.profile):
+            return replace(config, passphrase=text.rstrip("\r\n"))
+        if config.passphrase is None and is_terminal(sys.stdin) and needs_passphrase(config.profile):
             return replace(config, passphrase=click.prompt("Passphrase", hide_input=True, err=True))
         return config
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether somebody sits there; a closed stream is None."""
+    return stream is not None and stream.isatty()
 
 
 def needs_passphrase(profile: Path) -> bool:

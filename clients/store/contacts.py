@@ -60,7 +60,7 @@ def check_name(name: str) -> str:
         not name
         or len(name) > NAME_MAX
         or not name.isprintable()
-        or name.startswith(("-", "bp1", "request-"))
+        or name.lower().startswith(("-", "bp1", "request-"))
     ):
         raise UsageError(
             "A contact's name has 1 to 64 printable characters and does not begin with -, bp1 or request-."

@@ -6,7 +6,7 @@ a transaction that its caller opened.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from clients.model import Message, MessageStatus
 from clients.store.ranges import Ranges
@@ -31,6 +31,10 @@ class Unsealed:
 _COLUMNS: Final = (
     "m.id, m.message_id, c.name, m.outgoing, m.kind, m.body, m.sent_ms, m.sequence, m.status, m.late, "
     "m.handed, m.missing FROM messages m JOIN contacts c ON c.id = m.contact "
+)
+# A stream's messages that are shown (`SHOWN_KINDS`): row, sequence.
+_IN_STREAM: Final = (
+    "SELECT id, sequence FROM messages WHERE device = ? AND stream = ? AND outgoing = 0 AND kind IN (1, 7)"
 )
 
 
@@ -102,31 +106,37 @@ class History:
     def _shown(self, device: bytes, stream_id: bytes) -> int:
         """The highest sequence of a stream that the application has seen, 0 for none."""
         value = self._db.execute(
-            "SELECT max(sequence) FROM messages "
-            "WHERE device = ? AND stream = ? AND outgoing = 0 AND handed > 0",
-            (device, stream_id),
+            "SELECT shown FROM received WHERE device_key = ? AND stream = ?", (device, stream_id)
         ).get
         return int(value or 0)
+
+    def _missing_before(self, device: bytes, stream_id: bytes, sequence: int, arrived: Ranges) -> int:
+        """How many contents between a message and the one shown before it have not arrived."""
+        before = self._db.execute(
+            f"{_IN_STREAM} AND sequence < ? ORDER BY sequence DESC LIMIT 1",
+            (device, stream_id, sequence),
+        ).fetchone()
+        return arrived.missing_between(before[1] if before else 0, sequence)
 
     def add_incoming(
         self, contact: int, device: bytes, content: Content, arrived: Ranges, now_ms: int
     ) -> bool:
-        """Keep a message once. `arrived` already holds its sequence. False for a duplicate id."""
+        """Keep a message once. `arrived` is saved, with its sequence. False for a duplicate id."""
         stream = (device, content.stream_id)
         shown = self._shown(device, content.stream_id)
-        covered = arrived.covered_from(shown)
+        is_shown = content.kind in SHOWN_KINDS
         is_late = content.sequence < shown
         hold = 0
-        if content.sequence > covered:
+        if is_shown and content.sequence > arrived.covered_from(shown):
             held = self._db.execute(
-                "SELECT min(hold_until_ms) FROM messages "
-                "WHERE device = ? AND stream = ? AND outgoing = 0 AND handed = 0 AND hold_until_ms > 0",
+                "SELECT hold_until_ms FROM messages "
+                "WHERE device = ? AND stream = ? AND hold_until_ms > 0 ORDER BY sequence LIMIT 1",
                 stream,
             ).get
             hold = held or now_ms + HOLD_MS
         after = self._db.execute(
-            "SELECT min(sort_ms) FROM messages "
-            "WHERE device = ? AND stream = ? AND outgoing = 0 AND sequence > ?",
+            "SELECT sort_ms FROM messages WHERE device = ? AND stream = ? AND outgoing = 0 "
+            "AND sequence > ? ORDER BY sequence LIMIT 1",
             (*stream, content.sequence),
         ).get
         sort_ms = self._next_sort(contact, now_ms) if after is None else after
@@ -136,26 +146,25 @@ class History:
             "VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, 'received', ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (
                 content.message_id, contact, content.kind, content.body, content.sent_ms, sort_ms, *stream,
-                content.sequence, is_late, arrived.missing_before(content.sequence), hold,
-                0 if content.kind in SHOWN_KINDS else 2,
+                content.sequence, is_late, self._missing_before(*stream, content.sequence, arrived), hold,
+                0 if is_shown else 2,
             ),
         )  # fmt: skip
         return self._db.changes() == 1
 
-    def filled(self, device: bytes, stream_id: bytes, arrived: Ranges) -> None:
-        """Something arrived in a stream: release what it was waiting for."""
-        held: list[tuple[Any, ...]] = self._db.execute(
-            "SELECT id, sequence FROM messages WHERE device = ? AND stream = ? AND outgoing = 0 "
-            "AND handed = 0 AND hold_until_ms > 0 ORDER BY sequence",
-            (device, stream_id),
-        ).fetchall()
-        covered = arrived.covered_from(self._shown(device, stream_id)) if held else 0
-        for row, sequence in held:
-            missing = arrived.missing_before(sequence)
-            self._db.execute(
-                "UPDATE messages SET missing = ?, hold_until_ms = iif(?, 0, hold_until_ms) WHERE id = ?",
-                (missing, sequence <= covered, row),
-            )
+    def filled(self, device: bytes, stream_id: bytes, sequence: int, arrived: Ranges) -> None:
+        """`sequence` arrived: release what was waiting for it, and correct the mark behind it."""
+        self._db.execute(
+            "UPDATE messages SET hold_until_ms = 0 "
+            "WHERE device = ? AND stream = ? AND hold_until_ms > 0 AND sequence <= ?",
+            (device, stream_id, arrived.covered_from(self._shown(device, stream_id))),
+        )
+        after = self._db.execute(
+            f"{_IN_STREAM} AND sequence > ? ORDER BY sequence LIMIT 1", (device, stream_id, sequence)
+        ).fetchone()
+        if after is not None:
+            missing = self._missing_before(device, stream_id, after[1], arrived)
+            self._db.execute("UPDATE messages SET missing = ? WHERE id = ?", (missing, after[0]))
 
     # --- the application's stream ---------------------------------------------------------------------
 
@@ -168,16 +177,23 @@ class History:
         ).fetchone()
         return None if values is None else (int(values[0]), _message(values))
 
-    def held_until(self) -> int | None:
-        """When the first message behind a gap will be shown anyway, in Unix milliseconds."""
+    def held_until(self, now_ms: int) -> int | None:
+        """When the next message behind a gap will be shown anyway, in Unix milliseconds."""
         value = self._db.execute(
-            "SELECT min(hold_until_ms) FROM messages WHERE outgoing = 0 AND handed < 2 AND hold_until_ms > 0"
+            "SELECT min(m.hold_until_ms) FROM messages m JOIN contacts c ON c.id = m.contact "
+            "WHERE m.hold_until_ms > 0 AND m.hold_until_ms > ? AND c.status = 'approved'",
+            (now_ms,),
         ).get
         return None if value is None else int(value)
 
     def offered(self, row: int) -> None:
         """The application is about to get it; if it crashes now, it gets it again, marked."""
-        self._db.execute("UPDATE messages SET handed = 1 WHERE id = ?", (row,))
+        self._db.execute("UPDATE messages SET handed = 1, hold_until_ms = 0 WHERE id = ?", (row,))
+        self._db.execute(
+            "UPDATE received SET shown = max(shown, m.sequence) FROM messages m "
+            "WHERE m.id = ? AND device_key = m.device AND received.stream = m.stream",
+            (row,),
+        )
 
     def taken(self, row: int) -> None:
         """The application has asked for the one after it."""

@@ -60,21 +60,15 @@ class Outbox:
     def contacts_waiting(self) -> list[int]:
         """Contacts with something to send: frames, or messages not encrypted yet."""
         rows = self._db.execute(
-            "SELECT contact FROM outbox UNION SELECT contact FROM messages WHERE outgoing = 1 AND sealed = 0"
+            "SELECT id FROM contacts c WHERE EXISTS (SELECT 1 FROM outbox WHERE contact = c.id) OR EXISTS "
+            "(SELECT 1 FROM messages WHERE contact = c.id AND outgoing = 1 AND sealed = 0)"
         )
         return [int(row[0]) for row in rows]
 
     def is_full(self) -> bool:
         """Whether 10,000 messages or 256 MiB wait."""
-        waiting = (
-            "SELECT length(envelope) AS size FROM outbox "
-            "UNION ALL SELECT length(body) FROM messages WHERE outgoing = 1 AND sealed = 0"
-        )
         return bool(
-            self._db.execute(
-                f"SELECT count(*) >= ? OR total(size) >= ? FROM ({waiting})",  # noqa: S608 ours
-                (MESSAGES_MAX, BYTES_MAX),
-            ).get
+            self._db.execute("SELECT count >= ? OR bytes >= ? FROM waiting", (MESSAGES_MAX, BYTES_MAX)).get
         )
 
     # --- receipts -------------------------------------------------------------------------------------
@@ -89,7 +83,8 @@ class Outbox:
     def save_arrived(self, device_key: bytes, stream: bytes, ranges: Ranges, *, owes: bool) -> None:
         """Keep them; `owes` asks for a receipt."""
         self._db.execute(
-            "INSERT INTO received VALUES (?1, ?2, ?3, ?4) ON CONFLICT (device_key, stream) "
+            "INSERT INTO received (device_key, stream, ranges, owed) VALUES (?1, ?2, ?3, ?4) "
+            "ON CONFLICT (device_key, stream) "
             "DO UPDATE SET ranges = ?3, owed = max(owed, ?4)",
             (device_key, stream, ranges.encode(), owes),
         )

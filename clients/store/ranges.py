@@ -58,8 +58,7 @@ class Ranges:
                 return last
         return sequence
 
-    def missing_before(self, sequence: int) -> int:
-        """How many sequences just before `sequence` have not arrived."""
-        below = [last for _, last in self.pairs if last < sequence]
-        inside = any(first < sequence <= last for first, last in self.pairs)
-        return 0 if inside else sequence - 1 - max(below, default=0)
+    def missing_between(self, low: int, high: int) -> int:
+        """How many sequences after `low` and before `high` have not arrived."""
+        arrived = sum(max(0, min(last, high - 1) - max(first, low + 1) + 1) for first, last in self.pairs)
+        return max(0, high - low - 1) - arrived

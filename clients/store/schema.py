@@ -1,6 +1,9 @@
 """The tables of a profile's store, as numbered migrations.
 
-Owns the schema. The file is encrypted as a whole (SQLite3 Multiple Ciphers), so columns are plain.
+Owns the schema. The file is encrypted as a whole (SQLite3 Multiple Ciphers), so columns are plain. Row ids
+are never used again (AUTOINCREMENT), because the running program keeps them across transactions. `sequences`
+outlives its contact: a stream that began again at 1 would be taken for old messages. `waiting` is the size
+of the outbox, kept by triggers so that no message pays for the ones before it.
 """
 
 from typing import Final
@@ -23,7 +26,7 @@ MIGRATIONS: Final = (
     CREATE TABLE handshakes (id BLOB PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
 
     CREATE TABLE contacts (
-        id INTEGER PRIMARY KEY,
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
         name TEXT NOT NULL UNIQUE COLLATE NOCASE,
         account_key BLOB NOT NULL UNIQUE,
         relay TEXT NOT NULL, status TEXT NOT NULL,
@@ -34,12 +37,14 @@ MIGRATIONS: Final = (
         device_key BLOB PRIMARY KEY,
         contact INTEGER NOT NULL REFERENCES contacts ON DELETE CASCADE,
         sealing BLOB, newest_signed INTEGER NOT NULL DEFAULT 0, told_sealing INTEGER NOT NULL DEFAULT 0,
-        next_sequence INTEGER NOT NULL DEFAULT 1, sessions BLOB
+        sessions BLOB
     );
     CREATE INDEX devices_by_contact ON devices (contact);
 
+    CREATE TABLE sequences (device_key BLOB PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
+
     CREATE TABLE messages (
-        id INTEGER PRIMARY KEY,
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
         message_id BLOB NOT NULL,
         contact INTEGER NOT NULL REFERENCES contacts ON DELETE CASCADE,
         outgoing INTEGER NOT NULL, kind INTEGER NOT NULL, body BLOB NOT NULL,
@@ -51,10 +56,12 @@ MIGRATIONS: Final = (
         hold_until_ms INTEGER NOT NULL DEFAULT 0,
         UNIQUE (contact, outgoing, message_id)
     );
+    CREATE INDEX messages_by_id ON messages (message_id);
     CREATE INDEX messages_in_order ON messages (contact, sort_ms, sequence);
     CREATE INDEX messages_by_stream ON messages (device, stream, sequence) WHERE outgoing = 0;
     CREATE INDEX messages_unsealed ON messages (contact, id) WHERE outgoing = 1 AND sealed = 0;
-    CREATE INDEX messages_unhanded ON messages (id) WHERE outgoing = 0 AND handed < 2;
+    CREATE INDEX messages_unhanded ON messages (sort_ms, sequence, id) WHERE outgoing = 0 AND handed < 2;
+    CREATE INDEX messages_held ON messages (device, stream, sequence) WHERE hold_until_ms > 0;
 
     CREATE TABLE outbox (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -75,11 +82,30 @@ MIGRATIONS: Final = (
 
     CREATE TABLE received (
         device_key BLOB NOT NULL, stream BLOB NOT NULL,
-        ranges BLOB NOT NULL, owed INTEGER NOT NULL DEFAULT 0,
+        ranges BLOB NOT NULL, owed INTEGER NOT NULL DEFAULT 0, shown INTEGER NOT NULL DEFAULT 0,
         PRIMARY KEY (device_key, stream)
     ) WITHOUT ROWID;
 
     CREATE TABLE consumed (hash BLOB PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
     CREATE INDEX consumed_by_time ON consumed (at);
+
+    CREATE TABLE waiting (count INTEGER NOT NULL, bytes INTEGER NOT NULL);
+    INSERT INTO waiting VALUES (0, 0);
+    CREATE TRIGGER frame_waits AFTER INSERT ON outbox BEGIN
+        UPDATE waiting SET count = count + 1, bytes = bytes + length(new.envelope);
+    END;
+    CREATE TRIGGER frame_is_gone AFTER DELETE ON outbox BEGIN
+        UPDATE waiting SET count = count - 1, bytes = bytes - length(old.envelope);
+    END;
+    CREATE TRIGGER message_waits AFTER INSERT ON messages WHEN new.outgoing = 1 AND new.sealed = 0 BEGIN
+        UPDATE waiting SET count = count + 1, bytes = bytes + length(new.body);
+    END;
+    CREATE TRIGGER message_is_sealed AFTER UPDATE OF sealed ON messages
+    WHEN new.outgoing = 1 AND old.sealed = 0 AND new.sealed = 1 BEGIN
+        UPDATE waiting SET count = count - 1, bytes = bytes - length(old.body);
+    END;
+    CREATE TRIGGER message_is_gone AFTER DELETE ON messages WHEN old.outgoing = 1 AND old.sealed = 0 BEGIN
+        UPDATE waiting SET count = count - 1, bytes = bytes - length(old.body);
+    END;
     """,
 )

@@ -5,16 +5,15 @@ transaction that its caller opened. Implements `clients.engine.State`.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from clients.store.store import Store
 from keys.handshake import Party
 from keys.prekeys import PrivatePrekey
 from keys.sessions import Sessions
 from wire.device_lists import DeviceList, decode_device_list
-from wire.limits import PRIVATE_PREKEY_KEEP, SIGNED_PREKEY_ROTATE
+from wire.limits import CLOCK_SKEW
 from wire.prekeys import Prekey, PrekeyKind, decode_prekey
-
-HANDSHAKE_KEEP = 2 * (SIGNED_PREKEY_ROTATE + PRIVATE_PREKEY_KEEP)  # twice the life of a private prekey
 
 
 class KeyState:
@@ -23,7 +22,7 @@ class KeyState:
     def __init__(self, store: Store) -> None:
         self._db = store.db
 
-    def _value(self, sql: str, *arguments: bytes | int) -> bytes | None:
+    def _value(self, sql: str, *arguments: bytes | int | str) -> bytes | None:
         value = self._db.execute(sql, arguments).get
         return None if value is None else bytes(value)
 
@@ -51,7 +50,7 @@ class KeyState:
         self._db.execute(
             "INSERT INTO contacts (name, account_key, relay, status) VALUES (?, ?, '', 'request') "
             "ON CONFLICT (account_key) DO NOTHING",
-            (f"request-{devices.account_key.hex()[:12]}", devices.account_key),
+            (self._request_name(devices.account_key), devices.account_key),
         )
         self._db.execute(
             "UPDATE contacts SET device_list = ? WHERE account_key = ?",
@@ -63,6 +62,13 @@ class KeyState:
                 "SELECT ?, id FROM contacts WHERE account_key = ? ON CONFLICT DO NOTHING",
                 (entry.device_key, devices.account_key),
             )
+
+    def _request_name(self, account_key: bytes) -> str:
+        """Twelve digits of the key; more for a stranger who made a key that begins like another's."""
+        digits = account_key.hex()
+        short = f"request-{digits[:12]}"
+        taken = "SELECT account_key FROM contacts WHERE name = ? AND account_key != ?"
+        return short if self._value(taken, short, account_key) is None else f"request-{digits[:56]}"
 
     def own_list(self, version: int) -> DeviceList | None:
         """A version of our own device list."""
@@ -82,11 +88,18 @@ class KeyState:
             "UPDATE devices SET sessions = ? WHERE device_key = ?", (sessions.to_record(), device_key)
         )
 
+    def tidy_sessions(self, now: int) -> None:
+        """Let old sessions and old message keys die."""
+        rows: list[tuple[Any, ...]] = self._db.execute(
+            "SELECT device_key FROM devices WHERE sessions IS NOT NULL"
+        ).fetchall()
+        for (device_key,) in rows:
+            self.save_sessions(device_key, self.sessions(device_key).tidied(now))
+
     def next_sequence(self, device_key: bytes) -> int:
         """Reserve the next sequence of our stream to a device, from 1."""
         after = self._db.execute(
-            "UPDATE devices SET next_sequence = next_sequence + 1 WHERE device_key = ? "
-            "RETURNING next_sequence",
+            "INSERT INTO sequences VALUES (?, 2) ON CONFLICT DO UPDATE SET next = next + 1 RETURNING next",
             (device_key,),
         ).get
         return int(after) - 1
@@ -97,8 +110,12 @@ class KeyState:
         return self._db.changes() == 1
 
     def forget_handshakes(self, now: int) -> None:
-        """Drop those whose prekeys are gone for certain, so that a replay cannot be accepted anyway."""
-        self._db.execute("DELETE FROM handshakes WHERE at < ?", (now - HANDSHAKE_KEEP,))
+        """Drop those older than every signed prekey still held: a replay could not be accepted anyway."""
+        oldest = self._value(
+            "SELECT public FROM prekeys WHERE kind = ? ORDER BY id LIMIT 1", PrekeyKind.SIGNED
+        )
+        made = now if oldest is None else decode_prekey(oldest).created
+        self._db.execute("DELETE FROM handshakes WHERE at < ?", (made - CLOCK_SKEW,))
 
     # --- prekeys of others ----------------------------------------------------------------------------
 

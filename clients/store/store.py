@@ -8,11 +8,61 @@ acknowledged. Knows nothing of what the tables mean: that is in the modules besi
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Self
 
 import apsw
 
 from clients.errors import LockedError, StorageError
 from clients.store.schema import MIGRATIONS
+
+
+def failure(error: apsw.Error) -> StorageError:
+    """One sentence for what SQLite reports; its own text may quote values and is not repeated."""
+    match error:
+        case apsw.FullError():
+            why = "the disk is full. Free some space and try again; nothing was lost"
+        case apsw.ReadOnlyError() | apsw.CantOpenError() | apsw.PermissionsError():
+            why = "it cannot be written. Check the permissions of the profile directory"
+        case apsw.CorruptError() | apsw.NotADBError():
+            why = "it is damaged. Restore the profile directory from a copy, or make a new profile"
+        case apsw.BusyError() | apsw.LockedError():
+            why = "another program keeps it locked"
+        case apsw.IOError():
+            why = "the disk reports an error"
+        case _:
+            why = f"an unexpected database error ({type(error).__name__})"
+    return StorageError(f"The store of this profile cannot be used: {why}.")
+
+
+class _Cursor(apsw.Cursor):
+    """A cursor whose errors are StorageError, while reading too. A broken constraint is the caller's own."""
+
+    def execute(self, *arguments: Any, **options: Any) -> Self:
+        with _translated():
+            super().execute(*arguments, **options)
+        return self
+
+    def __next__(self) -> Any:
+        with _translated():
+            return super().__next__()
+
+    def fetchone(self) -> Any:
+        with _translated():
+            return super().fetchone()
+
+    def fetchall(self) -> list[Any]:
+        with _translated():
+            return super().fetchall()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except apsw.ConstraintError:
+        raise
+    except apsw.Error as error:
+        raise failure(error) from None
 
 
 class Store:
@@ -23,42 +73,32 @@ class Store:
 
         Raises LockedError for a wrong key, StorageError when the file cannot be used.
         """
-        self._path = path
         try:
             self.db = apsw.Connection(str(path))
+        except apsw.Error as error:
+            raise failure(error) from None
+        try:
+            self._unlock(key)
+            self.db.cursor_factory = _Cursor
+            self._migrate()
+        except BaseException as error:
+            self.db.close()
+            if isinstance(error, apsw.Error):
+                raise failure(error) from None
+            raise
+
+    def _unlock(self, key: bytes) -> None:
+        try:
             self.db.pragma("key", "raw:" + key.hex())
             self.db.pragma("user_version")
         except apsw.NotADBError:
             raise LockedError(
                 "The profile cannot be unlocked: wrong passphrase, or the key file of another profile."
             ) from None
-        except apsw.Error as error:
-            raise self._failure(error) from None
-        try:
-            self.db.set_busy_timeout(5000)
-            self.db.pragma("journal_mode", "wal")
-            self.db.pragma("synchronous", "full")
-            self.db.pragma("foreign_keys", 1)
-            self._migrate()
-        except apsw.Error as error:
-            raise self._failure(error) from None
-
-    def _failure(self, error: apsw.Error) -> StorageError:
-        """One sentence for what SQLite reports; its own text may quote values and is not repeated."""
-        match error:
-            case apsw.FullError():
-                why = "the disk is full. Free some space and try again; nothing was lost"
-            case apsw.ReadOnlyError() | apsw.CantOpenError() | apsw.PermissionsError():
-                why = "it cannot be written. Check the permissions of the profile directory"
-            case apsw.CorruptError() | apsw.NotADBError():
-                why = "it is damaged. Restore the profile directory from a copy, or make a new profile"
-            case apsw.BusyError() | apsw.LockedError():
-                why = "another program keeps it locked"
-            case apsw.IOError():
-                why = "the disk reports an error"
-            case _:
-                why = f"an unexpected database error ({type(error).__name__})"
-        return StorageError(f"The store of this profile cannot be used: {why}.")
+        self.db.set_busy_timeout(5000)
+        self.db.pragma("journal_mode", "wal")
+        self.db.pragma("synchronous", "full")
+        self.db.pragma("foreign_keys", 1)
 
     def _migrate(self) -> None:
         version = int(self.db.pragma("user_version"))
@@ -88,7 +128,7 @@ class Store:
                     self.db.execute("ROLLBACK")
                 raise
         except apsw.Error as error:
-            raise self._failure(error) from None
+            raise failure(error) from None
 
     def meta(self, name: str) -> bytes | None:
         """A single value of the profile, or None."""

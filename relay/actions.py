@@ -1,0 +1,110 @@
+"""What a session wants done: the words between `relay.session` and `relay.connection`.
+
+Owns plain values. Knows neither who decides them nor who carries them out.
+"""
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from relay.lanes import Batch
+from relay.metrics import Drop
+from wire.control import ControlMessage
+from wire.device_lists import DeviceList
+from wire.errors import CloseCode
+from wire.login import Mode
+from wire.prekeys import Prekey
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a control message."""
+
+    message: ControlMessage
+
+
+@dataclass(frozen=True, slots=True)
+class SendFrame:
+    """Send a DELIVER frame."""
+
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close with this code once everything before it is written. `drop` names why, where it is a loss."""
+
+    code: CloseCode
+    drop: Drop | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Greeted:
+    """The hello is done: the connection is of this kind from now on."""
+
+    mode: Mode
+
+
+@dataclass(frozen=True, slots=True)
+class LogIn:
+    """The device proved its key: make this its connection, and answer with `Session.welcome`."""
+
+    device_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """Store a verified device list, answer with `Session.registered`."""
+
+    ref: int
+    device_list: DeviceList
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Store verified prekeys of this connection's device, answer with `Session.published`."""
+
+    ref: int
+    prekeys: tuple[Prekey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Look up an account, answer with `Session.offered`."""
+
+    ref: int
+    account_key: bytes
+    take: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PutBatch:
+    """Store these frames, answer with `Session.settle`."""
+
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
+class StartDelivery:
+    """Keep pulling as long as `Session.room` allows, each time through `Session.deliver`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledge:
+    """Delete up to this sequence in this connection's mailbox."""
+
+    through: int
+
+
+Action: TypeAlias = (
+    Send
+    | SendFrame
+    | Close
+    | Greeted
+    | LogIn
+    | Register
+    | Publish
+    | Fetch
+    | PutBatch
+    | StartDelivery
+    | Acknowledge
+)

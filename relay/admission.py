@@ -1,0 +1,115 @@
+"""How many sockets one place in the network may hold.
+
+Owns the counts per address prefix (/32 for IPv4, /64 for IPv6), in memory only: nothing here is logged,
+stored or exported. Knows no connection.
+"""
+
+import ipaddress
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(text.strip().partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def is_proxy(peer: str | None, trusted: Iterable[Network]) -> bool:
+    """Whether a socket comes from one of these networks."""
+    address = _address(peer or "")
+    return address is not None and any(address in network for network in trusted)
+
+
+def prefix_of(peer: str | None, forwarded: Sequence[str], trusted: Iterable[Network]) -> str:
+    """The prefix that a socket counts for.
+
+    `forwarded` holds the values of X-Forwarded-For. It is believed as far as trusted proxies wrote it: from
+    the right, up to the first address that is not a proxy's own. Unreadable addresses share one prefix.
+    """
+    proxies = tuple(trusted)
+    hops = [hop for value in forwarded for hop in value.split(",")]
+    while hops and is_proxy(peer, proxies):
+        peer = hops.pop()
+    address = _address(peer or "")
+    if address is None:
+        return "unknown"
+    bits = 32 if address.version == 4 else 64
+    return str(ipaddress.ip_network((address, bits), strict=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """How many sockets are let in."""
+
+    before_login: int
+    before_login_per_prefix: int
+    submit_per_prefix: int
+
+
+class Admission:
+    """The sockets of every prefix."""
+
+    def __init__(self, caps: Caps) -> None:
+        self.caps = caps
+        self.before_login: Counter[str] = Counter()
+        self.submit: Counter[str] = Counter()
+        self.waiting = 0
+
+    def enter(self, prefix: str, *, shared: bool = False) -> "Ticket | None":
+        """A place before login, or None when a cap is reached. `shared`: a proxy, many clients behind it."""
+        if self.waiting >= self.caps.before_login:
+            return None
+        if not shared and self.before_login[prefix] >= self.caps.before_login_per_prefix:
+            return None
+        self.before_login[prefix] += 1
+        self.waiting += 1
+        return Ticket(self, prefix)
+
+
+class Ticket:
+    """The place of one socket. Exactly one count holds it at a time."""
+
+    def __init__(self, admission: Admission, prefix: str) -> None:
+        self._admission = admission
+        self._prefix = prefix
+        self._held: Counter[str] | None = admission.before_login
+
+    @classmethod
+    def none(cls, admission: Admission) -> "Ticket":
+        """What a socket holds that was not let in."""
+        ticket = cls(admission, "")
+        ticket._held = None
+        return ticket
+
+    def submit(self) -> bool:
+        """Move on to the submit connections; False when the prefix has enough of them."""
+        admission = self._admission
+        if admission.submit[self._prefix] >= admission.caps.submit_per_prefix:
+            return False
+        self.leave()
+        admission.submit[self._prefix] += 1
+        self._held = admission.submit
+        return True
+
+    def log_in(self) -> None:
+        """A logged-in device counts for its mailbox, no longer for its prefix."""
+        self.leave()
+
+    def leave(self) -> None:
+        """Give the place back; twice does no harm."""
+        if self._held is None:
+            return
+        if self._held is self._admission.before_login:
+            self._admission.waiting -= 1
+        self._held[self._prefix] -= 1
+        if not self._held[self._prefix]:
+            del self._held[self._prefix]
+        self._held = None

@@ -1,0 +1,107 @@
+"""How the relay words its answers.
+
+Owns the sentence, the waiting time and the close code of every refusal, and the messages built from what a
+store returns. Pure; knows no state of a connection.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from relay.lanes import Outcome
+from relay.store.base import ACCEPTED, Offer, PutResult, StockCount
+from wire import control, strict_json
+from wire.errors import CloseCode, ErrorCode, WireError
+from wire.frames import PUT, PUT_HEADER
+from wire.limits import FRAME_ID, RESULTS_PER_MESSAGE
+
+CLOSE_CODES: Final = {
+    ErrorCode.TOO_LARGE: CloseCode.TOO_LARGE,
+    ErrorCode.UNSUPPORTED_VERSION: CloseCode.UNSUPPORTED_VERSION,
+    ErrorCode.WRONG_ORIGIN: CloseCode.WRONG_ORIGIN,
+    ErrorCode.LOGIN_REFUSED: CloseCode.LOGIN_REFUSED,
+    ErrorCode.LOGIN_TIMEOUT: CloseCode.LOGIN_TIMEOUT,
+    ErrorCode.NOT_REGISTERED: CloseCode.LOGIN_REFUSED,
+    ErrorCode.REPLACED: CloseCode.REPLACED,
+    ErrorCode.SLOW_READER: CloseCode.SLOW_READER,
+    ErrorCode.RESTARTING: CloseCode.RESTARTING,
+    ErrorCode.TOO_MANY_CONNECTIONS: CloseCode.TOO_MANY_CONNECTIONS,
+    ErrorCode.INTERNAL: CloseCode.INTERNAL,
+}
+
+_REFUSALS: Final[dict[ErrorCode, tuple[str, int | None]]] = {
+    ErrorCode.QUOTA: ("the mailbox is full", 60),
+    ErrorCode.GO_BACK: ("an earlier frame to this mailbox was refused: retry that one first", None),
+    ErrorCode.NOT_FOUND: ("no such mailbox, or it refuses you", None),
+    ErrorCode.RATE_LIMITED: ("the relay is writing at its limit", 1),
+    ErrorCode.STORAGE_FULL: ("the relay's disk is full; nothing was stored", 30),
+    ErrorCode.INTERNAL: ("the relay could not store this; nothing was stored", 30),
+    ErrorCode.RESTARTING: ("the relay is going down; come back in a moment", 5),
+}
+_RESULTS: Final = {
+    PutResult.QUOTA: ErrorCode.QUOTA,
+    PutResult.UNKNOWN: ErrorCode.NOT_FOUND,
+    PutResult.UNTRIED: ErrorCode.GO_BACK,
+}
+
+
+def refusals_of(results: Sequence[PutResult]) -> list[ErrorCode | None]:
+    """The store's results as codes; None where the frame was accepted."""
+    return [None if result in ACCEPTED else _RESULTS[result] for result in results]
+
+
+def stock_message(stock: StockCount) -> control.Stock:
+    """A stock count as it travels."""
+    return control.Stock(one_time=stock.one_time, one_time_kem=stock.one_time_kem)
+
+
+def error_message(error: WireError, ref: int | None = None) -> control.Error:
+    """An error as it travels."""
+    _, retry_after = _REFUSALS.get(error.code, ("", None))
+    return control.Error(
+        code=error.code, message=str(error), field=error.field, ref=ref, retry_after=retry_after
+    )
+
+
+def bundle_message(ref: int, offer: Offer | None) -> control.ControlMessage:
+    """The bundle, or the one answer for whoever cannot be found."""
+    if offer is None:
+        return error_message(WireError(ErrorCode.NOT_FOUND, "no such account, or it refuses you"), ref)
+    devices = [
+        control.OfferedDevice(
+            device_key=device.device_key, prekeys=[prekey.encode() for prekey in device.prekeys()]
+        )
+        for device in offer.devices
+    ]
+    return control.Bundle(ref=ref, device_list=offer.device_list.encode(), devices=devices)
+
+
+def outcome_messages(outcomes: Sequence[Outcome]) -> list[control.ControlMessage]:
+    """What the sender of these frames is told: at most 256 acceptances in a message."""
+    accepted = [outcome.frame_id for outcome in outcomes if outcome.refusal is None]
+    messages: list[control.ControlMessage] = [
+        control.Accepted(frames=accepted[at : at + RESULTS_PER_MESSAGE])
+        for at in range(0, len(accepted), RESULTS_PER_MESSAGE)
+    ]
+    for outcome in outcomes:
+        if outcome.refusal is not None:
+            text, retry_after = _REFUSALS[outcome.refusal]
+            messages.append(
+                control.Refused(
+                    frame=outcome.frame_id, code=outcome.refusal, message=text, retry_after=retry_after
+                )
+            )
+    return messages
+
+
+def ref_of(text: str) -> int | None:
+    """The `ref` of a message that is refused, so that its sender knows which one it was."""
+    try:
+        ref = strict_json.parse(text).get("ref")
+    except WireError:
+        return None
+    return ref if type(ref) is int and 0 <= ref < 2**32 else None
+
+
+def frame_id_of(data: bytes) -> bytes | None:
+    """The frame id of a PUT that is refused."""
+    return data[2 : 2 + FRAME_ID] if len(data) >= PUT_HEADER and data[0] == PUT else None

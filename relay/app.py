@@ -1,0 +1,152 @@
+"""The relay, put together: store, mailboxes, directory, metrics and the web application over them.
+
+Owns the composition and the life of what runs beside the connections. Knows no message.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from fastapi import FastAPI
+
+from relay import endpoints
+from relay.admission import Admission
+from relay.auth import Authority, RelayKey
+from relay.config import Config
+from relay.connection import Connection, Surroundings
+from relay.directory import Directory
+from relay.logs import LOGGER
+from relay.mailboxes import Mailboxes
+from relay.metrics import Metrics
+from relay.store.base import Store
+from relay.store.memory import MemoryStore
+from relay.store.sqlite import SqliteStore
+
+DATABASE: Final = "relay.db"
+EXPIRE_EVERY: Final = 3600.0
+
+log = logging.getLogger(LOGGER)
+
+
+def now() -> int:
+    """Unix seconds."""
+    return int(time.time())
+
+
+@dataclass(slots=True)
+class Relay:
+    """One running relay."""
+
+    config: Config
+    authority: Authority
+    origins: tuple[str, ...]
+    store: Store
+    metrics: Metrics
+    mailboxes: Mailboxes
+    surroundings: Surroundings
+    admission: Admission
+    heads: Admission  # sockets that have not asked for a WebSocket yet
+    connections: set[Connection] = field(default_factory=set)
+    empty: asyncio.Event = field(default_factory=asyncio.Event)
+    draining: bool = False
+
+    def enter(self, connection: Connection) -> None:
+        """A connection begins."""
+        self.connections.add(connection)
+        self.empty.clear()
+
+    def leave(self, connection: Connection) -> None:
+        """A connection ended."""
+        self.connections.discard(connection)
+        if not self.connections:
+            self.empty.set()
+
+    async def drain(self, patience: float) -> None:
+        """Tell every connection that the relay goes down; after `patience` seconds cut who is left."""
+        self.draining = True
+        if not self.connections:
+            return
+        for connection in tuple(self.connections):
+            connection.restart()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self.empty.wait()
+        for connection in tuple(self.connections):
+            connection.abort()
+
+
+def open_store(config: Config) -> Store:
+    """The configured store. Raises StoreUnusableError."""
+    if config.store == "memory":
+        return MemoryStore(config.quota)
+
+    def note(event: str, reason: str) -> None:
+        log.error("%s: %s", event, reason)
+
+    return SqliteStore.open(config.data_directory / DATABASE, config.quota, note)
+
+
+def compose(config: Config, key: RelayKey, origins: tuple[str, ...], store: Store) -> Relay:
+    """All parts, connected."""
+    metrics = Metrics()
+    mailboxes = Mailboxes(store, metrics)
+
+    def fault(error: BaseException) -> None:
+        log.error("a connection failed", exc_info=error)
+
+    surroundings = Surroundings(
+        mailboxes, Directory(store, mailboxes, metrics), metrics, now, config.submit_idle, fault
+    )
+    return Relay(
+        config,
+        Authority(key),
+        origins,
+        store,
+        metrics,
+        mailboxes,
+        surroundings,
+        Admission(config.caps),
+        Admission(config.caps),
+    )
+
+
+async def _expire(relay: Relay) -> None:
+    while True:
+        try:
+            count = await relay.mailboxes.expire(now() - relay.config.mailbox_ttl)
+            if count:
+                log.info("expired %d frames", count)
+        except Exception as error:
+            log.error("expiry failed", exc_info=error)
+        await asyncio.sleep(EXPIRE_EVERY)
+
+
+def create_app(relay: Relay) -> FastAPI:
+    """The web application. Pages that would load scripts from elsewhere are off, and so is telemetry."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Relay]]:
+        expiry = asyncio.create_task(_expire(relay))
+        try:
+            yield {"relay": relay}
+        finally:
+            expiry.cancel()
+            await asyncio.wait((expiry,))
+
+    app = FastAPI(
+        title="blindpost relay",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=lifespan,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )
+    app.include_router(endpoints.router)
+    if relay.config.root_path:
+        # Proxies differ in whether they strip the prefix they were reached under: both forms are served.
+        app.include_router(endpoints.router, prefix=relay.config.root_path)
+    return app

@@ -1,0 +1,221 @@
+"""What an operator may set, read once.
+
+Owns the settings, their sources (flags before environment before file before default) and their meaning. The
+only file of the relay that reads the environment. Knows nothing about who uses a setting.
+"""
+
+import argparse
+import ipaddress
+import os
+import sys
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from pydantic_settings.exceptions import SettingsError
+
+from relay.admission import Caps, Network
+from relay.store.base import Quota
+from wire.addresses import RelayUrl
+from wire.errors import WireError
+from wire.limits import IDLE_SUBMIT, LOGIN_DEADLINE, MAILBOX_BYTES, MAILBOX_FRAMES, MAILBOX_TTL
+
+PREFIX: Final = "BLINDPOST_RELAY_"
+DEFAULT_PORT: Final = 8760
+
+Texts = Annotated[tuple[str, ...], NoDecode]
+Positive = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class ConfigError(Exception):
+    """A setting cannot be used; the text is one sentence for the operator, naming it."""
+
+
+def default_data_directory() -> Path:
+    """Where this platform keeps a program's data."""
+    if sys.platform == "win32":
+        root = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        root = Path.home() / "Library" / "Application Support"
+    else:
+        root = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return root / "blindpost-relay"
+
+
+class Config(BaseSettings):
+    """Every setting of a relay. Each is a flag, a `BLINDPOST_RELAY_*` variable and a key of the TOML file."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True, validate_default=True
+    )
+
+    data_directory: Path = Field(
+        default_factory=default_data_directory, description="holds relay.db and relay.key"
+    )
+    store: Literal["sqlite", "memory"] = Field("sqlite", description="memory forgets everything at exit")
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(DEFAULT_PORT, ge=0, le=65535, description="0 picks a free one")
+    public_urls: Texts = Field(
+        (), description="where clients dial this relay, such as wss://relay.example; default: loopback"
+    )
+    root_path: str = Field("", description="path prefix that a proxy adds, such as /post")
+    tls_certificate: Path | None = Field(None, description="PEM file, with the chain")
+    tls_key: Path | None = Field(None, description="PEM file")
+    mailbox_frames: Positive = Field(MAILBOX_FRAMES, description="frames a mailbox holds")
+    mailbox_bytes: Positive = Field(MAILBOX_BYTES, description="bytes a mailbox holds")
+    mailbox_ttl: Positive = Field(MAILBOX_TTL, description="seconds that a frame waits to be pulled")
+    login_deadline: Seconds = Field(LOGIN_DEADLINE, description="seconds from accept to a finished login")
+    submit_idle: Seconds = Field(IDLE_SUBMIT, description="seconds until an unused submit connection ends")
+    sockets_before_login: Positive = Field(1000, description="in all")
+    sockets_per_prefix: Positive = Field(32, description="before login, per IPv4 address or IPv6 /64")
+    submit_per_prefix: Positive = Field(64, description="submit connections per IPv4 address or IPv6 /64")
+    trusted_proxies: Texts = Field((), description="addresses or networks whose X-Forwarded-For is believed")
+    metrics_token: str | None = Field(
+        None, min_length=16, repr=False, description="lets others than loopback read /metrics"
+    )
+    log_format: Literal["text", "json"] = Field("text", description="one line per event, to stderr")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severity")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is handed in and the environment; `read` puts the file below them."""
+        return init_settings, env_settings
+
+    @field_validator("public_urls", "trusted_proxies", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(item.strip() for item in value.split(",") if item.strip())
+        return value
+
+    @field_validator("public_urls")
+    @classmethod
+    def _canonical_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return tuple(RelayUrl.parse(url).origin for url in value)
+        except WireError as error:
+            raise ValueError(str(error)) from error
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ipaddress.ip_network(network, strict=False)
+        return value
+
+    @field_validator("root_path")
+    @classmethod
+    def _path(cls, value: str) -> str:
+        path = "/" + value.strip("/") if value.strip("/") else ""
+        try:
+            RelayUrl.parse("localhost" + path)
+        except WireError as error:
+            raise ValueError("must be a plain path such as /post") from error
+        return path
+
+    @model_validator(mode="after")
+    def _both_tls_files(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key go together")
+        return self
+
+    @property
+    def scheme(self) -> str:
+        """`wss` where this relay ends TLS itself, else `ws`."""
+        return "ws" if self.tls_certificate is None else "wss"
+
+    def origins(self, port: int) -> tuple[str, ...]:
+        """`public_urls`, or what is true of a relay that is dialled on its own machine at `port`."""
+        if self.public_urls:
+            return self.public_urls
+        hosts = ["127.0.0.1", "localhost", "[::1]"]
+        if self.host not in ("", "0.0.0.0", "::", "::1", *hosts):  # noqa: S104 - compared, not listened on
+            hosts.insert(0, f"[{self.host}]" if ":" in self.host else self.host)
+        return tuple(
+            RelayUrl.parse(f"{self.scheme}://{host}:{port}{self.root_path}").origin for host in hosts
+        )
+
+    @property
+    def quota(self) -> Quota:
+        """What one mailbox holds."""
+        return Quota(self.mailbox_frames, self.mailbox_bytes)
+
+    @property
+    def caps(self) -> Caps:
+        """How many sockets are let in."""
+        return Caps(self.sockets_before_login, self.sockets_per_prefix, self.submit_per_prefix)
+
+    @property
+    def proxies(self) -> tuple[Network, ...]:
+        """`trusted_proxies` as networks."""
+        return tuple(ipaddress.ip_network(network, strict=False) for network in self.trusted_proxies)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The flags; one per setting, so that `--help` is the whole list."""
+    flags = argparse.ArgumentParser(
+        prog="python -m relay",
+        description="Run a blindpost relay: it stores and forwards ciphertext that it cannot read.",
+        epilog=f"Every setting is also a {PREFIX}* environment variable and a key of the --config file "
+        "(TOML); flags win, then the environment. Separate lists by commas. Try: python -m relay --port 0",
+        allow_abbrev=False,
+    )
+    flags.add_argument("--config", type=Path, metavar="FILE", help="TOML file with settings")
+    flags.add_argument("--json", action="store_true", help="print the listening line as a JSON object")
+    for name, field in Config.model_fields.items():
+        default = field.get_default(call_default_factory=True, validated_data={})
+        shown = "" if default in (None, (), "") else f" (default: {default})"
+        flags.add_argument(
+            "--" + name.replace("_", "-"),
+            dest=name,
+            default=argparse.SUPPRESS,
+            metavar="VALUE",
+            help=f"{field.description}{shown}".replace("%", "%%"),
+        )
+    return flags
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    name = ".".join(str(part) for part in first["loc"])
+    reason = first["msg"].removeprefix("Value error, ")
+    return f"setting {name}: {reason}" if name else f"settings: {reason}"
+
+
+def read(arguments: Sequence[str] | None = None) -> tuple[Config, bool]:
+    """The settings, and whether the listening line is to be JSON. Raises ConfigError."""
+    flags: dict[str, Any] = vars(parser().parse_args(arguments))
+    path, json = flags.pop("config"), flags.pop("json")
+    from_file: dict[str, Any] = {}
+    if path is not None:
+        try:
+            from_file = tomllib.loads(path.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"--config {path} cannot be read ({type(error).__name__})") from error
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"--config {path} is not valid TOML: {error}") from error
+    for name in Config.model_fields:
+        if os.environ.get(PREFIX + name.upper()):
+            from_file.pop(name, None)
+    try:
+        return Config(**(from_file | flags)), json
+    except ValidationError as error:
+        raise ConfigError(_sentence(error)) from error
+    except SettingsError as error:
+        raise ConfigError("a setting in the environment cannot be read") from error

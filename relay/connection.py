@@ -1,0 +1,341 @@
+"""The I/O shell of one socket: it feeds a session and carries out what that wants.
+
+Owns the tasks, deadlines and queues of one connection. Decides nothing about the protocol, and knows a
+socket only as something that receives, sends and closes.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from relay.actions import (
+    Acknowledge,
+    Action,
+    Close,
+    Fetch,
+    Greeted,
+    LogIn,
+    Publish,
+    PutBatch,
+    Register,
+    Send,
+    SendFrame,
+    StartDelivery,
+)
+from relay.admission import Ticket
+from relay.answers import stock_message
+from relay.directory import Directory
+from relay.lanes import Batch
+from relay.mailboxes import Mailboxes
+from relay.metrics import Drop, Metrics
+from relay.outbound import Farewell, Outbound
+from relay.session import Session
+from relay.states import State
+from relay.store.base import StockCount
+from wire.control import Error, Refused
+from wire.errors import WireError
+from wire.login import Mode
+
+LAST_WORDS: Final = 5.0  # seconds for a peer to take what is queued before its socket is cut
+
+
+class SocketClosed(Exception):
+    """The peer is gone, or the socket was closed from this side."""
+
+
+class Socket(Protocol):
+    """One WebSocket connection. Every method raises SocketClosed once it is closed."""
+
+    async def receive(self) -> str | bytes:
+        """The next message."""
+
+    async def send_text(self, text: str) -> None:
+        """Write a text message; waits while the peer does not read."""
+
+    async def send_bytes(self, data: bytes) -> None:
+        """Write a binary message; waits while the peer does not read."""
+
+    async def close(self, code: int) -> None:
+        """Close with a code."""
+
+    def abort(self) -> None:
+        """Cut the connection now, sending nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What connections share."""
+
+    mailboxes: Mailboxes
+    directory: Directory
+    metrics: Metrics
+    now: Callable[[], int]
+    submit_idle: float
+    fault: Callable[[BaseException], None]
+
+
+class Connection:
+    """One connection, from its accept to its end."""
+
+    def __init__(
+        self, socket: Socket, session: Session, ticket: Ticket, shared: Surroundings, login_by: float
+    ) -> None:
+        self._socket = socket
+        self._session = session
+        self._ticket = ticket
+        self._shared = shared
+        self._loop = asyncio.get_running_loop()
+        self._outbound = Outbound()
+        self._doorbell = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._puts: set[asyncio.Task[None]] = set()
+        self._device_key: bytes | None = None
+        self._mode: Mode | None = None
+        self._acknowledged = 0
+        self._to_acknowledge = asyncio.Event()
+        self._timer = self._loop.call_at(login_by, self._time_out)
+        self._last_words: asyncio.TimerHandle | None = None
+
+    # --- called by others, never blocking ----------------------------------------------------------
+
+    def ring(self) -> None:
+        """See `Resident.ring`."""
+        self._doorbell.set()
+
+    def replace(self) -> None:
+        """See `Resident.replace`."""
+        self._end(self._session.replaced())
+
+    def remove(self) -> None:
+        """See `Resident.remove`."""
+        self._end(self._session.removed())
+
+    def notify_stock(self, stock: StockCount) -> None:
+        """See `Resident.notify_stock`."""
+        self._outbound.set_notice(stock_message(stock).encode())
+
+    def restart(self) -> None:
+        """The relay goes down: say so and close."""
+        self._end(self._session.restarting())
+
+    def refuse(self) -> None:
+        """A cap was reached: say so and close."""
+        self._end(self._session.too_many())
+
+    def abort(self) -> None:
+        """Cut the connection now."""
+        self._socket.abort()
+
+    # --- life --------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serve the socket until either side closes it."""
+        writer = self._start(self._write())
+        try:
+            while True:
+                message = await self._socket.receive()
+                if self._mode is Mode.SUBMIT:
+                    self._rearm()
+                if isinstance(message, str):
+                    actions = self._session.receive_text(message, self._shared.now())
+                else:
+                    actions = self._session.receive_binary(message)
+                await self._perform(actions)
+                while self._session.saturated:
+                    self._settled.clear()
+                    await self._settled.wait()
+        except SocketClosed:
+            pass
+        except Exception as error:
+            self._shared.fault(error)
+            self._end(self._session.fault())
+            await asyncio.wait((writer,))
+        finally:
+            await self._clean_up()
+
+    async def _clean_up(self) -> None:
+        self._timer.cancel()
+        if self._last_words is not None:
+            self._last_words.cancel()
+        self._ticket.leave()
+        if self._device_key is not None:
+            self._shared.mailboxes.leave(self._device_key, self)
+        if self._mode is not None:
+            self._shared.metrics.connected(self._mode, -1)
+        for task in self._tasks:
+            task.cancel()
+        # Frames with the store are left to arrive, so that their doorbell rings.
+        if waiting := self._tasks | self._puts:
+            await asyncio.wait(waiting)
+
+    def _start(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._puts.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._shared.fault(error)
+            self._end(self._session.fault())
+
+    # --- deadlines ---------------------------------------------------------------------------------
+
+    def _time_out(self) -> None:
+        self._end(self._session.time_out())
+
+    def _idle(self) -> None:
+        self._end(self._session.idle())
+
+    def _cut(self) -> None:
+        self._shared.metrics.dropped(Drop.DEAF)
+        self._socket.abort()
+
+    def _rearm(self) -> None:
+        self._timer.cancel()
+        self._timer = self._loop.call_later(self._shared.submit_idle, self._idle)
+
+    # --- actions -----------------------------------------------------------------------------------
+
+    def _end(self, actions: Sequence[Action]) -> None:
+        """Carry out actions that only write."""
+        for action in actions:
+            self._write_out(action)
+
+    def _write_out(self, action: Action) -> bool:
+        metrics = self._shared.metrics
+        match action:
+            case Send(message):
+                if isinstance(message, Error | Refused):
+                    metrics.refused(message.code)
+                if not self._outbound.add_control(message.encode()):
+                    self._end(self._session.too_slow())
+            case SendFrame(data):
+                metrics.delivered.inc()
+                self._outbound.add_frame(data)
+            case Close(code, drop):
+                if drop is not None:
+                    metrics.dropped(drop)
+                self._outbound.end(code)
+                if self._last_words is None:
+                    self._last_words = self._loop.call_later(LAST_WORDS, self._cut)
+            case _:
+                return False
+        return True
+
+    async def _perform(self, actions: Sequence[Action]) -> None:
+        for action in actions:
+            if self._write_out(action):
+                continue
+            match action:
+                case PutBatch(batch):
+                    self._put(batch)
+                case Greeted(mode):
+                    self._greeted(mode)
+                case LogIn(device_key):
+                    await self._log_in(device_key)
+                case StartDelivery():
+                    self._start(self._deliver())
+                case Acknowledge(through):
+                    self._acknowledge(through)
+                case Register() | Publish() | Fetch():
+                    await self._request(action)
+
+    def _greeted(self, mode: Mode) -> None:
+        if mode is Mode.SUBMIT:
+            if not self._ticket.submit():
+                self._end(self._session.too_many())
+                return
+            self._rearm()
+        self._mode = mode
+        self._shared.metrics.connected(mode, 1)
+
+    async def _log_in(self, device_key: bytes) -> None:
+        self._timer.cancel()
+        self._ticket.log_in()
+        self._device_key = device_key
+        self._shared.metrics.logins.inc()
+        status = await self._shared.mailboxes.arrive(device_key, self)
+        self._end(self._session.welcome(status))
+
+    async def _request(self, action: Register | Publish | Fetch) -> None:
+        mailboxes, session = self._shared.mailboxes, self._session
+        try:
+            match action:
+                case Register(ref, device_list):
+                    await mailboxes.register(device_list)
+                    answer = session.registered(ref)
+                case Publish(ref, prekeys):
+                    assert self._device_key is not None
+                    answer = session.published(ref, await mailboxes.publish(self._device_key, prekeys))
+                case _:
+                    offer = await self._shared.directory.fetch(action.account_key, action.take)
+                    answer = session.offered(action.ref, offer)
+        except WireError as error:
+            answer = session.failed(error, action.ref)
+        self._end(answer)
+
+    # --- puts --------------------------------------------------------------------------------------
+
+    def _put(self, batch: Batch) -> None:
+        task = self._start(self._put_and_tell(batch))
+        self._tasks.discard(task)
+        self._puts.add(task)
+
+    async def _put_and_tell(self, batch: Batch) -> None:
+        try:
+            results = await self._shared.mailboxes.put(batch.mailbox, batch.frames, self._shared.now())
+            actions = self._session.settle(batch, results)
+        except WireError as error:
+            actions = self._session.settle(batch, error)
+        self._settled.set()
+        await self._perform(actions)
+
+    # --- delivery ----------------------------------------------------------------------------------
+
+    async def _deliver(self) -> None:
+        self._start(self._delete_acknowledged())
+        assert self._device_key is not None
+        while self._session.state is State.DELIVERING:
+            self._doorbell.clear()
+            max_frames, max_bytes = self._session.room()
+            frames = []
+            if max_frames > 0 and max_bytes > 0:
+                frames = await self._shared.mailboxes.pull(
+                    self._device_key, self._session.delivered, max_frames, max_bytes
+                )
+                self._end(self._session.deliver(frames))
+            if not frames:
+                await self._doorbell.wait()
+
+    def _acknowledge(self, through: int) -> None:
+        self._acknowledged = max(self._acknowledged, through)
+        self._to_acknowledge.set()
+        self._doorbell.set()  # the window has room again
+
+    async def _delete_acknowledged(self) -> None:
+        """One deletion at a time; acknowledgements that arrive meanwhile share the next."""
+        assert self._device_key is not None
+        while True:
+            await self._to_acknowledge.wait()
+            self._to_acknowledge.clear()
+            # A failed deletion costs space until the next one: the device deduplicates.
+            with contextlib.suppress(WireError):
+                await self._shared.mailboxes.acknowledge(self._device_key, self._acknowledged)
+
+    # --- writing -----------------------------------------------------------------------------------
+
+    async def _write(self) -> None:
+        """The only writer of the socket."""
+        with contextlib.suppress(SocketClosed):
+            while not isinstance(item := await self._outbound.next(), Farewell):
+                if isinstance(item, str):
+                    await self._socket.send_text(item)
+                else:
+                    await self._socket.send_bytes(item)
+            await self._socket.close(item.code)

@@ -1,0 +1,187 @@
+"""What answers HTTP, and where the WebSocket begins.
+
+Owns the routes and the adapter from starlette's WebSocket to `relay.connection.Socket`. Decides nothing that
+a session decides.
+"""
+
+import asyncio
+import hmac
+import ipaddress
+import os
+import time
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response, WebSocket
+from fastapi.responses import JSONResponse, PlainTextResponse
+from starlette.websockets import WebSocketDisconnect, WebSocketState
+
+from relay import metrics
+from relay.admission import Ticket, prefix_of
+from relay.connection import Connection, SocketClosed
+from relay.session import Session
+from wire import limits
+from wire.control import encode_base64url
+
+router = APIRouter()
+
+READY_FOR: Final = 1.0  # seconds: asking more often does not cause more commits
+FORWARDED_HEADERS: Final = ("x-forwarded-for", "forwarded", "x-real-ip", "via")
+
+
+def package_version() -> str:
+    """The installed version, or "unknown" when running from a copied tree."""
+    for name in ("blindpost", "blindpost-relay"):
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    return "unknown"
+
+
+class WebSocketAdapter:
+    """A starlette WebSocket as a `relay.connection.Socket`."""
+
+    def __init__(self, websocket: WebSocket) -> None:
+        self._websocket = websocket
+
+    async def receive(self) -> str | bytes:
+        """See `Socket.receive`."""
+        event = await self._websocket.receive()
+        if event["type"] != "websocket.receive":
+            raise SocketClosed
+        text: str | None = event.get("text")
+        data: bytes | None = event.get("bytes")
+        return text if text is not None else data or b""
+
+    async def send_text(self, text: str) -> None:
+        """See `Socket.send_text`."""
+        await self._send({"type": "websocket.send", "text": text})
+
+    async def send_bytes(self, data: bytes) -> None:
+        """See `Socket.send_bytes`."""
+        await self._send({"type": "websocket.send", "bytes": data})
+
+    async def close(self, code: int) -> None:
+        """See `Socket.close`."""
+        await self._send({"type": "websocket.close", "code": int(code)})
+
+    async def _send(self, event: dict[str, Any]) -> None:
+        if self._websocket.application_state is not WebSocketState.CONNECTED:
+            raise SocketClosed
+        try:
+            await self._websocket.send(event)
+        except (WebSocketDisconnect, OSError) as error:
+            raise SocketClosed from error
+
+    def abort(self) -> None:
+        """See `Socket.abort`."""
+        self._websocket.state.abort()
+
+
+@router.websocket("/v1/ws")
+async def websocket_endpoint(websocket: WebSocket) -> None:
+    """The JSON and frame channel."""
+    relay = websocket.state.relay
+    await websocket.accept()
+    loop = asyncio.get_running_loop()
+    accepted_at = getattr(websocket.state, "accepted_at", None) or loop.time()
+    peer = websocket.client.host if websocket.client else None
+    prefix = prefix_of(peer, websocket.headers.getlist("x-forwarded-for"), relay.config.proxies)
+    ticket = relay.admission.enter(prefix)
+    connection = Connection(
+        WebSocketAdapter(websocket),
+        Session(relay.authority, relay.origins, os.urandom(limits.NONCE)),
+        ticket or Ticket.none(relay.admission),
+        relay.surroundings,
+        accepted_at + relay.config.login_deadline,
+    )
+    if relay.draining:
+        connection.restart()
+    elif ticket is None:
+        connection.refuse()
+    relay.enter(connection)
+    try:
+        await connection.run()
+    finally:
+        relay.leave(connection)
+
+
+@router.get("/v1/info")
+async def info(request: Request) -> JSONResponse:
+    """What a client or an operator may know of this relay: versions, key and every limit it enforces."""
+    relay = request.state.relay
+    config = relay.config
+    return JSONResponse(
+        {
+            "name": "blindpost relay",
+            "version": package_version(),
+            "protocol_versions": [limits.PROTOCOL_VERSION],
+            "relay_key": encode_base64url(relay.authority.public),
+            "public_urls": list(relay.origins),
+            "limits": {
+                "envelope_sizes": list(limits.BUCKETS),
+                "control_bytes": limits.CONTROL_MAX,
+                "control_depth": limits.CONTROL_DEPTH,
+                "prekeys_per_page": limits.PREKEYS_PER_PAGE,
+                "one_time_prekeys": limits.ONE_TIME_MAX,
+                "devices_per_account": limits.DEVICES_PER_ACCOUNT,
+                "mailbox_frames": config.mailbox_frames,
+                "mailbox_bytes": config.mailbox_bytes,
+                "mailbox_ttl": config.mailbox_ttl,
+                "unacknowledged_frames": limits.UNACKNOWLEDGED_FRAMES,
+                "unacknowledged_bytes": limits.UNACKNOWLEDGED_BYTES,
+                "outbound_bytes": limits.OUTBOUND_BUFFER,
+                "login_deadline": config.login_deadline,
+                "submit_idle": config.submit_idle,
+                "sockets_before_login": config.sockets_before_login,
+                "sockets_before_login_per_prefix": config.sockets_per_prefix,
+                "submit_per_prefix": config.submit_per_prefix,
+                "ping_every": limits.PING_EVERY,
+                "dead_after": limits.DEAD_AFTER,
+            },
+        }
+    )
+
+
+@router.get("/healthz")
+async def health() -> PlainTextResponse:
+    """The process answers."""
+    return PlainTextResponse("ok\n")
+
+
+@router.get("/readyz")
+async def ready(request: Request) -> PlainTextResponse:
+    """Whether the store takes writes; 503 when it does not, or when the relay is going down."""
+    relay = request.state.relay
+    known: tuple[float, bool] | None = getattr(request.app.state, "ready", None)
+    if known is None or time.monotonic() - known[0] > READY_FOR:
+        known = (time.monotonic(), await relay.store.writable())
+        request.app.state.ready = known
+    if relay.draining:
+        return PlainTextResponse("going down\n", 503)
+    if not known[1]:
+        return PlainTextResponse("the store cannot write: look for free space and at the log\n", 503)
+    return PlainTextResponse("ready\n")
+
+
+def _may_read_metrics(request: Request, token: str | None) -> bool:
+    given = request.headers.get("authorization", "")
+    if token is not None and hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+        return True
+    # Behind a proxy on the same machine everybody comes from loopback: its headers tell.
+    if request.client is None or any(name in request.headers for name in FORWARDED_HEADERS):
+        return False
+    try:
+        return ipaddress.ip_address(request.client.host).is_loopback
+    except ValueError:
+        return False
+
+
+@router.get("/metrics")
+async def read_metrics(request: Request) -> Response:
+    """Prometheus metrics, for loopback or for whoever has the token."""
+    relay = request.state.relay
+    if not _may_read_metrics(request, relay.config.metrics_token):
+        return PlainTextResponse("metrics are for loopback, or for a bearer of metrics_token\n", 403)
+    return Response(relay.metrics.render(), media_type=metrics.CONTENT_TYPE)

@@ -1,0 +1,121 @@
+"""The order of puts on one connection.
+
+Owns the go-back rule: after a frame was refused for now, later frames to its mailbox are refused too until
+that one is tried again, so that order holds without the sender waiting for each answer. One batch per
+mailbox is with the store at a time; what arrives meanwhile forms the next. Pure: no I/O, no clock.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from relay.store.base import NewFrame
+from wire.errors import ErrorCode
+from wire.frames import Put
+from wire.limits import RESULTS_PER_MESSAGE, UNACKNOWLEDGED_BYTES, UNACKNOWLEDGED_FRAMES
+
+BLOCKED_MAILBOXES: Final = 64  # a client with more full mailboxes than this is closed, not remembered
+
+# Refusals that a retry may overcome. Anything else is final for its frame, and later ones need not wait.
+FOR_NOW: Final = frozenset(
+    (
+        ErrorCode.QUOTA,
+        ErrorCode.RATE_LIMITED,
+        ErrorCode.STORAGE_FULL,
+        ErrorCode.INTERNAL,
+        ErrorCode.RESTARTING,
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Frames for one mailbox, to be put in this order; at most 256."""
+
+    mailbox: bytes
+    frames: tuple[NewFrame, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one frame's sender is to be told: accepted, or why not."""
+
+    frame_id: bytes
+    refusal: ErrorCode | None
+
+
+@dataclass(slots=True)
+class _Lane:
+    in_store: tuple[NewFrame, ...] = ()
+    waiting: list[NewFrame] = field(default_factory=list)
+    refused: bytes | None = None  # the frame id that must be tried again first
+
+
+class Lanes:
+    """All puts of one connection that have no answer yet, and the mailboxes that wait for a retry."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[bytes, _Lane] = {}
+        self._frames = 0
+        self._bytes = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether the peer must wait before it is read on: 256 frames or 1 MiB have no answer yet."""
+        return self._frames >= UNACKNOWLEDGED_FRAMES or self._bytes >= UNACKNOWLEDGED_BYTES
+
+    @property
+    def overgrown(self) -> bool:
+        """Whether more mailboxes wait for a retry than are remembered."""
+        return sum(lane.refused is not None for lane in self._lanes.values()) > BLOCKED_MAILBOXES
+
+    def offer(self, put: Put) -> Batch | Outcome | None:
+        """Take a frame in: a batch for the store, or its refusal, or None while it waits for its turn."""
+        lane = self._lanes.setdefault(put.mailbox, _Lane())
+        if lane.refused is not None:
+            if put.frame_id != lane.refused:
+                return Outcome(put.frame_id, ErrorCode.GO_BACK)
+            lane.refused = None
+        self._frames += 1
+        self._bytes += len(put.envelope)
+        lane.waiting.append(NewFrame(put.frame_id, put.envelope))
+        return self._next(put.mailbox, lane)
+
+    def _next(self, mailbox: bytes, lane: _Lane) -> Batch | None:
+        if lane.in_store or not lane.waiting:
+            return None
+        lane.in_store = tuple(lane.waiting[:RESULTS_PER_MESSAGE])
+        del lane.waiting[:RESULTS_PER_MESSAGE]
+        return Batch(mailbox, lane.in_store)
+
+    def settle(
+        self, mailbox: bytes, refusals: Sequence[ErrorCode | None]
+    ) -> tuple[list[Outcome], Batch | None]:
+        """The store's answer to the batch of `mailbox`: what to tell the sender, and the next batch."""
+        lane = self._lanes[mailbox]
+        outcomes: list[Outcome] = []
+        settled, lane.in_store = lane.in_store, ()
+        for frame, refusal in zip(settled, refusals, strict=True):
+            if refusal in FOR_NOW and lane.refused is None:
+                lane.refused = frame.frame_id
+            outcomes.append(Outcome(frame.frame_id, refusal))
+        if lane.refused is not None:
+            settled += self._turn_back(lane, outcomes)
+        self._frames -= len(settled)
+        self._bytes -= sum(len(frame.envelope) for frame in settled)
+        batch = self._next(mailbox, lane)
+        if batch is None and lane.refused is None:
+            del self._lanes[mailbox]
+        return outcomes, batch
+
+    def _turn_back(self, lane: _Lane, outcomes: list[Outcome]) -> tuple[NewFrame, ...]:
+        """Refuse what waits behind the refused frame, up to where the sender has retried it already."""
+        behind = next(
+            (at for at, frame in enumerate(lane.waiting) if frame.frame_id == lane.refused), len(lane.waiting)
+        )
+        turned = tuple(lane.waiting[:behind])
+        del lane.waiting[:behind]
+        outcomes.extend(Outcome(frame.frame_id, ErrorCode.GO_BACK) for frame in turned)
+        if lane.waiting:
+            lane.refused = None
+        return turned

@@ -1,0 +1,104 @@
+"""The way of a frame: into the store, and a ring at the door of whoever waits for it.
+
+Owns who is connected: one device, one connection, the newest wins. The doorbell carries no message, so a
+frame put while its device is away and one put while it is connected take the same path. Knows no socket.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from relay.metrics import Drop, Metrics
+from relay.store.base import ACCEPTED, DeviceStatus, NewFrame, PutResult, StockCount, Store, StoredFrame
+from wire.device_lists import DeviceList
+from wire.prekeys import Prekey
+
+EXPIRE_BATCH = 1000  # frames per transaction: nobody's put waits long behind an expiry
+
+
+class Resident(Protocol):
+    """A device's connection, as its mailbox sees it. None of these may block."""
+
+    def ring(self) -> None:
+        """There may be something to pull."""
+
+    def replace(self) -> None:
+        """A newer connection of the same device took over."""
+
+    def remove(self) -> None:
+        """The device was dropped from its account's list."""
+
+    def notify_stock(self, stock: StockCount) -> None:
+        """One-time prekeys were taken."""
+
+
+class Mailboxes:
+    """Every mailbox of this relay."""
+
+    def __init__(self, store: Store, metrics: Metrics) -> None:
+        self._store = store
+        self._metrics = metrics
+        self._residents: dict[bytes, Resident] = {}
+
+    async def arrive(self, device_key: bytes, resident: Resident) -> DeviceStatus:
+        """Make `resident` the device's connection; the one before is told to go."""
+        before = self._residents.get(device_key)
+        self._residents[device_key] = resident
+        if before is not None:
+            before.replace()
+        return await self._store.status(device_key)
+
+    def leave(self, device_key: bytes, resident: Resident) -> None:
+        """Forget `resident`, unless a newer one has taken its place."""
+        if self._residents.get(device_key) is resident:
+            del self._residents[device_key]
+
+    def resident(self, device_key: bytes) -> Resident | None:
+        """The device's connection, if it has one."""
+        return self._residents.get(device_key)
+
+    async def register(self, device_list: DeviceList) -> None:
+        """Open mailboxes for a verified list; devices it dropped lose theirs and their connection."""
+        for device_key in await self._store.register(device_list):
+            resident = self._residents.get(device_key)
+            if resident is not None:
+                resident.remove()
+
+    async def publish(self, device_key: bytes, prekeys: Sequence[Prekey]) -> StockCount:
+        """Store verified prekeys."""
+        return await self._store.publish(device_key, prekeys)
+
+    async def put(self, mailbox: bytes, frames: Sequence[NewFrame], now: int) -> list[PutResult]:
+        """Store frames durably, then ring. Not to be cancelled: what is stored must be rung for."""
+        results = await self._store.put(mailbox, frames, now)
+        accepted = sum(result in ACCEPTED for result in results)
+        if accepted:
+            self._metrics.accepted.inc(accepted)
+            resident = self._residents.get(mailbox)
+            if resident is not None:
+                resident.ring()
+        return results
+
+    async def pull(
+        self, mailbox: bytes, after_sequence: int, max_frames: int, max_bytes: int
+    ) -> list[StoredFrame]:
+        """The next frames that fit."""
+        return await self._store.pull(mailbox, after_sequence, max_frames, max_bytes)
+
+    async def acknowledge(self, mailbox: bytes, through: int) -> None:
+        """Delete what the device has made its own."""
+        self._metrics.acknowledged.inc(await self._store.acknowledge(mailbox, through))
+
+    async def expire(self, stored_before: int) -> int:
+        """Delete all frames put before that time (Unix seconds), in bounded transactions."""
+        total = 0
+        while count := await self._store.expire(stored_before, EXPIRE_BATCH):
+            total += count
+            self._metrics.dropped(Drop.EXPIRED, count)
+        return total
+
+    def notify_stocks(self, stocks: Iterable[tuple[bytes, StockCount]]) -> None:
+        """Tell connected owners what is left of their one-time prekeys."""
+        for device_key, stock in stocks:
+            resident = self._residents.get(device_key)
+            if resident is not None:
+                resident.notify_stock(stock)

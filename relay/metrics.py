@@ -1,0 +1,85 @@
+"""What an operator may count: totals, never who.
+
+Owns the counters and the vocabulary of drops, where one word is log word and metric label at once. No label
+ever holds a key, an address or a mailbox.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from wire.errors import ErrorCode
+from wire.login import Mode
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+
+
+class Drop(StrEnum):
+    """Why the relay let go of a frame or a connection."""
+
+    EXPIRED = "expired"  # frame: outlived the mailbox TTL
+    TOO_MANY_SOCKETS = "too_many_sockets"  # connection: a cap before or after login
+    LOGIN_TIMEOUT = "login_timeout"  # connection: no finished hello or login in time
+    SLOW_READER = "slow_reader"  # connection: the outbound queue was full
+    DEAF = "deaf"  # connection: would not take its last words
+    REPLACED = "replaced"  # connection: the device came back on a newer one
+    DEVICE_REMOVED = "device_removed"  # connection: the device was dropped from its list
+    IDLE = "idle"  # connection: a submit connection nobody used
+    RESTARTING = "restarting"  # connection: the relay is going down
+    TOO_MANY_ERRORS = "too_many_errors"  # connection: the peer kept breaking the protocol
+    HEAD_TIMEOUT = "head_timeout"  # connection: no complete HTTP request head in time
+    HEAD_TOO_LARGE = "head_too_large"  # connection: an endless HTTP request head
+    FAULT = "fault"  # connection: a defect of ours
+
+
+class Metrics:
+    """Counters and gauges on a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.accepted: Final = Counter(
+            "blindpost_frames_accepted", "Frames stored durably", registry=self.registry
+        )
+        self.delivered: Final = Counter(
+            "blindpost_frames_delivered", "Frames handed to a connection", registry=self.registry
+        )
+        self.acknowledged: Final = Counter(
+            "blindpost_frames_acknowledged", "Frames deleted by their device", registry=self.registry
+        )
+        self.logins: Final = Counter("blindpost_logins", "Logins that held", registry=self.registry)
+        self.bundles: Final = Counter(
+            "blindpost_bundles_served", "Fetches answered with a bundle", registry=self.registry
+        )
+        self._refused = Counter(
+            "blindpost_refused", "Requests and frames refused", ["code"], registry=self.registry
+        )
+        self._dropped = Counter(
+            "blindpost_dropped", "Frames and connections let go", ["reason"], registry=self.registry
+        )
+        self._connections = Gauge(
+            "blindpost_connections", "Open connections past their hello", ["mode"], registry=self.registry
+        )
+        for code in ErrorCode:
+            self._refused.labels(code)
+        for reason in Drop:
+            self._dropped.labels(reason)
+        for mode in Mode:
+            self._connections.labels(mode)
+
+    def refused(self, code: ErrorCode) -> None:
+        """Count one refusal."""
+        self._refused.labels(code).inc()
+
+    def dropped(self, reason: Drop, count: int = 1) -> None:
+        """Count what was let go."""
+        self._dropped.labels(reason).inc(count)
+
+    def connected(self, mode: Mode, change: int) -> None:
+        """Count a connection in (1) or out (-1)."""
+        self._connections.labels(mode).inc(change)
+
+    def render(self) -> bytes:
+        """The Prometheus text format."""
+        return generate_latest(self.registry)

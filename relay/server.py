@@ -1,0 +1,258 @@
+"""uvicorn, bounded: deadlines and caps it does not have by itself, and an orderly end.
+
+Owns the listening socket, the HTTP head's deadline and size, the WebSocket's limits, signals and the drain.
+Knows no message.
+"""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import uvicorn
+from uvicorn.loops.auto import auto_loop_factory
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from relay.admission import is_proxy, prefix_of
+from relay.app import Relay, create_app
+from relay.metrics import Drop
+from wire.frames import FRAME_MAX
+from wire.limits import DEAD_AFTER, DRAIN, PING_EVERY
+
+HEAD_MAX: Final = 65_536
+CLOSE_HANDSHAKE: Final = 5.0  # seconds for a peer to answer a close frame
+TOO_MANY: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\ncontent-length: 21\r\n"
+    b"retry-after: 10\r\nconnection: close\r\n\r\ntoo many connections\n"
+)
+MESSAGE_MAX: Final = FRAME_MAX + 64  # checked before anything is buffered
+KEEP_ALIVE: Final = 5
+BACKLOG: Final = 1024
+
+
+class ListenError(Exception):
+    """The address cannot be listened on; the text is one sentence for the operator."""
+
+
+class HeadDeadline(HttpToolsProtocol):
+    """HTTP with a limit in time and size on everything before a complete request head.
+
+    uvicorn bounds neither: without this, a silent socket or an endless head is held for ever.
+    """
+
+    relay: Relay
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Note the time of the accept and start the clock."""
+        self.accepted_at = self.loop.time()
+        self.head_bytes = 0
+        self.head_timer: asyncio.TimerHandle | None = None
+        super().connection_made(transport)
+        peer, proxies = self.client[0] if self.client else None, self.relay.config.proxies
+        place = prefix_of(peer, (), ())
+        self.ticket = self.relay.heads.enter(place, shared=is_proxy(peer, proxies))
+        if self.ticket is None:
+            self.relay.metrics.dropped(Drop.TOO_MANY_SOCKETS)
+            transport.write(TOO_MANY)
+            transport.close()
+            return
+        self._start_clock()
+
+    def handle_websocket_upgrade(self) -> None:
+        """From here on the session's own admission counts this socket."""
+        self._leave()
+        super().handle_websocket_upgrade()
+
+    def _leave(self) -> None:
+        self._stop_clock()
+        if self.ticket is not None:
+            self.ticket.leave()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the clock, give the place back."""
+        self._leave()
+        super().connection_lost(exc)
+
+    @property
+    def _between_requests(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        return self in self.connections and (cycle is None or cycle.response_complete)
+
+    def data_received(self, data: bytes) -> None:
+        """Count what comes while no request is being answered."""
+        if self.ticket is None:
+            return
+        if self._between_requests:
+            self.head_bytes += len(data)
+            if self.head_bytes > HEAD_MAX:
+                self._cut(Drop.HEAD_TOO_LARGE)
+                return
+            if self.head_timer is None:
+                self._start_clock()
+        super().data_received(data)
+        if not self._between_requests:
+            self._stop_clock()
+            self.head_bytes = 0
+
+    def _start_clock(self) -> None:
+        # The same limit as for a login: nobody holds a socket longer without saying who or what for.
+        deadline = self.relay.config.login_deadline
+        self.head_timer = self.loop.call_later(deadline, self._cut, Drop.HEAD_TIMEOUT)
+
+    def _stop_clock(self) -> None:
+        if self.head_timer is not None:
+            self.head_timer.cancel()
+            self.head_timer = None
+
+    def _cut(self, reason: Drop) -> None:
+        self._stop_clock()
+        self.relay.metrics.dropped(reason)
+        self.transport.abort()
+
+
+class BoundedWebSocket(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket, which tells when its socket was accepted and can be cut.
+
+    A peer that reads nothing would otherwise outlive every close: what is buffered for it is never sent.
+    """
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Pass on what only the transport knows."""
+        super().connection_made(transport)
+        http = transport.get_protocol()
+        self.app_state = {
+            **self.app_state,
+            "accepted_at": getattr(http, "accepted_at", None),
+            "abort": self.transport.abort,
+        }
+
+    def keepalive_timeout(self) -> None:
+        """Cut a peer that does not answer pings."""
+        super().keepalive_timeout()
+        self.loop.call_later(CLOSE_HANDSHAKE, self.transport.abort)
+
+    async def send(self, message: Any) -> None:
+        """Send, and after a close frame wait for the peer's only so long."""
+        await super().send(message)
+        if message["type"] == "websocket.close" and self.close_timer is not None:
+            self.close_timer.cancel()
+            self.close_timer = self.loop.call_later(CLOSE_HANDSHAKE, self.transport.abort)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket; port 0 picks a free one. Raises ListenError."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise ListenError(f"host {host} is not an address of this machine") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise ListenError(
+            f"cannot listen on {host} port {port} ({error.strerror}); free it, or choose another --port"
+        ) from error
+    listener.setblocking(False)
+    return listener
+
+
+class Server(uvicorn.Server):
+    """uvicorn with our own signals and drain; exits 0 when asked to stop."""
+
+    def __init__(self, config: uvicorn.Config, relay: Relay, on_listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._relay = relay
+        self._on_listening = on_listening
+        self._stop = asyncio.Event()
+
+    def ask_to_stop(self) -> None:
+        """Begin the drain; a second time, do not wait for anybody."""
+        if self._stop.is_set():
+            self.force_exit = True
+        self._stop.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """uvicorn raises the signal again at the end, and so exits with -15; ours ends with 0."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                loop.add_signal_handler(number, self.ask_to_stop)
+            except NotImplementedError:  # Windows
+                signal.signal(number, lambda *_: loop.call_soon_threadsafe(self.ask_to_stop))
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say that we listen once we do."""
+        await super().startup(sockets)
+        if self.started:
+            self._on_listening()
+
+    async def main_loop(self) -> None:
+        """Wait for a signal, stop accepting, drain."""
+        await self.on_tick(0)
+        await self._stop.wait()
+        for server in self.servers:
+            server.close()
+        # The rest of the ten seconds is for HTTP requests and the store.
+        await self._relay.drain(DRAIN * 0.6)
+
+
+def _loop_factory(handshake: float) -> Callable[[], asyncio.AbstractEventLoop]:
+    """An event loop that bounds TLS handshakes; asyncio would wait 60 s, and uvicorn passes no limit."""
+    usual = auto_loop_factory()()  # uvloop's where that is installed
+    base: Any = type(usual)
+    usual.close()
+
+    class Loop(base):  # type: ignore[misc]
+        async def create_server(self, *arguments: Any, **options: Any) -> Any:
+            if options.get("ssl") is not None:
+                options["ssl_handshake_timeout"] = handshake
+            return await super().create_server(*arguments, **options)
+
+    return Loop
+
+
+def make_server(relay: Relay, on_listening: Callable[[], None]) -> Server:
+    """A server for `relay`, not started. Raises ListenError for TLS files that cannot be used."""
+    config = relay.config
+    settings = uvicorn.Config(
+        create_app(relay),
+        http=type("Http", (HeadDeadline,), {"relay": relay}),
+        ws=BoundedWebSocket,
+        ws_max_size=MESSAGE_MAX,
+        ws_ping_interval=PING_EVERY,
+        ws_ping_timeout=DEAD_AFTER - PING_EVERY,
+        ws_per_message_deflate=False,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        workers=1,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=max(1, int(DRAIN * 0.2)),
+        ssl_certfile=config.tls_certificate,
+        ssl_keyfile=config.tls_key,
+    )
+    try:
+        settings.load()
+    except (OSError, ssl.SSLError) as error:
+        raise ListenError(
+            f"tls_certificate and tls_key cannot be used together ({type(error).__name__}); check both files"
+        ) from error
+    return Server(settings, relay, on_listening)
+
+
+def runner(handshake: float) -> asyncio.Runner:
+    """An event loop to open the store and serve in; TLS handshakes take at most `handshake` seconds."""
+    return asyncio.Runner(loop_factory=_loop_factory(handshake))

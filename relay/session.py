@@ -1,0 +1,350 @@
+"""One connection as a protocol sees it: messages in, actions out.
+
+Owns what each message does in each state. Knows no socket, store, clock or event loop: the time, the nonce
+and whoever signs and verifies are handed in, and results of actions come back through the methods that
+`relay.actions` names.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Final, Protocol
+
+from relay.actions import (
+    Acknowledge,
+    Action,
+    Close,
+    Fetch,
+    Greeted,
+    LogIn,
+    Publish,
+    PutBatch,
+    Register,
+    Send,
+    SendFrame,
+    StartDelivery,
+)
+from relay.answers import (
+    CLOSE_CODES,
+    bundle_message,
+    error_message,
+    frame_id_of,
+    outcome_messages,
+    ref_of,
+    refusals_of,
+    stock_message,
+)
+from relay.lanes import Batch, Lanes, Outcome
+from relay.metrics import Drop
+from relay.states import BEFORE_LOGIN, TRANSITIONS, State
+from relay.store.base import DeviceStatus, Offer, PutResult, StockCount, StoredFrame
+from relay.window import Window
+from wire import control
+from wire.device_lists import DeviceList, decode_device_list
+from wire.errors import CloseCode, ErrorCode, WireError
+from wire.frames import Deliver, decode_put
+from wire.limits import PROTOCOL_VERSION
+from wire.login import Greeting
+from wire.prekeys import Prekey, decode_prekey
+
+ERRORS_BEFORE_CLOSE: Final = 20
+
+
+class Authority(Protocol):
+    """Who signs for the relay and checks what devices signed. See `relay.auth`."""
+
+    @property
+    def public(self) -> bytes:
+        """The relay's key, 32 bytes."""
+
+    def sign(self, message: bytes) -> bytes:
+        """The relay's signature, 64 bytes."""
+
+    def check_login(self, greeting: Greeting, device_key: bytes, signature: bytes) -> None:
+        """Raises WireError(LOGIN_REFUSED)."""
+
+    def check_device_list(self, device_list: DeviceList) -> None:
+        """Raises WireError(REGISTRATION_REFUSED)."""
+
+    def check_prekeys(self, device_key: bytes, prekeys: Sequence[Prekey]) -> None:
+        """Raises WireError(BAD_PREKEY)."""
+
+
+class Session:
+    """The relay's side of one connection. `nonce`: 32 fresh random bytes; `origins`: the `public_urls`."""
+
+    def __init__(self, authority: Authority, origins: Collection[str], nonce: bytes) -> None:
+        self._authority = authority
+        self._origins = origins
+        self._nonce = nonce
+        self._greeting: Greeting | None = None
+        self._device_key = b""
+        self._login_signature = b""
+        self._registered = False
+        self._errors = 0
+        self._lanes = Lanes()
+        self._window = Window()
+        self.state = State.NEW
+
+    # --- input -------------------------------------------------------------------------------------
+
+    def receive_text(self, text: str, now: int) -> list[Action]:
+        """A control message; `now` in Unix seconds."""
+        if self.state is State.CLOSED:
+            return []
+        try:
+            message = control.decode_client_message(text)
+        except WireError as error:
+            return self._broken(error, ref_of(text))
+        try:
+            return self._take(message, now)
+        except WireError as error:
+            return self._broken(error, getattr(message, "ref", None))
+
+    def receive_binary(self, data: bytes) -> list[Action]:
+        """A binary frame."""
+        if self.state is State.CLOSED:
+            return []
+        try:
+            self._move("put")
+            put = decode_put(data)
+        except WireError as error:
+            return self._broken(error, None, frame_id_of(data) if self.state is State.SUBMIT else None)
+        taken = self._lanes.offer(put)
+        if isinstance(taken, Outcome):
+            return self._tell([taken])
+        return [] if taken is None else [PutBatch(taken)]
+
+    def _move(self, event: str) -> None:
+        next_state = TRANSITIONS[self.state].get(event)
+        if next_state is None:
+            raise WireError(
+                ErrorCode.OUT_OF_TURN, "this may not be said now, or not on this kind of connection"
+            )
+        self.state = next_state
+
+    def _take(self, message: control.ClientMessage, now: int) -> list[Action]:
+        match message:
+            case control.Hello():
+                return self._hello(message, now)
+            case control.Login():
+                return self._login(message)
+            case control.Register():
+                self._move("register")
+                device_list = decode_device_list(message.device_list)
+                if device_list.entry(self._device_key) is None:
+                    raise WireError(
+                        ErrorCode.REGISTRATION_REFUSED, "device list: this device is not in it", "device_list"
+                    )
+                self._authority.check_device_list(device_list)
+                return [Register(message.ref, device_list)]
+            case control.Publish():
+                self._move("publish")
+                prekeys = tuple(decode_prekey(item) for item in message.prekeys)
+                self._authority.check_prekeys(self._device_key, prekeys)
+                return [Publish(message.ref, prekeys)]
+            case control.Fetch():
+                self._move("fetch")
+                return [Fetch(message.ref, message.account_key, message.take)]
+            case control.Pull():
+                if not self._registered and self.state is State.DEVICE:
+                    raise WireError(ErrorCode.NOT_REGISTERED, "pull: register this device first")
+                self._move("pull")
+                return [StartDelivery()]
+            case control.Acknowledge():
+                self._move("acknowledge")
+                return [Acknowledge(message.through)] if self._window.acknowledge(message.through) else []
+
+    # --- hello and login ---------------------------------------------------------------------------
+
+    def _hello(self, message: control.Hello, now: int) -> list[Action]:
+        self._move(f"hello {message.mode}")
+        if message.version != PROTOCOL_VERSION:
+            self.state = State.NEW
+            raise WireError(
+                ErrorCode.UNSUPPORTED_VERSION, f"this relay speaks version {PROTOCOL_VERSION}", "version"
+            )
+        if message.origin not in self._origins:
+            self.state = State.NEW
+            raise WireError(
+                ErrorCode.WRONG_ORIGIN,
+                "this relay is not known under that URL; see its public_urls",
+                "origin",
+            )
+        greeting = Greeting(
+            message.mode, message.origin, self._authority.public, self._nonce, message.nonce, now
+        )
+        self._greeting = greeting
+        answer = control.RelayHello(
+            version=PROTOCOL_VERSION,
+            relay_key=greeting.relay_key,
+            nonce=greeting.relay_nonce,
+            time=now,
+            signature=self._authority.sign(greeting.hello_bytes()),
+        )
+        return [Send(answer), Greeted(message.mode)]
+
+    def _login(self, message: control.Login) -> list[Action]:
+        self._move("login")
+        assert self._greeting is not None
+        try:
+            self._authority.check_login(self._greeting, message.device_key, message.signature)
+        except WireError:
+            self.state = State.GREETED
+            raise
+        self._device_key, self._login_signature = message.device_key, message.signature
+        return [LogIn(message.device_key)]
+
+    def welcome(self, status: DeviceStatus) -> list[Action]:
+        """Answer the login with what the store knows of the device."""
+        assert self._greeting is not None
+        self._registered = status.registered
+        transcript = self._greeting.welcome_bytes(self._device_key, self._login_signature)
+        welcome = control.Welcome(
+            signature=self._authority.sign(transcript),
+            registered=status.registered,
+            expired=status.expired,
+            stock=stock_message(status.stock),
+        )
+        return [Send(welcome)]
+
+    # --- answers -----------------------------------------------------------------------------------
+
+    def registered(self, ref: int) -> list[Action]:
+        """The list is stored."""
+        self._registered = True
+        return [Send(control.Registered(ref=ref))]
+
+    def published(self, ref: int, stock: StockCount) -> list[Action]:
+        """The page is stored."""
+        return [Send(control.Published(ref=ref, stock=stock_message(stock)))]
+
+    def offered(self, ref: int, offer: Offer | None) -> list[Action]:
+        """The bundle, or the answer for whoever cannot be found."""
+        return [Send(bundle_message(ref, offer))]
+
+    def failed(self, error: WireError, ref: int | None) -> list[Action]:
+        """A request could not be met; the connection goes on."""
+        return [Send(error_message(error, ref))]
+
+    # --- puts --------------------------------------------------------------------------------------
+
+    @property
+    def saturated(self) -> bool:
+        """Whether the peer is not to be read on until earlier puts have their answer."""
+        return self._lanes.full
+
+    def settle(self, batch: Batch, results: Sequence[PutResult] | WireError) -> list[Action]:
+        """The store's answer to a batch."""
+        if isinstance(results, WireError):
+            # The first stands for all: the others were not tried.
+            refusals: list[ErrorCode | None] = [results.code]
+            refusals += [ErrorCode.GO_BACK] * (len(batch.frames) - 1)
+        else:
+            refusals = refusals_of(results)
+        outcomes, following = self._lanes.settle(batch.mailbox, refusals)
+        actions = self._tell(outcomes)
+        if following is not None:
+            actions.append(PutBatch(following))
+        if self._lanes.overgrown:
+            actions += self._end(
+                WireError(ErrorCode.QUOTA, "more full mailboxes on one connection than are remembered"),
+                Drop.TOO_MANY_ERRORS,
+            )
+        return actions
+
+    def _tell(self, outcomes: Sequence[Outcome]) -> list[Action]:
+        return [Send(message) for message in outcome_messages(outcomes)]
+
+    # --- delivery ----------------------------------------------------------------------------------
+
+    @property
+    def delivered(self) -> int:
+        """The last sequence delivered on this connection."""
+        return self._window.delivered
+
+    def room(self) -> tuple[int, int]:
+        """How many more frames and bytes of envelopes may be delivered unacknowledged."""
+        return self._window.room()
+
+    def deliver(self, frames: Sequence[StoredFrame]) -> list[Action]:
+        """Hand frames to the device, in order."""
+        if self.state is not State.DELIVERING:
+            return []
+        actions: list[Action] = []
+        for frame in frames:
+            self._window.deliver(frame.sequence, len(frame.envelope))
+            data = Deliver(frame.frame_id, self._device_key, frame.sequence, 0, frame.envelope).encode()
+            actions.append(SendFrame(data))
+        return actions
+
+    # --- ends --------------------------------------------------------------------------------------
+
+    def _broken(self, error: WireError, ref: int | None, frame_id: bytes | None = None) -> list[Action]:
+        """The peer broke the protocol: tell it, and close before a login or when it does not stop."""
+        if self.state in BEFORE_LOGIN:
+            return self._end(error, None)
+        self._errors += 1
+        answer: control.ControlMessage = error_message(error, ref)
+        if frame_id is not None:
+            answer = control.Refused(frame=frame_id, code=error.code, message=str(error))
+        if self._errors < ERRORS_BEFORE_CLOSE:
+            return [Send(answer)]
+        self.state = State.CLOSED
+        return [Send(answer), Close(CloseCode.BAD_REQUEST, Drop.TOO_MANY_ERRORS)]
+
+    def _end(self, error: WireError, drop: Drop | None) -> list[Action]:
+        if self.state is State.CLOSED:
+            return []
+        self.state = State.CLOSED
+        return [Send(error_message(error)), Close(CLOSE_CODES.get(error.code, CloseCode.BAD_REQUEST), drop)]
+
+    def time_out(self) -> list[Action]:
+        """The login deadline passed."""
+        if self.state not in BEFORE_LOGIN:
+            return []
+        return self._end(
+            WireError(ErrorCode.LOGIN_TIMEOUT, "no finished hello or login in time"), Drop.LOGIN_TIMEOUT
+        )
+
+    def idle(self) -> list[Action]:
+        """Nobody used this submit connection for too long."""
+        if self.state is not State.SUBMIT:
+            return []
+        self.state = State.CLOSED
+        return [Close(CloseCode.GOING_AWAY, Drop.IDLE)]
+
+    def replaced(self) -> list[Action]:
+        """A newer connection of the same device took over."""
+        return self._end(
+            WireError(ErrorCode.REPLACED, "this device is connected elsewhere now"), Drop.REPLACED
+        )
+
+    def removed(self) -> list[Action]:
+        """The device was dropped from its account's list."""
+        return self._end(
+            WireError(ErrorCode.NOT_REGISTERED, "this device is no longer in its account's list"),
+            Drop.DEVICE_REMOVED,
+        )
+
+    def restarting(self) -> list[Action]:
+        """The relay goes down."""
+        return self._end(
+            WireError(ErrorCode.RESTARTING, "the relay is going down; come back in a moment"), Drop.RESTARTING
+        )
+
+    def too_many(self) -> list[Action]:
+        """A cap on sockets was reached."""
+        return self._end(
+            WireError(ErrorCode.TOO_MANY_CONNECTIONS, "too many connections; close some or wait"),
+            Drop.TOO_MANY_SOCKETS,
+        )
+
+    def too_slow(self) -> list[Action]:
+        """The peer does not read its answers; the queue is full, so only the close code tells it."""
+        if self.state is State.CLOSED:
+            return []
+        self.state = State.CLOSED
+        return [Close(CloseCode.SLOW_READER, Drop.SLOW_READER)]
+
+    def fault(self) -> list[Action]:
+        """A defect of ours; the other connections go on."""
+        return self._end(WireError(ErrorCode.INTERNAL, "the relay failed here; connect again"), Drop.FAULT)

@@ -1,0 +1,188 @@
+"""What a store promises, and the values that cross its border.
+
+Owns the `Store` protocol and the rules that are the same for every engine: which device list succeeds
+which, and which prekey may be published. Does not verify signatures (`relay.auth` has done so) and
+knows no connection: whoever is told about a stored frame is the business of `relay.mailboxes`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, Protocol
+
+from wire.device_lists import DeviceList
+from wire.errors import ErrorCode, WireError
+from wire.limits import MAILBOX_BYTES, MAILBOX_FRAMES, ONE_TIME_MAX
+from wire.prekeys import DeviceBundle, Prekey
+
+
+class PutResult(StrEnum):
+    """What became of one frame."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"  # the mailbox holds this frame id already: accepted, stored once
+    QUOTA = "quota"
+    UNKNOWN = "unknown"  # no such mailbox
+    UNTRIED = "untried"  # an earlier frame of the same call was refused
+
+
+ACCEPTED: Final = frozenset((PutResult.STORED, PutResult.DUPLICATE))
+
+
+@dataclass(frozen=True, slots=True)
+class NewFrame:
+    """A frame on its way in: id 16 bytes, envelope 1 to 64 KiB."""
+
+    frame_id: bytes
+    envelope: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFrame:
+    """A frame in its mailbox; sequences count from 1 and are never used twice."""
+
+    sequence: int
+    frame_id: bytes
+    envelope: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StockCount:
+    """How many one-time prekeys of each kind are left."""
+
+    one_time: int = 0
+    one_time_kem: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStatus:
+    """What a device is told at login. `expired` counts frames that ever outlived the TTL."""
+
+    registered: bool = False
+    expired: int = 0
+    stock: StockCount = StockCount()
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An account's device list and what each of its published devices offers.
+
+    `stocks` holds what is left of every device that one-time prekeys were taken from.
+    """
+
+    device_list: DeviceList
+    devices: tuple[DeviceBundle, ...]
+    stocks: tuple[tuple[bytes, StockCount], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What one mailbox holds at most."""
+
+    frames: int = MAILBOX_FRAMES
+    bytes: int = MAILBOX_BYTES
+
+
+class StoreUnusableError(Exception):
+    """The store cannot be opened; the text is one sentence for the operator, saying what to do."""
+
+
+class Store(Protocol):
+    """The same promises from every engine.
+
+    Whatever returns has happened durably. Refusals are `WireError` and change nothing; besides those
+    named, STORAGE_FULL, RATE_LIMITED (more waits to be written than memory is given to) and INTERNAL.
+    """
+
+    async def register(self, device_list: DeviceList) -> tuple[bytes, ...]:
+        """Store a list or its successor and open mailboxes; returns the device keys that were dropped.
+
+        Raises WireError(REGISTRATION_REFUSED).
+        """
+
+    async def publish(self, device_key: bytes, prekeys: Sequence[Prekey]) -> StockCount:
+        """Store all of the prekeys or none. Raises WireError: NOT_REGISTERED, BAD_PREKEY or TOO_LARGE."""
+
+    async def fetch(self, account_key: bytes, take: bool) -> Offer | None:
+        """The account's list and bundles. With `take` each one-time prekey goes to exactly one caller."""
+
+    async def put(self, mailbox: bytes, frames: Sequence[NewFrame], now: int) -> list[PutResult]:
+        """Append in order, up to the first that is refused; one result per frame. `now`: Unix seconds."""
+
+    async def pull(
+        self, mailbox: bytes, after_sequence: int, max_frames: int, max_bytes: int
+    ) -> list[StoredFrame]:
+        """The next frames in order, as many as fit both bounds."""
+
+    async def acknowledge(self, mailbox: bytes, through: int) -> int:
+        """Delete up to and including sequence `through`; returns how many frames that were."""
+
+    async def expire(self, stored_before: int, at_most: int) -> int:
+        """Delete up to `at_most` frames put before that time, count them, return how many."""
+
+    async def status(self, device_key: bytes) -> DeviceStatus:
+        """What the device is told at login."""
+
+    async def writable(self) -> bool:
+        """Whether a write would be stored right now."""
+
+    async def close(self) -> None:
+        """Finish what was asked for, then release everything."""
+
+
+def is_unchanged(stored: DeviceList | None, offered: DeviceList) -> bool:
+    """Whether `offered` is stored already; raises WireError(REGISTRATION_REFUSED) unless it may follow.
+
+    The first list of an account that is new to this relay may have any version: the account may have
+    lived elsewhere.
+    """
+    if stored is None:
+        return False
+    if offered.hash() == stored.hash():
+        return True
+    if offered.version != stored.version + 1 or offered.previous != stored.hash():
+        raise WireError(
+            ErrorCode.REGISTRATION_REFUSED, "device list: does not follow the one that is registered"
+        )
+    return False
+
+
+def refuse_foreign_device() -> WireError:
+    """The error for a device that is registered under another account."""
+    return WireError(ErrorCode.REGISTRATION_REFUSED, "device list: a device belongs to another account")
+
+
+def refuse_unregistered() -> WireError:
+    """The error for prekeys of a device without a mailbox."""
+    return WireError(ErrorCode.NOT_REGISTERED, "publish: register this device first")
+
+
+def replaces_lasting(stored: Prekey | None, offered: Prekey) -> bool:
+    """Whether a signed, sealing or last-resort prekey replaces the published one; False if it is the same.
+
+    Raises WireError(BAD_PREKEY) for an id that goes back, or stands for other bytes already.
+    """
+    if stored is None or offered.id > stored.id:
+        return True
+    if offered == stored:
+        return False
+    raise WireError(ErrorCode.BAD_PREKEY, "prekey: its id is not above the published one of its kind")
+
+
+def adds_one_time(stored: Prekey | None, highest: int, offered: Prekey) -> bool:
+    """Whether a one-time prekey is new. `highest` is the highest id of its kind ever published here.
+
+    An id at or below it is a repetition: it may have been handed out, and is never stocked again. Raises
+    WireError(BAD_PREKEY) where the id stands for other bytes.
+    """
+    if offered.id > highest:
+        return True
+    if stored is not None and stored != offered:
+        raise WireError(ErrorCode.BAD_PREKEY, "prekey: its id stands for another key already")
+    return False
+
+
+def check_stock(count: int) -> None:
+    """Raises WireError(TOO_LARGE) when more one-time prekeys of a kind would be kept than allowed."""
+    if count > ONE_TIME_MAX:
+        raise WireError(ErrorCode.TOO_LARGE, f"publish: at most {ONE_TIME_MAX} one-time prekeys of a kind")

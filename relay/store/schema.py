@@ -1,0 +1,171 @@
+"""The database file: creating, opening, upgrading and refusing it.
+
+Owns the tables, their numbered migrations and the checks at start. Knows no operation on them. A file
+that is damaged, foreign or newer is refused with a sentence; nothing is ever started empty over it.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from relay.store.base import StoreUnusableError
+
+APPLICATION_ID: Final = 0x62706F73  # "bpos": tells our file from any other SQLite database
+BUSY_TIMEOUT_MS: Final = 5000
+FILE_MODE: Final = 0o600
+
+# One entry per schema version. What has been released is never edited, only followed by another entry.
+MIGRATIONS: Final = (
+    """
+    CREATE TABLE accounts (
+        id          INTEGER PRIMARY KEY,
+        account_key BLOB NOT NULL UNIQUE,
+        device_list BLOB NOT NULL
+    );
+    -- One row per device; account is NULL once the device was dropped from its list. The row stays, because
+    -- neither a sequence nor a one-time prekey id may be used twice, should the device ever come back.
+    CREATE TABLE mailboxes (
+        id                   INTEGER PRIMARY KEY,
+        device_key           BLOB NOT NULL UNIQUE,
+        account              INTEGER REFERENCES accounts (id),
+        next_sequence        INTEGER NOT NULL DEFAULT 1,
+        frames               INTEGER NOT NULL DEFAULT 0,
+        bytes                INTEGER NOT NULL DEFAULT 0,
+        expired              INTEGER NOT NULL DEFAULT 0,
+        one_time_highest     INTEGER NOT NULL DEFAULT 0,
+        one_time_kem_highest INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE INDEX mailboxes_by_account ON mailboxes (account);
+    CREATE TABLE frames (
+        id        INTEGER PRIMARY KEY,
+        mailbox   INTEGER NOT NULL REFERENCES mailboxes (id),
+        sequence  INTEGER NOT NULL,
+        frame_id  BLOB NOT NULL,
+        stored_at INTEGER NOT NULL,
+        envelope  BLOB NOT NULL
+    );
+    CREATE UNIQUE INDEX frames_by_sequence ON frames (mailbox, sequence);
+    CREATE UNIQUE INDEX frames_by_frame_id ON frames (mailbox, frame_id);
+    CREATE INDEX frames_by_age ON frames (stored_at);
+    CREATE TABLE prekeys (
+        mailbox INTEGER NOT NULL REFERENCES mailboxes (id),
+        kind    INTEGER NOT NULL,
+        id      INTEGER NOT NULL,
+        prekey  BLOB NOT NULL,
+        PRIMARY KEY (mailbox, kind, id)
+    ) WITHOUT ROWID;
+    """,
+)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make a new or renamed entry of `directory` durable, where the platform allows it."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _migrate(connection: apsw.Connection) -> None:
+    version = int(connection.pragma("user_version"))
+    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+        connection.execute(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT")
+
+
+def _create(path: Path) -> None:
+    """Make the file complete under another name first: a crash leaves no file or a whole one."""
+    partial = path.with_name(path.name + ".new")
+    partial.unlink(missing_ok=True)
+    os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
+    connection = apsw.Connection(str(partial))
+    try:
+        connection.pragma("synchronous", "FULL")
+        connection.pragma("application_id", APPLICATION_ID)
+        _migrate(connection)
+    finally:
+        connection.close()
+    partial.rename(path)
+    sync_directory(path.parent)
+
+
+def _check(connection: apsw.Connection, path: Path) -> None:
+    """Refuse what is not a sound database of ours, before anything is written to it."""
+    try:
+        owner, version = connection.pragma("application_id"), connection.pragma("user_version")
+        if owner != APPLICATION_ID:
+            raise StoreUnusableError(
+                f"{path} is not a blindpost relay database; move it away or choose another --data-directory"
+            )
+        if version > len(MIGRATIONS):
+            raise StoreUnusableError(f"{path} was written by a newer version of blindpost; upgrade to use it")
+        sound = connection.pragma("quick_check") == "ok"
+    except (apsw.NotADBError, apsw.CorruptError):
+        sound = False
+    if not sound:
+        raise StoreUnusableError(
+            f"{path} is damaged; restore it from a backup, or move it away to start with empty mailboxes"
+        )
+
+
+def configure(connection: apsw.Connection) -> None:
+    """What both connections of a running relay are set to."""
+    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    # A commit returns only after fsync: "accepted" must survive a power cut.
+    connection.pragma("synchronous", "FULL")
+    connection.pragma("foreign_keys", "ON")
+    # Acknowledged envelopes do not linger in free pages that are rewritten anyway.
+    connection.pragma("secure_delete", "FAST")
+
+
+def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
+    """The one writing connection: created or checked, upgraded, in WAL mode.
+
+    Raises StoreUnusableError with a sentence for the operator. `vfs` names another SQLite file layer, for
+    tests that count or fail what reaches the disk.
+    """
+    try:
+        if not path.exists():
+            if path.with_name(path.name + "-wal").exists():
+                raise StoreUnusableError(
+                    f"{path} is missing but its -wal file is there; restore both, or remove the latter"
+                )
+            _create(path)
+        if path.stat().st_size == 0:
+            raise StoreUnusableError(
+                f"{path} is empty, which a relay never leaves behind; restore it from a backup"
+            )
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
+    except (apsw.Error, OSError) as error:
+        raise StoreUnusableError(
+            f"{path} cannot be opened ({type(error).__name__}); check permissions and free space"
+        ) from error
+    try:
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        _check(connection, path)
+        connection.pragma("journal_mode", "WAL")
+        configure(connection)
+        _migrate(connection)
+    except StoreUnusableError:
+        connection.close()
+        raise
+    except apsw.Error as error:
+        with contextlib.suppress(apsw.Error):
+            connection.close()
+        raise StoreUnusableError(
+            f"{path} cannot be used ({type(error).__name__}); check free space, or restore it from a backup"
+        ) from error
+    return connection
+
+
+def open_reader(path: Path) -> apsw.Connection:
+    """A second connection that never writes and never waits for the writer."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    configure(connection)
+    connection.pragma("query_only", "ON")
+    return connection

@@ -1,0 +1,264 @@
+"""Every statement on the tables, as plain functions of an open connection.
+
+Owns the SQL. Opens and ends no transaction: whoever calls has one open, and rolls it back when a function
+raises. Knows no thread and no event loop.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import apsw
+
+from relay.store import base
+from relay.store.base import (
+    DeviceStatus,
+    NewFrame,
+    Offer,
+    PutResult,
+    Quota,
+    StockCount,
+    StoredFrame,
+)
+from wire.device_lists import DeviceList, decode_device_list
+from wire.prekeys import ONE_TIME_KINDS, DeviceBundle, Prekey, PrekeyKind, decode_prekey
+
+_HIGHEST: Final = {
+    PrekeyKind.ONE_TIME: "one_time_highest",
+    PrekeyKind.ONE_TIME_KEM: "one_time_kem_highest",
+}
+
+
+def _mailbox(connection: apsw.Connection, device_key: bytes) -> int | None:
+    row = connection.execute(
+        "SELECT id FROM mailboxes WHERE device_key = ? AND account IS NOT NULL", (device_key,)
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def register(connection: apsw.Connection, device_list: DeviceList) -> tuple[bytes, ...]:
+    """See `Store.register`."""
+    row = connection.execute(
+        "SELECT id, device_list FROM accounts WHERE account_key = ?", (device_list.account_key,)
+    ).fetchone()
+    stored = None if row is None else decode_device_list(row[1])
+    if base.is_unchanged(stored, device_list):
+        return ()
+    encoded = device_list.encode()
+    if row is None:
+        connection.execute(
+            "INSERT INTO accounts (account_key, device_list) VALUES (?, ?)",
+            (device_list.account_key, encoded),
+        )
+        account = connection.last_insert_rowid()
+    else:
+        account = row[0]
+        connection.execute("UPDATE accounts SET device_list = ? WHERE id = ?", (encoded, account))
+    for entry in device_list.devices:
+        connection.execute(
+            "INSERT INTO mailboxes (device_key, account) VALUES (?, ?)"
+            " ON CONFLICT (device_key) DO UPDATE SET account = excluded.account WHERE account IS NULL",
+            (entry.device_key, account),
+        )
+        owner = connection.execute(
+            "SELECT account FROM mailboxes WHERE device_key = ?", (entry.device_key,)
+        ).fetchone()
+        if owner is None or owner[0] != account:
+            raise base.refuse_foreign_device()
+    before = () if stored is None else tuple(entry.device_key for entry in stored.devices)
+    dropped = tuple(key for key in before if device_list.entry(key) is None)
+    for key in dropped:
+        _drop(connection, key)
+    return dropped
+
+
+def _drop(connection: apsw.Connection, device_key: bytes) -> None:
+    mailbox = _mailbox(connection, device_key)
+    connection.execute("DELETE FROM frames WHERE mailbox = ?", (mailbox,))
+    connection.execute("DELETE FROM prekeys WHERE mailbox = ?", (mailbox,))
+    connection.execute("UPDATE mailboxes SET account = NULL, frames = 0, bytes = 0 WHERE id = ?", (mailbox,))
+
+
+def _stock(connection: apsw.Connection, mailbox: int) -> StockCount:
+    counts = dict(
+        connection.execute("SELECT kind, count(*) FROM prekeys WHERE mailbox = ? GROUP BY kind", (mailbox,))
+    )
+    return StockCount(*(counts.get(int(kind), 0) for kind in ONE_TIME_KINDS))
+
+
+def _prekey(
+    connection: apsw.Connection, mailbox: int, kind: PrekeyKind, id: int | None = None
+) -> Prekey | None:
+    """The prekey of that id, or the one with the lowest id."""
+    row = connection.execute(
+        "SELECT prekey FROM prekeys WHERE mailbox = ? AND kind = ? AND (?3 IS NULL OR id = ?3)"
+        " ORDER BY id LIMIT 1",
+        (mailbox, int(kind), id),
+    ).fetchone()
+    return None if row is None else decode_prekey(row[0])
+
+
+def _delete_prekeys(connection: apsw.Connection, mailbox: int, kind: PrekeyKind, through: int) -> None:
+    connection.execute(
+        "DELETE FROM prekeys WHERE mailbox = ? AND kind = ? AND id <= ?", (mailbox, int(kind), through)
+    )
+
+
+def publish(connection: apsw.Connection, device_key: bytes, prekeys: Sequence[Prekey]) -> StockCount:
+    """See `Store.publish`."""
+    mailbox = _mailbox(connection, device_key)
+    if mailbox is None:
+        raise base.refuse_unregistered()
+    for prekey in prekeys:
+        if prekey.kind in ONE_TIME_KINDS:
+            if not _stock_up(connection, mailbox, prekey):
+                continue
+        elif base.replaces_lasting(_prekey(connection, mailbox, prekey.kind), prekey):
+            _delete_prekeys(connection, mailbox, prekey.kind, prekey.id)
+        else:
+            continue
+        connection.execute(
+            "INSERT INTO prekeys (mailbox, kind, id, prekey) VALUES (?, ?, ?, ?)",
+            (mailbox, int(prekey.kind), prekey.id, prekey.encode()),
+        )
+    stock = _stock(connection, mailbox)
+    base.check_stock(max(stock.one_time, stock.one_time_kem))
+    return stock
+
+
+def _stock_up(connection: apsw.Connection, mailbox: int, prekey: Prekey) -> bool:
+    column = _HIGHEST[prekey.kind]
+    highest = connection.execute(f"SELECT {column} FROM mailboxes WHERE id = ?", (mailbox,)).get  # noqa: S608
+    if not base.adds_one_time(_prekey(connection, mailbox, prekey.kind, prekey.id), highest, prekey):
+        return False
+    connection.execute(f"UPDATE mailboxes SET {column} = ? WHERE id = ?", (prekey.id, mailbox))  # noqa: S608
+    return True
+
+
+def fetch(connection: apsw.Connection, account_key: bytes, take: bool) -> Offer | None:
+    """See `Store.fetch`."""
+    row = connection.execute(
+        "SELECT device_list FROM accounts WHERE account_key = ?", (account_key,)
+    ).fetchone()
+    if row is None:
+        return None
+    device_list = decode_device_list(row[0])
+    devices: list[DeviceBundle] = []
+    stocks: list[tuple[bytes, StockCount]] = []
+    for entry in device_list.devices:
+        mailbox = _mailbox(connection, entry.device_key)
+        if mailbox is None:
+            continue
+        signed = _prekey(connection, mailbox, PrekeyKind.SIGNED)
+        sealing = _prekey(connection, mailbox, PrekeyKind.SEALING)
+        kem, one_time = _prekey(connection, mailbox, PrekeyKind.LAST_RESORT_KEM), None
+        if signed is None or sealing is None or kem is None:
+            continue
+        if take:
+            one_time = _take(connection, mailbox, PrekeyKind.ONE_TIME)
+            kem = _take(connection, mailbox, PrekeyKind.ONE_TIME_KEM) or kem
+            stocks.append((entry.device_key, _stock(connection, mailbox)))
+        devices.append(DeviceBundle(entry.device_key, signed, sealing, kem, one_time))
+    return Offer(device_list, tuple(devices), tuple(stocks))
+
+
+def _take(connection: apsw.Connection, mailbox: int, kind: PrekeyKind) -> Prekey | None:
+    prekey = _prekey(connection, mailbox, kind)
+    if prekey is not None:
+        _delete_prekeys(connection, mailbox, kind, prekey.id)
+    return prekey
+
+
+def put(
+    connection: apsw.Connection, quota: Quota, device_key: bytes, frames: Sequence[NewFrame], now: int
+) -> list[PutResult]:
+    """See `Store.put`."""
+    row = connection.execute(
+        "SELECT id, next_sequence, frames, bytes FROM mailboxes WHERE device_key = ? AND account IS NOT NULL",
+        (device_key,),
+    ).fetchone()
+    if row is None:
+        return [PutResult.UNKNOWN] * len(frames)
+    mailbox, next_sequence, count, size = row
+    results: list[PutResult] = []
+    for frame in frames:
+        held = connection.execute(
+            "SELECT 1 FROM frames WHERE mailbox = ? AND frame_id = ?", (mailbox, frame.frame_id)
+        ).fetchone()
+        if held is not None:
+            results.append(PutResult.DUPLICATE)
+            continue
+        if count >= quota.frames or size + len(frame.envelope) > quota.bytes:
+            results.append(PutResult.QUOTA)
+            break
+        connection.execute(
+            "INSERT INTO frames (mailbox, sequence, frame_id, stored_at, envelope) VALUES (?, ?, ?, ?, ?)",
+            (mailbox, next_sequence, frame.frame_id, now, frame.envelope),
+        )
+        next_sequence, count, size = next_sequence + 1, count + 1, size + len(frame.envelope)
+        results.append(PutResult.STORED)
+    if PutResult.STORED in results:
+        connection.execute(
+            "UPDATE mailboxes SET next_sequence = ?, frames = ?, bytes = ? WHERE id = ?",
+            (next_sequence, count, size, mailbox),
+        )
+    return results + [PutResult.UNTRIED] * (len(frames) - len(results))
+
+
+def pull(
+    connection: apsw.Connection, device_key: bytes, after_sequence: int, max_frames: int, max_bytes: int
+) -> list[StoredFrame]:
+    """See `Store.pull`."""
+    rows: Iterator[tuple[int, bytes, bytes]] = connection.execute(
+        "SELECT sequence, frame_id, envelope FROM frames"
+        " WHERE mailbox = (SELECT id FROM mailboxes WHERE device_key = ?) AND sequence > ?"
+        " ORDER BY sequence LIMIT ?",
+        (device_key, after_sequence, max_frames),
+    )
+    pulled: list[StoredFrame] = []
+    for sequence, frame_id, envelope in rows:
+        max_bytes -= len(envelope)
+        if max_bytes < 0:
+            break
+        pulled.append(StoredFrame(sequence, frame_id, envelope))
+    return pulled
+
+
+def acknowledge(connection: apsw.Connection, device_key: bytes, through: int) -> int:
+    """See `Store.acknowledge`."""
+    mailbox = _mailbox(connection, device_key)
+    if mailbox is None:
+        return 0
+    rows: Iterator[tuple[int]] = connection.execute(
+        "SELECT length(envelope) FROM frames WHERE mailbox = ? AND sequence <= ?", (mailbox, through)
+    )
+    sizes = [size for (size,) in rows]
+    count, size = len(sizes), sum(sizes)
+    if count:
+        connection.execute("DELETE FROM frames WHERE mailbox = ? AND sequence <= ?", (mailbox, through))
+        connection.execute(
+            "UPDATE mailboxes SET frames = frames - ?, bytes = bytes - ? WHERE id = ?", (count, size, mailbox)
+        )
+    return count
+
+
+def expire(connection: apsw.Connection, stored_before: int, at_most: int) -> int:
+    """See `Store.expire`."""
+    old = connection.execute(
+        "SELECT id, mailbox, length(envelope) FROM frames WHERE stored_at < ? ORDER BY stored_at, id LIMIT ?",
+        (stored_before, at_most),
+    ).fetchall()
+    for id, mailbox, size in old:
+        connection.execute("DELETE FROM frames WHERE id = ?", (id,))
+        connection.execute(
+            "UPDATE mailboxes SET frames = frames - 1, bytes = bytes - ?, expired = expired + 1 WHERE id = ?",
+            (size, mailbox),
+        )
+    return len(old)
+
+
+def status(connection: apsw.Connection, device_key: bytes) -> DeviceStatus:
+    """See `Store.status`."""
+    row = connection.execute(
+        "SELECT id, expired FROM mailboxes WHERE device_key = ? AND account IS NOT NULL", (device_key,)
+    ).fetchone()
+    return DeviceStatus() if row is None else DeviceStatus(True, int(row[1]), _stock(connection, int(row[0])))

@@ -1,0 +1,172 @@
+"""The one thread that writes, and its group commit.
+
+Owns the queue of operations and the transactions. Whatever waits when a commit ends shares the next one,
+so that one fsync serves many frames. Knows no table.
+"""
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeVar
+
+import apsw
+
+from wire.errors import ErrorCode, WireError
+
+Result = TypeVar("Result")
+Operation = Callable[[apsw.Connection], object]
+
+WAITING_OPERATIONS: Final = 4096
+WAITING_BYTES: Final = 64 * 1024 * 1024
+BATCH_BYTES: Final = 8 * 1024 * 1024  # keeps one commit, and so everybody's wait for it, short
+LOG_EVERY: Final = 10.0  # seconds
+
+# After a failed fsync the kernel may have dropped the pages: a later success would prove nothing
+# (Rebello et al., USENIX ATC 2020). Only opening the file anew tells what is really there.
+_FATAL: Final = frozenset((apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC))
+
+
+class Log(Protocol):
+    """Where the writer says that something failed: the name of the exception, never its text."""
+
+    def __call__(self, event: str, reason: str) -> None:
+        """Note one event."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    operation: Operation
+    size: int
+    future: asyncio.Future[object]
+
+
+def as_wire_error(error: BaseException) -> WireError:
+    """What the peer is told; nothing was stored."""
+    if isinstance(error, WireError):
+        return error
+    if isinstance(error, apsw.FullError):
+        return WireError(ErrorCode.STORAGE_FULL, "the relay's disk is full; nothing was stored")
+    return WireError(ErrorCode.INTERNAL, "the relay could not store this; nothing was stored")
+
+
+class Writer:
+    """Runs operations on `connection` in the order of submission, each inside a transaction."""
+
+    def __init__(self, connection: apsw.Connection, log: Log) -> None:
+        self._connection = connection
+        self._log = log
+        self._loop = asyncio.get_running_loop()
+        self._wake = threading.Condition()
+        # Guarded by _wake.
+        self._waiting: deque[_Waiting] = deque()
+        self._waiting_bytes = 0
+        self._closing = False
+        # Written by the thread only; reading a stale value does no harm.
+        self._broken = False
+        self._silent_until = 0.0
+        self._thread = threading.Thread(target=self._run, name="relay-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def broken(self) -> bool:
+        """Whether an fsync failed, so that nothing is written until the relay is started again."""
+        return self._broken
+
+    async def submit(self, operation: Callable[[apsw.Connection], Result], size: int = 0) -> Result:
+        """Run `operation` and return its result after the commit. `size`: bytes it keeps in memory.
+
+        Raises the operation's WireError, else STORAGE_FULL, RATE_LIMITED or INTERNAL; then nothing changed.
+        """
+        future: asyncio.Future[object] = self._loop.create_future()
+        with self._wake:
+            if len(self._waiting) >= WAITING_OPERATIONS or self._waiting_bytes + size > WAITING_BYTES:
+                raise WireError(ErrorCode.RATE_LIMITED, "the relay is writing at its limit; try again")
+            if self._closing:
+                raise WireError(ErrorCode.RESTARTING, "the relay is going down")
+            self._waiting.append(_Waiting(operation, size, future))
+            self._waiting_bytes += size
+            self._wake.notify()
+        return await future  # type: ignore[return-value]
+
+    def close(self) -> None:
+        """Finish what waits, end the thread, close the connection. Blocks for as long as that takes."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join()
+        self._connection.close()
+
+    def _take_batch(self) -> list[_Waiting]:
+        with self._wake:
+            while not self._waiting and not self._closing:
+                self._wake.wait()
+            batch: list[_Waiting] = []
+            size = 0
+            while self._waiting and (not batch or size + self._waiting[0].size <= BATCH_BYTES):
+                item = self._waiting.popleft()
+                size += item.size
+                batch.append(item)
+            self._waiting_bytes -= size
+            return batch
+
+    def _run(self) -> None:
+        while batch := self._take_batch():
+            outcomes = self._commit(batch)
+            # One wake-up of the event loop per commit, however many frames it carried.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(_resolve, batch, outcomes)
+
+    def _commit(self, batch: list[_Waiting]) -> list[object]:
+        try:
+            return self._transaction(batch)
+        except Exception as error:
+            if len(batch) == 1:
+                return [self._failed(error)]
+        # Somebody's operation spoiled the transaction for all: find out whose.
+        return [outcome for item in batch for outcome in self._commit([item])]
+
+    def _transaction(self, batch: list[_Waiting]) -> list[object]:
+        if self._broken:
+            raise WireError(ErrorCode.INTERNAL, "the relay's disk failed; its operator must restart it")
+        connection, outcomes = self._connection, list[object]()
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for item in batch:
+                connection.execute("SAVEPOINT operation")
+                try:
+                    outcomes.append(item.operation(connection))
+                except WireError as refusal:
+                    # A refused operation leaves nothing behind, and spoils nobody else's.
+                    connection.execute("ROLLBACK TO operation")
+                    outcomes.append(refusal)
+                connection.execute("RELEASE operation")
+            connection.execute("COMMIT")
+        except BaseException:
+            # SQLite rolls back by itself for some errors, disk full among them.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        return outcomes
+
+    def _failed(self, error: Exception) -> WireError:
+        if isinstance(error, apsw.Error) and getattr(error, "extendedresult", None) in _FATAL:
+            self._broken = True
+        # A full disk fails every put: say so now and then, not once per frame.
+        if not isinstance(error, WireError) and time.monotonic() >= self._silent_until:
+            self._silent_until = time.monotonic() + LOG_EVERY
+            self._log("write failed", type(error).__name__)
+        return as_wire_error(error)
+
+
+def _resolve(batch: list[_Waiting], outcomes: list[object]) -> None:
+    for item, outcome in zip(batch, outcomes, strict=True):
+        if item.future.done():  # whoever asked went away; what was stored stays stored
+            continue
+        if isinstance(outcome, WireError):
+            item.future.set_exception(outcome)
+        else:
+            item.future.set_result(outcome)

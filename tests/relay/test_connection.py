@@ -1,0 +1,297 @@
+"""The shell of one socket against a socket of the test's own: ends, faults and what they leave behind."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from relay import connection as shell
+from relay.admission import Admission, Caps
+from relay.auth import Authority, RelayKey
+from relay.connection import Connection, SocketClosed, Surroundings
+from relay.directory import Directory
+from relay.mailboxes import Mailboxes
+from relay.metrics import Metrics
+from relay.outbound import CONTROL_MESSAGES, Farewell, Outbound
+from relay.session import Session
+from relay.store.base import DeviceStatus, StoredFrame
+from relay.store.memory import MemoryStore
+from tests.relay.devices import NOW, Account, envelope
+from wire import control
+from wire.control import ControlMessage
+from wire.errors import CloseCode, ErrorCode, WireError
+from wire.frames import Put
+from wire.limits import OUTBOUND_BUFFER
+from wire.login import Greeting, Mode
+
+ORIGIN = "ws://relay"
+
+
+class FakeSocket:
+    """What the relay hears is queued by the test; what it says is queued for the test."""
+
+    def __init__(self) -> None:
+        self.incoming: asyncio.Queue[str | bytes | None] = asyncio.Queue()
+        self.said: asyncio.Queue[str | bytes | int] = asyncio.Queue()
+        self.reads = asyncio.Event()
+        self.reads.set()
+        self.aborted = asyncio.Event()
+        self.gone = asyncio.Event()
+
+    async def receive(self) -> str | bytes:
+        message = await self.incoming.get()
+        if message is None:
+            self.gone.set()
+            raise SocketClosed
+        return message
+
+    async def send_text(self, text: str) -> None:
+        await self.reads.wait()
+        self.said.put_nowait(text)
+
+    async def send_bytes(self, data: bytes) -> None:
+        await self.reads.wait()
+        self.said.put_nowait(data)
+
+    async def close(self, code: int) -> None:
+        await self.reads.wait()
+        self.said.put_nowait(code)
+        self.incoming.put_nowait(None)
+
+    def abort(self) -> None:
+        self.aborted.set()
+        self.incoming.put_nowait(None)
+
+    def hear(self, message: ControlMessage) -> None:
+        self.incoming.put_nowait(message.encode())
+
+    async def next(self) -> ControlMessage | bytes | int:
+        said = await asyncio.wait_for(self.said.get(), 5)
+        return control.decode_relay_message(said) if isinstance(said, str) else said
+
+
+class Bench:
+    """One relay's parts, without a server."""
+
+    def __init__(self, store: MemoryStore | None = None) -> None:
+        self.store = store or MemoryStore()
+        self.metrics = Metrics()
+        self.mailboxes = Mailboxes(self.store, self.metrics)
+        self.faults: list[BaseException] = []
+        directory = Directory(self.store, self.mailboxes, self.metrics)
+        self.shared = Surroundings(
+            self.mailboxes, directory, self.metrics, lambda: NOW, 120, self.faults.append
+        )
+        self.admission = Admission(Caps(9, 9, 9))
+        self.key = RelayKey(bytes(32))
+        self.running: list[asyncio.Task[None]] = []
+
+    def connect(self) -> tuple[FakeSocket, Connection, asyncio.Task[None]]:
+        socket, session = FakeSocket(), Session(Authority(self.key), {ORIGIN}, bytes(32))
+        ticket = self.admission.enter("here")
+        assert ticket is not None
+        login_by = asyncio.get_running_loop().time() + 10
+        connection = Connection(socket, session, ticket, self.shared, login_by)
+        task = asyncio.create_task(connection.run())
+        self.running.append(task)
+        return socket, connection, task
+
+    async def device(self, account: Account) -> tuple[FakeSocket, Connection, asyncio.Task[None]]:
+        socket, connection, task = self.connect()
+        socket.hear(control.Hello(mode=Mode.DEVICE, version=1, origin=ORIGIN, nonce=bytes(32)))
+        await socket.next()
+        greeting = Greeting(Mode.DEVICE, ORIGIN, self.key.public, bytes(32), bytes(32), NOW)
+        signature = account.device.sign(greeting.login_bytes(account.device.key))
+        socket.hear(control.Login(device_key=account.device.key, signature=signature))
+        assert isinstance(await socket.next(), control.Welcome)
+        return socket, connection, task
+
+    async def submit(self) -> tuple[FakeSocket, Connection, asyncio.Task[None]]:
+        socket, connection, task = self.connect()
+        socket.hear(control.Hello(mode=Mode.SUBMIT, version=1, origin=ORIGIN, nonce=bytes(32)))
+        assert isinstance(await socket.next(), control.RelayHello)
+        return socket, connection, task
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    bench = Bench()
+    yield bench
+    for task in bench.running:
+        task.cancel()
+    await asyncio.gather(*bench.running, return_exceptions=True)
+
+
+async def test_a_gone_peer_leaves_nothing_running_and_nothing_counted(bench: Bench) -> None:
+    account = Account()
+    await bench.store.register(account.list())
+    before = len(asyncio.all_tasks())
+    socket, _, task = await bench.device(account)
+    socket.hear(control.Pull())
+    socket.incoming.put_nowait(None)
+    await task
+    assert len(asyncio.all_tasks()) == before
+    assert bench.mailboxes.resident(account.device.key) is None
+    assert bench.admission.waiting == 0
+    assert 'connections{mode="device"} 0.0' in bench.metrics.render().decode()
+    assert bench.faults == []
+
+
+async def test_a_cancelled_connection_cleans_up_as_well(bench: Bench) -> None:
+    account = Account()
+    await bench.store.register(account.list())
+    before = len(asyncio.all_tasks())
+    socket, _, task = await bench.device(account)
+    socket.hear(control.Pull())
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(asyncio.all_tasks()) == before
+    assert bench.mailboxes.resident(account.device.key) is None
+
+
+class SlowStore(MemoryStore):
+    """Puts wait for the test."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+
+    async def put(self, mailbox, frames, now):  # type: ignore[no-untyped-def]
+        await self.gate.wait()
+        return await super().put(mailbox, frames, now)
+
+
+async def test_a_frame_in_the_store_rings_though_its_sender_is_gone() -> None:
+    store = SlowStore()
+    bench, account, content = Bench(store), Account(), envelope()
+    await store.register(account.list())
+    receiver, _, receiving = await bench.device(account)
+    receiver.hear(control.Pull())
+    sender, _, sending = await bench.submit()
+    sender.incoming.put_nowait(Put(os.urandom(16), account.device.key, content).encode())
+    sender.incoming.put_nowait(None)
+    await sender.gone.wait()
+    store.gate.set()
+    await sending
+    frame = await receiver.next()
+    assert isinstance(frame, bytes)
+    assert frame.endswith(content)
+    receiver.incoming.put_nowait(None)
+    await receiving
+
+
+class BrokenStore(MemoryStore):
+    """Has a defect."""
+
+    async def pull(self, *arguments: object) -> list[StoredFrame]:
+        raise KeyError("a defect that quotes CANARY")
+
+    async def status(self, device_key: bytes) -> DeviceStatus:
+        return DeviceStatus(registered=True)
+
+
+async def test_a_defect_of_ours_ends_one_connection_with_a_code() -> None:
+    bench = Bench(BrokenStore())
+    socket, _, task = await bench.device(Account())
+    socket.hear(control.Pull())
+    error = await socket.next()
+    assert isinstance(error, control.Error)
+    assert error.code is ErrorCode.INTERNAL
+    assert "CANARY" not in error.message
+    assert await socket.next() == CloseCode.INTERNAL
+    await task
+    assert [type(fault) for fault in bench.faults] == [KeyError]
+
+
+class FailingStore(MemoryStore):
+    """Its disk is full."""
+
+    async def fetch(self, account_key: bytes, take: bool) -> None:
+        raise WireError(ErrorCode.STORAGE_FULL, "full")
+
+
+async def test_a_store_that_refuses_is_an_answer_not_an_end() -> None:
+    bench = Bench(FailingStore())
+    socket, _, task = await bench.submit()
+    for ref in (1, 2):
+        socket.hear(control.Fetch(ref=ref, account_key=bytes(32), take=True))
+        error = await socket.next()
+        assert isinstance(error, control.Error)
+        assert (error.code, error.ref) == (ErrorCode.STORAGE_FULL, ref)
+        assert error.retry_after is not None
+    socket.incoming.put_nowait(None)
+    await task
+
+
+async def test_a_peer_that_takes_no_last_words_is_cut(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shell, "LAST_WORDS", 0.05)
+    socket, connection, task = await bench.submit()
+    socket.reads.clear()
+    began = time.monotonic()
+    connection.restart()
+    await task
+    assert socket.aborted.is_set()
+    assert time.monotonic() - began < 2
+    assert 'dropped_total{reason="deaf"} 1.0' in bench.metrics.render().decode()
+
+
+async def test_the_queue_of_answers_is_bounded_in_number_and_bytes() -> None:
+    outbound = Outbound()
+    assert all(outbound.add_control("x") for _ in range(CONTROL_MESSAGES))
+    assert not outbound.add_control("x")
+    outbound = Outbound()
+    assert outbound.add_control("x" * OUTBOUND_BUFFER)
+    assert not outbound.add_control("x")
+
+
+async def test_notices_replace_each_other() -> None:
+    outbound = Outbound()
+    for number in range(5000):
+        outbound.set_notice(f"stock {number}")
+    outbound.add_control("answer")
+    outbound.add_frame(b"frame")
+    assert [await outbound.next() for _ in range(3)] == ["answer", "stock 4999", b"frame"]
+
+
+class ReplacingStore(MemoryStore):
+    """Whoever pulls is replaced meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pulls = 0
+        self.connections: list[Connection] = []
+
+    async def pull(self, *arguments: object) -> list[StoredFrame]:
+        self.pulls += 1
+        self.connections[0].replace()
+        return [StoredFrame(1, bytes(16), envelope())]
+
+
+async def test_an_ended_session_pulls_no_more() -> None:
+    store = ReplacingStore()
+    bench, account = Bench(store), Account()
+    await store.register(account.list())
+    socket, connection, task = await bench.device(account)
+    store.connections.append(connection)
+    socket.hear(control.Pull())
+    error = await socket.next()
+    assert isinstance(error, control.Error)
+    assert error.code is ErrorCode.REPLACED
+    await task
+    assert store.pulls == 1
+
+
+async def test_answers_go_before_frames_and_the_farewell_drops_frames_only() -> None:
+    outbound = Outbound()
+    outbound.add_frame(b"frame")
+    outbound.add_control("answer")
+    assert [await outbound.next(), await outbound.next()] == ["answer", b"frame"]
+    outbound.add_frame(b"frame")
+    outbound.add_control("last words")
+    outbound.end(CloseCode.REPLACED)
+    outbound.add_frame(b"late")
+    outbound.add_control("late")
+    assert [await outbound.next(), await outbound.next()] == ["last words", Farewell(CloseCode.REPLACED)]
