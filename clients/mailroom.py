@@ -89,12 +89,13 @@ class Mailroom:
 
     def _ready_devices(self, contact: ContactRow | None) -> list[bytes]:
         """The devices of a contact if all of them can be written to, else none."""
-        devices = contact.devices.devices if contact and contact.devices else ()
-        keys = [entry.device_key for entry in devices]
+        if contact is None or contact.devices is None or self.needs_refresh(contact):
+            return []
+        keys = [entry.device_key for entry in contact.devices.devices]
         return keys if all(self._engine.has_session(key) for key in keys) else []
 
     def needs_bundle(self, contact: ContactRow) -> bool:
-        """Whether a device of this contact has no session yet."""
+        """Whether something must be fetched before this contact can be written to."""
         return not self._ready_devices(contact)
 
     def seal_waiting(self, contact_id: int) -> int:
@@ -120,7 +121,10 @@ class Mailroom:
     def write_receipts(self) -> bool:
         """Put owed receipts into the outbox: to approved contacts only, one outstanding a device."""
         with self._store.transaction():
-            owed = [item for item in self.outbox.receipts_owed() if self._engine.has_session(item[1])]
+            owed = [
+                item for item in self.outbox.receipts_owed()
+                if item[1] in self._ready_devices(self.contacts.by_id(item[0]))
+            ]  # fmt: skip
             for contact_id, device_key, receipt in owed:
                 draft = Draft(Kind.RECEIPT, self._random(MESSAGE_ID), receipt.encode(), now_ms())
                 self._write(contact_id, device_key, draft, None)
@@ -136,12 +140,13 @@ class Mailroom:
     def needs_refresh(self, contact: ContactRow) -> bool:
         """Whether what we know of this contact's keys may be out of date.
 
-        It told us of a newer device list, or its sealing key is so old that its private half may be gone.
+        It told us of a newer device list, or its sealing key is so old that its private half may be gone,
+        unless the relay has said since that there is no newer one.
         """
         devices = contact.devices.devices if contact.devices else ()
-        made = [self.state.sealing_created(entry.device_key) for entry in devices]
+        known = [self.state.sealing_known(entry.device_key) for entry in devices]
         oldest = now_seconds() - SEALING_FRESH
-        return contact.is_stale or any(created is not None and created < oldest for created in made)
+        return contact.is_stale or any(at is not None and at < oldest for at in known)
 
     def learn_bundle(self, contact: ContactRow, bundle: Bundle) -> None:
         """Verify what the relay answered, believe newer keys, and begin the sessions that are missing.
@@ -161,6 +166,7 @@ class Mailroom:
                 device_bundle = decode_device_bundle(offered.device_key, offered.prekeys)
                 had_session = self._engine.has_session(offered.device_key)
                 self._engine.learn_bundle(party, device_bundle, now_seconds())
+                self.state.refreshed(entry.device_key, now_seconds())
                 if not had_session:
                     self._engine.start_session(self._profile.device_list, party, device_bundle, now_seconds())
 
@@ -174,6 +180,13 @@ class Mailroom:
             self.contacts.raise_alarm(contact.account_key, str(error))
             raise TrustError(f"{contact.name!r}: {error}. Nothing was sent.") from None
         return offered
+
+    def mark_stale(self, contact_id: int) -> None:
+        """A mailbox of this contact is not there: its device list is to be fetched anew."""
+        contact = self.contacts.by_id(contact_id)
+        if contact is not None:
+            with self._store.transaction():
+                self.contacts.set_stale(contact.account_key, is_stale=True)
 
     def frame_accepted(self, frame_ids: list[bytes]) -> None:
         """The relay holds these frames durably."""
@@ -205,6 +218,12 @@ class Mailroom:
                     self.replayed += 1
                     continue
                 self._take_one(frame, now)
+
+    def unopened(self) -> str | None:
+        """A sentence if something came in this run that could not be opened."""
+        if not self.undecryptable:
+            return None
+        return f"{self.undecryptable} envelopes could not be opened; they changed nothing."
 
     def _take_one(self, frame: Deliver, now: int) -> None:
         # A frame that fails half way must leave no trace, while the rest of its batch goes on.

@@ -295,6 +295,7 @@ class Messenger:
         alarms = (row for row in self._mailroom.contacts.all() if row.alarm)
         found = [
             *(f"ALARM: {row.name!r}: {row.alarm}. Nothing is sent there." for row in alarms),
+            self._mailroom.unopened(),
             self._receiver.problem,
             self._receiver.expired,
             *(sender.problem for sender in self._senders.values()),

@@ -28,6 +28,7 @@ SALT: Final = 16
 OPERATIONS: Final = 3  # Argon2id "moderate" of libsodium
 MEMORY: Final = 256 * 1024 * 1024
 OPERATIONS_MAX: Final = 20  # a tampered file must not hang the program
+MEMORY_MIN: Final = 8 * 1024  # libsodium's
 MEMORY_MAX: Final = 4 * 1024 * 1024 * 1024
 
 
@@ -222,7 +223,11 @@ def _unlock(config: ClientConfig) -> bytes:
                 raise ValueError
             return key
         salt, operations, memory = bytes.fromhex(how["salt"]), int(how["operations"]), int(how["memory"])
-        if len(salt) != SALT or not 0 < operations <= OPERATIONS_MAX or not 0 < memory <= MEMORY_MAX:
+        if (
+            len(salt) != SALT
+            or not 0 < operations <= OPERATIONS_MAX
+            or not MEMORY_MIN <= memory <= MEMORY_MAX
+        ):
             raise ValueError
     except FileNotFoundError:
         raise LockedError("The key file profile.key is missing. Put it back to unlock the profile.") from None

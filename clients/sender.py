@@ -170,6 +170,8 @@ class Sender:
         """End the connection: the next one begins with the oldest frame again, so that order holds."""
         if refused.code is ErrorCode.GO_BACK:
             return  # the refusal before it, which says more, has ended the connection already
+        if refused.code is ErrorCode.NOT_FOUND:
+            self._mailroom.mark_stale(self._contact_id)  # its mailbox is gone: perhaps there is a newer list
         if refused.retry_after is not None:
             self._retry_after = min(float(refused.retry_after), RETRY_AFTER_MAX)
         raise RelayError(f"The relay does not take the message now: {refused.message}")

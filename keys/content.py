@@ -76,10 +76,13 @@ class Content:
         if len(self.body) > TEXT_MAX:
             raise ValueError("body over 65,000 bytes")
         head = u8(self.kind) + self.message_id + self.stream_id + u64(self.sequence) + u64(self.sent_ms)
+        return head + u16(len(self.body)) + self.body + self.encode_extensions()
+
+    def encode_extensions(self) -> bytes:
+        """The extensions alone, in canonical order. Raises ValueError if a type occurs twice."""
         if len({type for type, _ in self.extensions}) != len(self.extensions):
             raise ValueError("an extension occurs twice")
-        tail = b"".join(u8(type) + u16(len(value)) + value for type, value in sorted(self.extensions))
-        return head + u16(len(self.body)) + self.body + tail
+        return b"".join(u8(type) + u16(len(value)) + value for type, value in sorted(self.extensions))
 
 
 def decode_content(data: bytes) -> Content:

@@ -1,6 +1,6 @@
 """Addresses: an account's public key as text that people can paste, with the relay it lives on.
 
-    bp1q<51 characters><6 checksum>[@relay]        relay = [scheme://]host[:port][/path]
+    bp1q<52 characters><6 checksum>[@relay]        relay = [scheme://]host[:port][/path]
 
 Owns the text forms. Whoever has the right address cannot be given wrong keys: everything else about the
 account is signed by the key inside it. The QR code of an address is its text, as it stands.

@@ -253,7 +253,10 @@ class Refused(ControlMessage):
 
 
 class Error(ControlMessage):
-    """A request failed (`ref` says which), or the connection is about to be closed (no `ref`)."""
+    """A request failed (`ref` says which), or something without a `ref` was refused.
+
+    Before a login, and after 20 of them, the connection is closed behind it.
+    """
 
     type: Literal["error"] = "error"
     code: Annotated[ErrorCode, Field(strict=False)]

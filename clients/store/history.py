@@ -142,12 +142,12 @@ class History:
         sort_ms = self._next_sort(contact, now_ms) if after is None else after
         self._db.execute(
             "INSERT INTO messages (message_id, contact, outgoing, kind, body, sent_ms, sort_ms, device, "
-            "stream, sequence, status, late, missing, hold_until_ms, handed) "
-            "VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, 'received', ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            "stream, sequence, status, late, missing, hold_until_ms, handed, extensions) "
+            "VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, 'received', ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (
                 content.message_id, contact, content.kind, content.body, content.sent_ms, sort_ms, *stream,
                 content.sequence, is_late, self._missing_before(*stream, content.sequence, arrived), hold,
-                0 if is_shown else 2,
+                0 if is_shown else 2, content.encode_extensions(),
             ),
         )  # fmt: skip
         return self._db.changes() == 1

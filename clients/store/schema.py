@@ -37,7 +37,7 @@ MIGRATIONS: Final = (
         device_key BLOB PRIMARY KEY,
         contact INTEGER NOT NULL REFERENCES contacts ON DELETE CASCADE,
         sealing BLOB, newest_signed INTEGER NOT NULL DEFAULT 0, told_sealing INTEGER NOT NULL DEFAULT 0,
-        sessions BLOB
+        refreshed INTEGER NOT NULL DEFAULT 0, sessions BLOB
     );
     CREATE INDEX devices_by_contact ON devices (contact);
 

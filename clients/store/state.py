@@ -124,10 +124,18 @@ class KeyState:
         encoded = self._value("SELECT sealing FROM devices WHERE device_key = ?", device_key)
         return None if encoded is None else decode_prekey(encoded).key
 
-    def sealing_created(self, device_key: bytes) -> int | None:
-        """When the newest known sealing key of a device was made, Unix seconds."""
-        encoded = self._value("SELECT sealing FROM devices WHERE device_key = ?", device_key)
-        return None if encoded is None else decode_prekey(encoded).created
+    def sealing_known(self, device_key: bytes) -> int | None:
+        """When the sealing key of a device was made, or last seen at its relay: Unix seconds."""
+        row = self._db.execute(
+            "SELECT sealing, refreshed FROM devices WHERE device_key = ?", (device_key,)
+        ).fetchone()
+        if row is None or row[0] is None:
+            return None
+        return max(decode_prekey(bytes(row[0])).created, int(row[1]))
+
+    def refreshed(self, device_key: bytes, now: int) -> None:
+        """The relay has just shown this device's newest keys."""
+        self._db.execute("UPDATE devices SET refreshed = ? WHERE device_key = ?", (now, device_key))
 
     def learn_sealing(self, device_key: bytes, prekey: Prekey) -> None:
         """Keep a verified sealing prekey if it is newer than the known one."""

@@ -50,6 +50,11 @@ class _Cursor(apsw.Cursor):
         with _translated():
             return super().fetchone()
 
+    @property
+    def get(self) -> Any:
+        with _translated():
+            return super().get
+
     def fetchall(self) -> list[Any]:
         with _translated():
             return super().fetchall()

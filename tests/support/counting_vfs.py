@@ -13,8 +13,6 @@ from typing import Any
 import apsw
 import pytest
 
-from clients.store import store as store_module
-
 _NAME = "looked-at"
 
 
@@ -75,5 +73,5 @@ def looked_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
     vfs = _vfs()
     vfs.disk = Disk()
     with monkeypatch.context() as patch:
-        patch.setattr(store_module.apsw, "Connection", _Connection)
+        patch.setattr(apsw, "Connection", _Connection)
         yield vfs.disk

@@ -19,7 +19,7 @@ from keys.content import Kind
 from wire.addresses import RelayUrl
 from wire.control import Bundle, OfferedDevice, Stock
 from wire.frames import Deliver, Put
-from wire.prekeys import ONE_TIME_KINDS, PrekeyKind
+from wire.prekeys import ONE_TIME_KINDS, PrekeyKind, decode_prekey
 
 NOWHERE = RelayUrl.parse("ws://127.0.0.1:1")
 EMPTY_STOCK = Stock(one_time=0, one_time_kem=0)
@@ -64,10 +64,10 @@ class Home:
         return bytes(self.profile.store.db.execute(sql, (kind,)).get)
 
     def _take(self, kind: PrekeyKind) -> bytes:
-        sql = "SELECT id, public FROM prekeys WHERE kind = ? AND id > ? ORDER BY id LIMIT 1"
-        id, public = self.profile.store.db.execute(sql, (kind, self._next_bundle[kind])).fetchone()
-        self._next_bundle[kind] = id
-        return bytes(public)
+        sql = "SELECT public FROM prekeys WHERE kind = ? AND id > ? ORDER BY id LIMIT 1"
+        public = bytes(self.profile.store.db.execute(sql, (kind, self._next_bundle[kind])).get)
+        self._next_bundle[kind] = decode_prekey(public).id
+        return public
 
     def bundle(self, *, one_time: bool = True) -> Bundle:
         """What a relay would answer to a fetch; each one-time key is handed out once."""

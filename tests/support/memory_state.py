@@ -151,4 +151,4 @@ class Speaker:
         """Believe the other's list and begin a session from its bundle."""
         self.state.pin(other.devices)
         self.engine.learn_bundle(other.party, bundle or other.bundle(), now)
-        self.engine.start_session(self.devices, other.party, bundle or other.bundle())
+        self.engine.start_session(self.devices, other.party, bundle or other.bundle(), now)

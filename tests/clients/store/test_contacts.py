@@ -45,7 +45,7 @@ def ask(store: Store, devices: DeviceList) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["bob", " bob ", "Bob Ross", "боб", "b" * NAME_MAX, "a'; DROP TABLE contacts;"]
+    "name", ["bob", " bob ", "Bob Ross", "Zoë 🦊", "b" * NAME_MAX, "a'; DROP TABLE contacts;"]
 )
 def test_ordinary_names_are_kept(contacts: Contacts, name: str) -> None:
     added = contacts.add(name, BOB)
@@ -138,7 +138,7 @@ def test_removing_takes_everything_of_the_contact_along(store: Store, contacts: 
         )  # fmt: skip
     assert contacts.remove(row) == 1
     for table in ("contacts", "devices", "messages", "outbox", "sent"):
-        assert store.db.execute(f"SELECT count(*) FROM {table}").get == 0, table
+        assert store.db.execute(f"SELECT count(*) FROM {table}").get == 0, table  # noqa: S608 ours
 
 
 def test_the_sequence_to_a_device_goes_on_after_its_contact_was_removed(

@@ -3,7 +3,7 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import apsw
@@ -119,19 +119,27 @@ def test_what_is_committed_survives_a_kill(path: Path) -> None:
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
 def test_a_transaction_that_raises_leaves_nothing(store: Store, error: type[BaseException]) -> None:
-    with pytest.raises(error), store.transaction():
-        put(store)
-        raise error
+    def half() -> None:
+        with store.transaction():
+            put(store)
+            raise error
+
+    with pytest.raises(error):
+        half()
     assert store.meta("name") is None
     put(store)
     assert store.meta("name") == b"value"
 
 
 def test_an_inner_transaction_is_undone_with_the_outer(store: Store) -> None:
-    with pytest.raises(RuntimeError), store.transaction():
-        put(store)
-        put(store, b"other", "other")
-        raise RuntimeError
+    def half() -> None:
+        with store.transaction():
+            put(store)
+            put(store, b"other", "other")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        half()
     assert store.meta("name") is None
     assert store.meta("other") is None
 
@@ -181,27 +189,36 @@ def test_a_damaged_store_is_said_to_be_damaged_also_while_reading(store: Store, 
         put(store, bytes(1000), f"n{number}")
     store.close()
     damage(path)
-    with pytest.raises(StorageError, match="damaged"):
+
+    def read() -> None:
         again = Store(path, KEY)
         try:
             again.db.execute("SELECT * FROM meta").fetchall()
         finally:
             again.close()
 
+    with pytest.raises(StorageError, match="damaged"):
+        read()
+
 
 @pytest.mark.parametrize("read", ["get", "fetchone", "fetchall", "iterate"])
 def test_an_error_while_reading_is_a_storage_error_too(store: Store, read: str) -> None:
     put(store)
-    store.db.create_scalar_function("spoil", lambda: (_ for _ in ()).throw(apsw.CorruptError("secret")))
+
+    def spoil(*_: object) -> None:
+        raise apsw.CorruptError("secret")
+
+    store.db.create_scalar_function("spoil", spoil)
+    cursor = store.db.execute("SELECT 1 UNION ALL SELECT spoil()")
+    cursor.fetchone()
+    reads: dict[str, Callable[[], object]] = {
+        "get": lambda: cursor.get,
+        "iterate": lambda: list(cursor),
+        "fetchone": cursor.fetchone,
+        "fetchall": cursor.fetchall,
+    }
     with pytest.raises(StorageError, match="damaged") as error:
-        cursor = store.db.execute("SELECT 1 UNION ALL SELECT spoil()")
-        cursor.fetchone()
-        if read == "get":
-            _ = cursor.get
-        elif read == "iterate":
-            list(cursor)
-        else:
-            getattr(cursor, read)()
+        reads[read]()
     assert "secret" not in str(error.value)
     assert error.value.__cause__ is None
 
@@ -215,7 +232,7 @@ def test_a_broken_constraint_reaches_its_caller(store: Store) -> None:
 def test_a_profile_of_a_newer_version_is_refused_and_left_alone(store: Store, path: Path) -> None:
     store.db.pragma("user_version", len(MIGRATIONS) + 1)
     store.close()
-    with pytest.raises(StorageError, match="newer version of blindpost. Upgrade"):
+    with pytest.raises(StorageError, match=r"newer version of blindpost\. Upgrade"):
         Store(path, KEY)
     raw = apsw.Connection(str(path))
     raw.pragma("key", "raw:" + KEY.hex())

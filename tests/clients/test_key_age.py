@@ -1,0 +1,85 @@
+"""Keys that grow old while nobody writes: nothing is sealed to a key whose private half may be gone."""
+
+from pathlib import Path
+
+import pytest
+
+from clients.mailroom import SEALING_FRESH, now_seconds
+from clients.sender import WINDOW
+from keys.ratchet import MAX_JUMP
+from tests.support.homes import Home, converse
+from wire.limits import PRIVATE_PREKEY_KEEP, SIGNED_PREKEY_ROTATE
+
+WEEK = SIGNED_PREKEY_ROTATE
+LONG = PRIVATE_PREKEY_KEEP + 3 * WEEK
+
+
+def pass_time(monkeypatch: pytest.MonkeyPatch, *homes: Home) -> None:
+    """Weeks in which every client connects and renews its keys, and nobody writes."""
+    now = now_seconds()
+    for week in range(1, LONG // WEEK + 1):
+        for home in homes:
+            home.stock.rotate(now + week * WEEK)
+    monkeypatch.setattr("clients.mailroom.now_seconds", lambda: now + LONG)
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Home, Home]:
+    alice, bob = Home(tmp_path, "alice"), Home(tmp_path, "bob")
+    converse(alice, bob)
+    return alice, bob
+
+
+def test_a_message_after_a_long_silence_is_sealed_with_a_key_that_still_opens(
+    pair: tuple[Home, Home], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, bob = pair
+    pass_time(monkeypatch, alice, bob)
+    alice.say(bob, "after ten weeks")
+    assert alice.waiting(bob) == [], "sealed before the newest keys were fetched"
+    assert alice.mailroom.needs_refresh(alice.contact(bob))
+    alice.mailroom.learn_bundle(alice.contact(bob), bob.bundle(one_time=False))
+    alice.mailroom.seal_waiting(alice.contact(bob).id)
+    bob.take_in(*alice.send(bob))
+    assert bob.texts() == ["after ten weeks"]
+    assert bob.mailroom.undecryptable == 0
+
+
+def test_receipts_wait_for_a_fresh_key_too(pair: tuple[Home, Home], monkeypatch: pytest.MonkeyPatch) -> None:
+    alice, bob = pair
+    bob.say(alice, "owes a receipt")
+    alice.take_in(*bob.send(alice))
+    pass_time(monkeypatch, alice, bob)
+    assert not alice.mailroom.write_receipts()
+    alice.mailroom.learn_bundle(alice.contact(bob), bob.bundle(one_time=False))
+    assert alice.mailroom.write_receipts()
+
+
+def test_a_contact_that_was_away_as_long_can_be_written_to_with_its_old_key(
+    pair: tuple[Home, Home], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, bob = pair
+    later = now_seconds() + SEALING_FRESH + 1
+    monkeypatch.setattr("clients.mailroom.now_seconds", lambda: later)
+    alice.say(bob, "are you there?")
+    assert alice.waiting(bob) == []
+    alice.mailroom.learn_bundle(alice.contact(bob), bob.bundle(one_time=False))
+    assert not alice.mailroom.needs_refresh(alice.contact(bob)), "the relay has said that there is no newer"
+    alice.mailroom.seal_waiting(alice.contact(bob).id)
+    bob.take_in(*alice.send(bob))
+    assert bob.texts() == ["are you there?"]
+
+
+def test_a_thousand_lost_messages_do_not_make_the_next_one_unreadable(pair: tuple[Home, Home]) -> None:
+    alice, bob = pair
+    for number in range(MAX_JUMP + WINDOW):
+        alice.say(bob, f"lost {number}")
+    lost = alice.send(bob)
+    assert len(lost) < MAX_JUMP, "a session goes on without a reply for longer than a jump"
+    assert alice.mailroom.waits_for_bundle(alice.contact(bob))
+    alice.mailroom.learn_bundle(alice.contact(bob), bob.bundle())
+    while alice.mailroom.seal_waiting(alice.contact(bob).id):
+        pass
+    rest = alice.send(bob)
+    bob.take_in(rest[-1])
+    assert bob.mailroom.undecryptable == 0
