@@ -108,6 +108,14 @@ class RelayConnection:
         return Disconnected(error.message if error else "The connection to the relay ended.", error)
 
 
+class _Connect(connect):
+    """Follows no redirect: else a relay could have its users knock at doors inside their own networks."""
+
+    def process_redirect(self, exc: Exception) -> Exception:
+        """The answer as it came, which is a failure."""
+        return exc
+
+
 def tls_context(url: RelayUrl, ca: bytes | None) -> ssl.SSLContext | None:
     """The TLS settings for `url`: the system's authorities and, if given, one more in PEM."""
     if url.scheme != "wss":
@@ -128,7 +136,7 @@ async def dial(
     """
     try:
         async with asyncio.timeout(LOGIN_DEADLINE):
-            socket = await connect(
+            socket = await _Connect(
                 url.websocket,
                 ssl=tls_context(url, ca),
                 compression=None,

@@ -85,10 +85,12 @@ class Messenger:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await end(*self._tasks)
-        if self._in_hand is not None and kind is None:
-            self._finish_in_hand()
-        self._profile.close()
+        try:
+            await end(*self._tasks)
+            if kind is None:
+                self._finish_in_hand()
+        finally:
+            self._profile.close()
 
     def _start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._tasks.append(asyncio.create_task(self._guard(work)))

@@ -34,10 +34,15 @@ class Pair:
     def write(self, sender: Speaker, other: Speaker, body: bytes = b"hi") -> tuple[bytes, ...]:
         return sender.engine.write(sender.devices, other.key, self.draft(body)).envelopes
 
+    def carry(self, sender: Speaker, other: Speaker, body: bytes = b"hi") -> Received:
+        """Write, and open on the other side."""
+        (envelope,) = self.write(sender, other, body)
+        return other.engine.open(envelope, NOW)
+
     def answered(self) -> "Pair":
         """Both have heard each other."""
-        self.bob.engine.open(*self.write(self.alice, self.bob), NOW)
-        self.alice.engine.open(*self.write(self.bob, self.alice), NOW)
+        self.carry(self.alice, self.bob)
+        self.carry(self.bob, self.alice)
         return self
 
 
@@ -73,7 +78,7 @@ def test_the_opening_is_repeated_until_the_first_reply_and_then_no_more() -> Non
     for envelope in reversed(unanswered):
         pair.bob.engine.open(envelope, NOW)
     assert len(pair.bob.state.handshakes) == 1
-    pair.alice.engine.open(*pair.write(pair.bob, pair.alice), NOW)
+    pair.carry(pair.bob, pair.alice)
     (later,) = pair.write(pair.alice, pair.bob)
     assert kind_of(later, pair.bob) is InnerType.MESSAGE
     assert pair.bob.engine.open(later, NOW).content.sequence == 4
@@ -89,7 +94,7 @@ def test_a_text_of_any_size_goes_through_as_first_and_as_later_message(size: int
             assert len(envelope) in BUCKETS
             bodies.append(pair.bob.engine.open(envelope, NOW).content.body)
         assert bodies[-1] == body
-        pair.alice.engine.open(*pair.write(pair.bob, pair.alice), NOW)
+        pair.carry(pair.bob, pair.alice)
 
 
 def test_a_large_first_text_sends_its_opening_ahead() -> None:
@@ -120,7 +125,7 @@ def test_one_time_keys_are_spent_exactly_when_the_session_is_kept() -> None:
 def test_a_last_resort_key_is_not_spent() -> None:
     pair = Pair(one_time=False)
     before = dict(pair.bob.state.prekeys)
-    pair.bob.engine.open(*pair.write(pair.alice, pair.bob), NOW)
+    pair.carry(pair.alice, pair.bob)
     assert pair.bob.state.prekeys == before
 
 
@@ -129,8 +134,8 @@ def test_an_opening_to_a_spent_one_time_key_is_refused() -> None:
     pair = Pair()
     carol = Speaker(Seeded("carol"), NOW)
     carol.approach(pair.bob, NOW)
-    pair.bob.engine.open(*pair.write(pair.alice, pair.bob), NOW)
-    refused(pair.bob, *pair.write(carol, pair.bob))
+    pair.carry(pair.alice, pair.bob)
+    refused(pair.bob, pair.write(carol, pair.bob)[0])
 
 
 @pytest.mark.parametrize("one_time", [True, False])
@@ -189,7 +194,7 @@ def test_a_stranger_without_an_opening_is_refused() -> None:
 
 def test_a_stranger_with_an_opening_is_heard_under_its_own_account() -> None:
     pair = Pair()
-    received = pair.bob.engine.open(*pair.write(pair.alice, pair.bob), NOW)
+    received = pair.carry(pair.alice, pair.bob)
     assert pair.bob.state.pinned(pair.alice.account.key) == pair.alice.devices
     assert received.sender.devices.account_key == pair.alice.account.key
 
@@ -197,7 +202,7 @@ def test_a_stranger_with_an_opening_is_heard_under_its_own_account() -> None:
 def test_an_envelope_for_somebody_else_is_refused() -> None:
     pair = Pair()
     carol = Speaker(Seeded("carol"), NOW)
-    refused(carol, *pair.write(pair.alice, pair.bob))
+    refused(carol, pair.write(pair.alice, pair.bob)[0])
 
 
 def test_one_account_cannot_speak_for_another() -> None:
@@ -269,7 +274,7 @@ def next_list(speaker: Speaker, *, seed: str = "phone") -> DeviceList:
 
 
 def hear(pair: Pair) -> Received:
-    return pair.bob.engine.open(*pair.write(pair.alice, pair.bob), NOW)
+    return pair.carry(pair.alice, pair.bob)
 
 
 def test_a_newer_list_that_the_sender_mentions_asks_for_a_fetch() -> None:
@@ -308,7 +313,7 @@ def test_an_opening_whose_list_is_no_successor_is_an_alarm_and_changes_nothing(c
     pair.alice.approach(pair.bob, NOW, pair.bob.bundle(2))
     before = pair.bob.state.copy()
     with pytest.raises(Alarm) as alarm:
-        pair.bob.engine.open(*pair.write(pair.alice, pair.bob), NOW)
+        pair.carry(pair.alice, pair.bob)
     assert alarm.value.account_key == pair.alice.account.key
     assert pair.bob.state == before
 
@@ -342,7 +347,7 @@ def test_a_new_sealing_key_reaches_the_other_inside_the_next_message_and_is_used
     pair = Pair().answered()
     newer = generate_prekey(pair.bob.device, PrekeyKind.SEALING, 2, NOW, pair.bob.random)
     pair.bob.state.prekeys[PrekeyKind.SEALING, 2] = newer
-    pair.alice.engine.open(*pair.write(pair.bob, pair.alice), NOW)
+    pair.carry(pair.bob, pair.alice)
     assert pair.alice.state.sealing_key(pair.bob.key) == newer.public.key
     del pair.bob.state.prekeys[PrekeyKind.SEALING, 1]
     hear(pair)
@@ -355,5 +360,5 @@ def test_states_are_compared_by_value() -> None:
     pair = Pair()
     before = pair.bob.state.copy()
     assert isinstance(before, MemoryState)
-    pair.bob.engine.open(*pair.write(pair.alice, pair.bob), NOW)
+    pair.carry(pair.alice, pair.bob)
     assert pair.bob.state != before

@@ -1,0 +1,104 @@
+"""The submit connection, on a real relay: order through refusals, and nothing to whom trust has ended."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from clients import sender as sender_module
+from clients.messenger import Messenger
+from clients.model import MessageStatus
+from tests.clients.test_messenger import WITHIN, people, text
+from tests.support.relay_process import RelayProcess
+
+
+async def problem_of(messenger: Messenger, words: str) -> None:
+    """Wait until something is wrong that says these words."""
+    async with asyncio.timeout(WITHIN):
+        while not any(words in problem for problem in messenger.problems()):
+            await messenger._bell.rung(WITHIN)
+
+
+async def test_a_full_mailbox_holds_everything_back_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender_module, "RETRY_AFTER_MAX", 0.05)
+    with RelayProcess(tmp_path, settings={"mailbox-frames": 3}) as own:
+        async with people(tmp_path, own, "alice", "bob"):
+            pass
+        async with Messenger.open(tmp_path / "alice") as alice:
+            ids = [await alice.send("bob", str(number)) for number in range(20)]
+            await problem_of(alice, "mailbox is full")
+            assert await alice.wait(ids[0], MessageStatus.ACCEPTED, WITHIN) is MessageStatus.ACCEPTED
+            assert await alice.wait(ids[-1], MessageStatus.ACCEPTED, 0) is MessageStatus.QUEUED
+            async with Messenger.open(tmp_path / "bob") as bob:
+                heard = []
+                for _ in range(20):
+                    message = await bob.receive(WITHIN)
+                    assert message is not None
+                    assert (message.late, message.missing_before, message.redelivered) == (False, 0, False)
+                    heard.append(int(message.text))
+                assert heard == list(range(20))
+
+
+async def test_a_relay_that_refuses_is_not_asked_again_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    sleep = asyncio.sleep
+
+    async def noted(seconds: float) -> None:
+        waits.append(seconds)
+        await sleep(seconds if seconds != 60 else 0)
+
+    with RelayProcess(tmp_path, settings={"mailbox-frames": 1}) as own:
+        async with people(tmp_path, own, "alice", "bob"):
+            pass
+        async with Messenger.open(tmp_path / "alice") as alice:
+            assert await alice.connected(WITHIN)
+            monkeypatch.setattr(asyncio, "sleep", noted)
+            for number in range(2):
+                await alice.send("bob", str(number))
+            await problem_of(alice, "mailbox is full")
+            async with asyncio.timeout(WITHIN):
+                while 60 not in waits:  # as the relay asked
+                    await sleep(0)
+            monkeypatch.undo()
+
+
+async def test_an_alarm_ends_the_connection_and_what_waits_stays(tmp_path: Path, relay: RelayProcess) -> None:
+    async with people(tmp_path, relay, "alice", "bob") as (alice, bob):
+        await alice.send("bob", "before")
+        assert await text(bob) == "before"
+        alice._mailroom.contacts.raise_alarm(bob.address.account_key, "who is this")
+        contact = alice._mailroom.contacts.named("bob")
+        with alice._profile.store.transaction() as db:
+            db.execute(
+                "INSERT INTO messages (message_id, contact, outgoing, kind, body, sent_ms, sort_ms, status) "
+                "VALUES (x'01', ?, 1, 1, 'queued before the alarm', 1, 1, 'queued')",
+                (contact.id,),
+            )
+        alice._wake_sender(contact.id)
+        assert await bob.receive(0.3) is None
+        assert any("ALARM" in problem for problem in alice.problems())
+        assert alice._mailroom.history.status(b"\x01") is MessageStatus.QUEUED
+
+
+async def test_a_message_the_relay_accepted_twice_is_shown_once(tmp_path: Path, relay: RelayProcess) -> None:
+    async with people(tmp_path, relay, "alice", "bob") as (alice, bob):
+        await alice.send("bob", "hello")
+        assert await text(bob) == "hello"
+        outbox = alice._mailroom.outbox
+        sent = await alice.send("bob", "once")
+        contact = alice._mailroom.contacts.named("bob").id
+        (kept,) = outbox.frames(contact, 0, 10)
+        await alice.wait(sent, MessageStatus.ACCEPTED, WITHIN)
+        assert await text(bob) == "once"
+        assert await alice.wait(sent, MessageStatus.DELIVERED, WITHIN) is MessageStatus.DELIVERED
+        with alice._profile.store.transaction():
+            outbox.add(contact, kept.frame, None)  # its answer was lost, and bob has acknowledged it long ago
+        alice._wake_sender(contact)
+        assert await alice.flushed(WITHIN)
+        await alice.send("bob", "next")
+        assert await text(bob) == "next"
+        assert bob._mailroom.replayed == 1
