@@ -10,6 +10,8 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 
+from clients.errors import UsageError
+
 PROFILE_VARIABLE = "BLINDPOST_PROFILE"
 PASSPHRASE_VARIABLE = "BLINDPOST_PASSPHRASE"  # noqa: S105 the name of a variable, not a secret
 
@@ -23,10 +25,20 @@ class ClientConfig:
 
 
 def profile_path(name: str | None) -> Path:
-    """A path if `name` holds a slash, else a profile of that name in the platform's data directory."""
+    """A path if `name` holds a slash, else a profile of that name in the platform's data directory.
+
+    Raises UsageError for what cannot be a path.
+    """
     name = name or "default"
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"The profile {name!r} is not UTF-8. Choose another name or directory.") from None
     if "/" in name or name in (".", ".."):
-        return Path(name).expanduser().resolve()
+        try:
+            return Path(name).expanduser().resolve()
+        except (OSError, RuntimeError):  # no working directory, no such user's home, a loop of links
+            raise UsageError(f"The profile {name} cannot be found from here. Give its full path.") from None
     return user_data_path("blindpost") / "profiles" / name
 
 

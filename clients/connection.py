@@ -100,7 +100,7 @@ class RelayConnection:
         await self.send(Login(device_key=device.key, signature=signature))
         welcome = await self.expect(Welcome, LOGIN_DEADLINE)
         if not verify_welcome(self.greeting, device.key, signature, welcome.signature):
-            raise TrustError("The relay's answer to the login is not signed by its key. Nothing was sent.")
+            raise Disconnected("The relay's answer to the login is not signed by its key. Nothing was sent.")
         return welcome
 
     def _disconnected(self) -> Disconnected:
@@ -153,7 +153,7 @@ async def dial(
             f"The certificate of the relay {url} cannot be verified. If it is your own authority's, "
             "name it: blindpost init --ca FILE."
         ) from None
-    except (OSError, UnicodeError, websockets.WebSocketException):  # UnicodeError: no name of a host
+    except (OSError, ValueError, websockets.WebSocketException):  # ValueError: no name of a host, no URL
         raise RelayError(f"The relay {url} cannot be reached.") from None
     try:
         yield await _greet(socket, url, mode, pinned, random)
@@ -172,7 +172,7 @@ async def _greet(
     hello = await connection.expect(RelayHello, LOGIN_DEADLINE)
     greeting = Greeting(mode, url.origin, hello.relay_key, hello.nonce, nonce, hello.time)
     if hello.version != PROTOCOL_VERSION or not verify_hello(greeting, hello.signature):
-        raise TrustError(f"The relay {url} does not prove that it holds its key. Nothing was sent.")
+        raise RelayError(f"What answers as relay {url} does not prove that it holds its key.")
     if pinned is not None and not equal(pinned, hello.relay_key):
         raise TrustError(
             f"The relay {url} has another key than before. Somebody else may have taken its place: ask its "

@@ -24,7 +24,7 @@ from keys.identities import Account, Device, verify_device_list, verify_successo
 from keys.prekeys import PrivatePrekey, verify_age, verify_bundle, verify_prekey
 from keys.primitives import Random, sha256
 from keys.seal import INNER_MAX, InnerType, Opened, open_envelope, seal
-from keys.sessions import Session, Sessions
+from keys.sessions import SILENT_KEEP, Session, Sessions
 from wire.binary import Reader
 from wire.device_lists import LIST_MAX, DeviceList, decode_device_list
 from wire.errors import WireError
@@ -170,15 +170,18 @@ class Engine:
         session = Session.initiate(own, header, agreement, bundle.signed.key, now)
         self._state.save_sessions(device_key, self._state.sessions(device_key).initiated(session))
 
-    def has_session(self, device_key: bytes) -> bool:
+    def has_session(self, device_key: bytes, now: int) -> bool:
         """Whether something can be written to this device at once.
 
-        Not after 900 messages without a reply: should all of them be lost, the next could soon not be read,
+        Not after 30 days in which the session was not heard: the other side may have dropped it by then.
+        Not after 850 messages without a reply: should all of them be lost, the next could soon not be read,
         because it would jump too far. A new session begins there instead.
         """
         session = self._state.sessions(device_key).sending
         known = self._state.sealing_key(device_key) is not None
-        return known and session is not None and session.ratchet.unanswered < RENEW_AFTER
+        if session is None or not known or session.heard < now - RENEW_SILENT:
+            return False
+        return session.ratchet.unanswered < RENEW_AFTER
 
     def write(self, own: DeviceList, device_key: bytes, draft: Draft) -> Written:
         """Encrypt and seal a draft for one device. Raises ValueError without a session or over the limit."""
@@ -266,8 +269,11 @@ class Engine:
         session = sessions.by_ephemeral(header.ephemeral)
         if session is not None:
             after, plaintext = session.decrypt(message, now)
+            known = self._state.party(opened.device_key)
+            if known is None:
+                raise DecryptError  # the device was removed from its list since
             self._state.save_sessions(opened.device_key, sessions.heard(after))
-            return self._state.party(opened.device_key) or sender, plaintext
+            return known, plaintext
         return sender, self._accept(sender, header, message, sessions, now)
 
     def _accept(
@@ -349,7 +355,8 @@ class Engine:
         return Party(own, entry)
 
 
-RENEW_AFTER = 900  # below MAX_JUMP of the ratchet by more than one batch
+RENEW_AFTER = 850  # below MAX_JUMP of the ratchet by more than one batch, each with an opening ahead
+RENEW_SILENT = SILENT_KEEP // 2
 _ROOM = 1024  # content header, extensions and ratchet overhead beside the body, rounded up
 
 

@@ -6,6 +6,7 @@ hash commit together, before anything is acknowledged. Knows no sockets and no t
 """
 
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from clients.engine import Alarm, Draft, Engine, Received
@@ -16,7 +17,7 @@ from clients.store.contacts import ContactRow, Contacts
 from clients.store.history import History
 from clients.store.outbox import Outbox
 from clients.store.state import KeyState
-from keys.content import MESSAGE_ID, Content, Kind, decode_receipt
+from keys.content import MESSAGE_ID, Content, Kind, Receipt, decode_receipt
 from keys.errors import DecryptError, VerificationError
 from keys.handshake import Party
 from keys.identities import verify_device_list, verify_successor
@@ -28,6 +29,7 @@ from wire.limits import FRAME_ID, TEXT_MAX
 from wire.prekeys import decode_device_bundle
 
 SEAL_BATCH: Final = 64
+TAKE_IN_FOR: Final = 0.05  # seconds
 SEALING_FRESH: Final = 30 * 86_400  # rotated weekly, its private half lives 60 days longer
 
 
@@ -71,7 +73,7 @@ class Mailroom:
                 f"Nothing was sent to {contact.name!r}: {contact.alarm}. Ask the person by another way; "
                 f"then blindpost contact remove and add again with the right address."
             )
-        if contact.status is ContactStatus.REQUEST:
+        if contact.status is not ContactStatus.APPROVED:
             raise UsageError(
                 f"{contact.name!r} is a request, no contact yet. Accept it first: "
                 f"blindpost contact add NAME {contact.shown().address}"
@@ -92,7 +94,7 @@ class Mailroom:
         if contact is None or contact.devices is None or self.needs_refresh(contact):
             return []
         keys = [entry.device_key for entry in contact.devices.devices]
-        return keys if all(self._engine.has_session(key) for key in keys) else []
+        return keys if all(self._engine.has_session(key, now_seconds()) for key in keys) else []
 
     def needs_bundle(self, contact: ContactRow) -> bool:
         """Whether something must be fetched before this contact can be written to."""
@@ -121,15 +123,17 @@ class Mailroom:
     def write_receipts(self) -> bool:
         """Put owed receipts into the outbox: to approved contacts only, one outstanding a device."""
         with self._store.transaction():
-            owed = [
-                item for item in self.outbox.receipts_owed()
-                if item[1] in self._ready_devices(self.contacts.by_id(item[0]))
-            ]  # fmt: skip
-            for contact_id, device_key, receipt in owed:
-                draft = Draft(Kind.RECEIPT, self._random(MESSAGE_ID), receipt.encode(), now_ms())
-                self._write(contact_id, device_key, draft, None)
-                self.outbox.receipt_written(device_key, receipt.stream_id)
-        return bool(owed)
+            owed = self.outbox.receipts_owed()
+            written = [item for item in owed if self._write_receipt(*item)]
+        return bool(written)
+
+    def _write_receipt(self, contact_id: int, device_key: bytes, receipt: Receipt) -> bool:
+        if device_key not in self._ready_devices(self.contacts.by_id(contact_id)):
+            return False
+        draft = Draft(Kind.RECEIPT, self._random(MESSAGE_ID), receipt.encode(), now_ms())
+        self._write(contact_id, device_key, draft, None)
+        self.outbox.receipt_written(device_key, receipt.stream_id)
+        return True
 
     def waits_for_bundle(self, contact: ContactRow) -> bool:
         """Whether messages wait here that only a new session can carry, and nothing else is left to send."""
@@ -158,13 +162,14 @@ class Mailroom:
         with self._store.transaction():
             self.state.pin(devices)
             self.contacts.set_stale(contact.account_key, is_stale=False)
+            self.outbox.drop_gone(contact.id, [entry.device_key for entry in devices.devices])
             for offered in bundle.devices:
                 entry = devices.entry(offered.device_key)
                 if entry is None:
                     continue
                 party = Party(devices, entry)
                 device_bundle = decode_device_bundle(offered.device_key, offered.prekeys)
-                had_session = self._engine.has_session(offered.device_key)
+                had_session = self._engine.has_session(offered.device_key, now_seconds())
                 self._engine.learn_bundle(party, device_bundle, now_seconds())
                 self.state.refreshed(entry.device_key, now_seconds())
                 if not had_session:
@@ -205,19 +210,26 @@ class Mailroom:
 
     # --- in -------------------------------------------------------------------------------------------
 
-    def take_in(self, frames: list[Deliver]) -> None:
-        """Open a batch of frames and commit it. When this returns, they may be acknowledged.
+    def take_in(self, frames: Sequence[Deliver]) -> int:
+        """Open frames from the first on and commit them; returns how many, which may be acknowledged then.
 
-        What cannot be opened is counted and forgotten; it changes and resets nothing. Raises StorageError;
-        then nothing was taken in and nothing may be acknowledged.
+        At least one, and more for at most 50 ms, so that nobody's frames hold up everything else. What
+        cannot be opened is counted and forgotten; it changes and resets nothing. Raises StorageError; then
+        nothing was taken in and nothing may be acknowledged.
         """
+        enough = time.monotonic() + TAKE_IN_FOR
+        count = 0
         with self._store.transaction():
             now = now_seconds()
             for frame in frames:
-                if not self.outbox.consume(sha256(frame.envelope), now):
+                count += 1
+                if self.outbox.consume(sha256(frame.envelope), now):
+                    self._take_one(frame, now)
+                else:
                     self.replayed += 1
-                    continue
-                self._take_one(frame, now)
+                if time.monotonic() > enough:
+                    break
+        return count
 
     def unopened(self) -> str | None:
         """A sentence if something came in this run that could not be opened."""
@@ -243,19 +255,24 @@ class Mailroom:
         contact = self.contacts.by_account(sender.devices.account_key)
         if contact is None:
             raise DecryptError
+        if contact.status is ContactStatus.REMOVED:
+            self.contacts.wrote_again(contact)
         if received.alarm is not None:
             self.contacts.raise_alarm(contact.account_key, received.alarm)
         if received.is_list_old:
             self.contacts.set_stale(contact.account_key, is_stale=True)
+        is_approved = contact.status is ContactStatus.APPROVED
         owes = content.kind not in (Kind.RECEIPT, Kind.TYPING, Kind.OPEN)
         arrived = self.outbox.arrived(device_key, content.stream_id).added(content.sequence)
         self.outbox.save_arrived(
-            device_key, content.stream_id, arrived, owes=owes and contact.status is ContactStatus.APPROVED
+            device_key, content.stream_id, arrived, now_seconds(), owes=owes and is_approved
         )
         if content.kind == Kind.RECEIPT:
             self._read_receipt(device_key, content)
         elif content.kind not in (Kind.TYPING, Kind.OPEN):
-            self.history.add_incoming(contact.id, device_key, content, arrived, now_ms())
+            self.history.add_incoming(
+                contact.id, device_key, content, arrived, now_ms(), is_request=not is_approved
+            )
         self.history.filled(device_key, content.stream_id, content.sequence, arrived)
 
     def _read_receipt(self, device_key: bytes, content: Content) -> None:

@@ -20,7 +20,7 @@ from clients.bell import Bell
 from clients.config import ClientConfig, read_config
 from clients.errors import ClientError, NotFoundError, TooLargeError, UsageError
 from clients.mailroom import Mailroom, now_ms, now_seconds
-from clients.model import Contact, Message, MessageStatus
+from clients.model import Contact, ContactStatus, Message, MessageStatus
 from clients.profile import Profile
 from clients.receiver import Receiver
 from clients.sender import Sender
@@ -74,12 +74,13 @@ class Messenger:
             self._receiver = Receiver(
                 self._profile, self._mailroom, self._bell, os.urandom, self._wake_senders
             )
+            self._start(self._receiver.run)
+            self._mailroom.write_receipts()
+            self._wake_senders()
         except BaseException:
+            await end(*self._tasks)
             self._profile.close()
             raise
-        self._start(self._receiver.run)
-        self._mailroom.write_receipts()
-        self._wake_senders()
         return self
 
     async def __aexit__(
@@ -169,7 +170,7 @@ class Messenger:
             return self._mailroom.contacts.named(to)
         address = parse_address(to)
         found = self._mailroom.contacts.by_account(address.account_key)
-        if found is None:
+        if found is None or found.status is ContactStatus.REMOVED:
             raise NotFoundError(
                 "This address is not among your contacts. Add it: blindpost contact add NAME ADDRESS"
             )
@@ -294,15 +295,30 @@ class Messenger:
 
     def problems(self) -> list[str]:
         """What is not working now, in sentences."""
-        alarms = (row for row in self._mailroom.contacts.all() if row.alarm)
+        alarms = self._mailroom.contacts.alarms()
         found = [
-            *(f"ALARM: {row.name!r}: {row.alarm}. Nothing is sent there." for row in alarms),
+            *(f"ALARM: {name!r}: {alarm}. Nothing is sent there." for name, alarm in alarms),
             self._mailroom.unopened(),
             self._receiver.problem,
             self._receiver.expired,
             *(sender.problem for sender in self._senders.values()),
         ]
         return list(dict.fromkeys(problem for problem in found if problem))
+
+    async def settled(self, deadline: float) -> bool:
+        """Wait until this device is connected or knows why it is not; False if it is not."""
+
+        def look() -> bool | None:
+            self._check()
+            return True if self._receiver.is_connected or self._receiver.problem else None
+
+        await self._bell.until(look, deadline)
+        return self._receiver.is_connected
+
+    def held(self) -> int:
+        """How many messages of contacts wait for earlier ones, for up to 30 seconds."""
+        query = "SELECT count(*) FROM messages WHERE hold_until_ms > ? AND handed = 0"
+        return int(self._profile.store.db.execute(query, (now_ms(),)).get)
 
 
 def _sentence(error: WireError) -> str:

@@ -21,6 +21,7 @@ class ContactStatus(StrEnum):
 
     APPROVED = "approved"  # added by the user
     REQUEST = "request"  # wrote to us; nothing automatic happens until it is added
+    REMOVED = "removed"  # by the user; not listed, and a request again as soon as it writes
 
 
 class MessageStatus(StrEnum):

@@ -13,6 +13,7 @@ from keys.prekeys import generate_prekey
 from keys.primitives import Random
 from wire.control import Stock
 from wire.limits import (
+    CLOCK_SKEW,
     ONE_TIME_LOW,
     ONE_TIME_PUBLISHED,
     PREKEYS_PER_PAGE,
@@ -40,15 +41,26 @@ class PrekeyStock:
                 newest = db.execute(
                     "SELECT public FROM prekeys WHERE kind = ? ORDER BY id DESC LIMIT 1", (kind,)
                 ).get
-                if newest is None or decode_prekey(bytes(newest)).created <= now - SIGNED_PREKEY_ROTATE:
+                made = None if newest is None else decode_prekey(bytes(newest)).created
+                # One from the future was made while this computer's clock was wrong: nobody believes it.
+                if made is None or not now - SIGNED_PREKEY_ROTATE < made <= now + CLOCK_SKEW:
                     db.execute(
                         "UPDATE prekeys SET replaced = ? WHERE kind = ? AND replaced IS NULL", (now, kind)
                     )
                     self._make(kind, now)
             db.execute("DELETE FROM prekeys WHERE replaced < ?", (now - PRIVATE_PREKEY_KEEP,))
 
-    def top_up(self, stock: Stock, now: int) -> None:
-        """Make one-time keys of each kind up to 100 if the relay holds fewer than 25."""
+    def publish_again(self) -> None:
+        """The relay does not know this device (any more): it needs the lasting keys once more.
+
+        One-time keys are not repeated, because it may have handed them out; new ones are made.
+        """
+        with self._store.transaction() as db:
+            db.execute("UPDATE prekeys SET published = 0 WHERE replaced IS NULL AND kind NOT IN (3, 5)")
+
+    def top_up(self, stock: Stock, now: int) -> bool:
+        """Make one-time keys of each kind up to 100 if the relay holds fewer than 25; whether it did."""
+        made = False
         with self._store.transaction() as db:
             for kind, count in (
                 (PrekeyKind.ONE_TIME, stock.one_time),
@@ -58,6 +70,7 @@ class PrekeyStock:
                     db.execute("SELECT count(*) FROM prekeys WHERE kind = ? AND published = 0", (kind,)).get
                 )
                 if count + waiting < ONE_TIME_LOW:
+                    made = True
                     for _ in range(ONE_TIME_PUBLISHED - count - waiting):
                         self._make(kind, now)
                 db.execute(
@@ -65,6 +78,7 @@ class PrekeyStock:
                     "AND id <= (SELECT max(id) FROM prekeys WHERE kind = ?1) - ?2",
                     (kind, ONE_TIME_PRIVATES_MAX),
                 )
+        return made
 
     def _make(self, kind: PrekeyKind, now: int) -> None:
         """A new prekey with an id never used before, even if the keys before it are gone."""

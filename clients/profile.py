@@ -1,7 +1,8 @@
 """A profile on disk: one account, one device, one store, one owner.
 
     PROFILE/            0700
-      profile.json      how the store is unlocked: {"version": 1, "unlock": "file" | "passphrase", ...}
+      profile.json      how the store is unlocked: {"version": 1, "unlock": "file" | "passphrase", ...},
+                        and "finished" once there is an account in it
       profile.key       0600, 32 random bytes in hex, unless a passphrase is used
       store.db          0600, encrypted with that key (chacha20, SQLite3 Multiple Ciphers)
       lock              held by the process that owns the profile
@@ -18,6 +19,15 @@ from typing import Final, Self
 
 from clients.config import PASSPHRASE_VARIABLE, ClientConfig
 from clients.errors import LockedError, NotFoundError, StorageError, UsageError
+from clients.profile_files import (
+    check_store,
+    described,
+    is_finished,
+    lost,
+    make_directory,
+    mark_finished,
+    write_private,
+)
 from clients.store.store import Store
 from keys.identities import Account, Device
 from keys.primitives import passphrase_key
@@ -30,36 +40,6 @@ MEMORY: Final = 256 * 1024 * 1024
 OPERATIONS_MAX: Final = 20  # a tampered file must not hang the program
 MEMORY_MIN: Final = 8 * 1024  # libsodium's
 MEMORY_MAX: Final = 4 * 1024 * 1024 * 1024
-
-
-def _write_private(path: Path, data: bytes) -> None:
-    """Create `path` with mode 0600, whole or not at all, durable: file and directory are synced."""
-    unfinished = path.with_name(path.name + ".new")
-    unfinished.unlink(missing_ok=True)
-    with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
-    _sync_directory(path.parent)
-
-
-def _sync_directory(path: Path) -> None:
-    """Make the names in a directory durable."""
-    directory = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-def _make_directory(path: Path) -> None:
-    """A directory of our own, 0700. Raises UsageError for one that holds other things."""
-    if path.is_dir() and any(path.iterdir()) and not (path / "lock").exists():
-        raise UsageError(f"The directory {path} holds other things and is no profile. Choose another one.")
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.chmod(path, 0o700)
-    _sync_directory(path.parent)
 
 
 @dataclass(slots=True)
@@ -75,19 +55,20 @@ class Profile:
     _lock: int = field(repr=False)
 
     @classmethod
-    def create(cls, config: ClientConfig, relay: RelayUrl, now: int, ca_file: Path | None = None) -> Self:
+    def create(cls, config: ClientConfig, relay: RelayUrl, now: int, ca: bytes | None = None) -> Self:
         """Make a new account with one device. All of the store's first content is one transaction.
 
         Raises UsageError if there is a finished profile already; an unfinished one is finished.
         """
         path = config.profile
         try:
-            _make_directory(path)
+            make_directory(path)
             lock = _take_lock(path)
         except OSError as error:
             raise StorageError(f"The profile directory cannot be made: {error.strerror}.") from None
         store: Store | None = None
         try:
+            check_store(path)
             if not (path / "profile.json").exists():
                 _write_unlock(path, config)
             elif config.passphrase is not None and _unlocked_by(path) != "passphrase":
@@ -99,16 +80,19 @@ class Profile:
                 raise UsageError(
                     f"There is a profile already in {path}. Use it, or choose another --profile."
                 )
+            if is_finished(path):
+                raise lost(path, "store.db is empty")
             account, device = Account.generate(os.urandom), Device.generate(os.urandom, now)
             devices = account.sign_device_list((device.entry(account.key),), now)
             with store.transaction() as db:
                 store.set_meta("device", device.to_record())
                 store.set_meta("stream", os.urandom(16))
                 store.set_meta("relay", relay.text.encode())
-                if ca_file is not None:
-                    store.set_meta("ca", ca_file.read_bytes())
+                if ca is not None:
+                    store.set_meta("ca", ca)
                 db.execute("INSERT INTO own_lists VALUES (?, ?)", (devices.version, devices.encode()))
                 store.set_meta("account", account.seed)
+            mark_finished(path)
         except BaseException as error:
             if store is not None:
                 store.close()
@@ -123,6 +107,7 @@ class Profile:
         """Unlock and lock an existing profile. Raises NotFoundError, LockedError or StorageError."""
         path = config.profile
         try:
+            check_store(path)
             if not (path / "profile.json").exists():
                 raise NotFoundError(f"There is no profile in {path}. Make one: blindpost init --relay URL")
             lock = _take_lock(path)
@@ -133,7 +118,10 @@ class Profile:
             store = Store(path / "store.db", _unlock(config))
             seed, record, relay = store.meta("account"), store.meta("device"), store.meta("relay")
             if seed is None or record is None or relay is None:
+                if is_finished(path):
+                    raise lost(path, "store.db is empty")
                 raise NotFoundError("This profile is not finished. Run: blindpost init --relay URL")
+            mark_finished(path)
             newest = "SELECT device_list FROM own_lists ORDER BY version DESC LIMIT 1"
             devices = decode_device_list(bytes(store.db.execute(newest).get))
         except BaseException:
@@ -198,16 +186,13 @@ def _write_unlock(path: Path, config: ClientConfig) -> None:
     else:
         how = {"unlock": "file"}
         if not (path / "profile.key").exists():
-            _write_private(path / "profile.key", os.urandom(32).hex().encode() + b"\n")
-    _write_private(path / "profile.json", json.dumps({"version": 1, **how}).encode() + b"\n")
+            write_private(path / "profile.key", os.urandom(32).hex().encode() + b"\n")
+    write_private(path / "profile.json", json.dumps({"version": 1, **how}).encode() + b"\n")
 
 
 def _unlocked_by(path: Path) -> object:
     """`file` or `passphrase`, as profile.json says."""
-    try:
-        return json.loads((path / "profile.json").read_bytes())["unlock"]
-    except (ValueError, KeyError, TypeError):
-        return None
+    return described(path).get("unlock")
 
 
 def _unlock(config: ClientConfig) -> bytes:

@@ -11,7 +11,7 @@ from typing import Final
 from clients.backoff import Backoff
 from clients.bell import Bell
 from clients.connection import Disconnected, RelayConnection, dial
-from clients.errors import RelayError, StorageError, TrustError
+from clients.errors import ClientError, LockedError, RelayError, StorageError, TrustError
 from clients.mailroom import Mailroom, now_seconds
 from clients.prekey_stock import PrekeyPage, PrekeyStock
 from clients.profile import Profile
@@ -24,6 +24,7 @@ from wire.frames import Deliver
 from wire.limits import UNACKNOWLEDGED_FRAMES
 from wire.login import Mode
 
+TOP_UPS_PER_HOUR: Final = 6  # a relay lets strangers take 60 keys an hour
 FRESHEN_EVERY: Final = 6 * 3600.0
 BATCH: Final = 64  # frames committed together
 
@@ -53,7 +54,9 @@ class Receiver:
         self._page: PrekeyPage = []
         self.is_connected = False
         self.problem: str | None = None
-        self.failure: TrustError | None = None
+        self._is_welcome = False
+        self._top_ups: list[float] = []
+        self.failure: ClientError | None = None
         self.expired: str | None = None
 
     async def run(self) -> None:
@@ -64,15 +67,21 @@ class Receiver:
             try:
                 await self._connect_once()
             except TrustError as error:
-                self.failure = error
-                self._disconnected(str(error))
+                self._give_up(error)
                 return
             except (RelayError, StorageError) as error:
                 self._disconnected(str(error))
                 last_word = error.error if isinstance(error, Disconnected) else None
-                if last_word is not None and last_word.code is ErrorCode.REPLACED:
+                # Only a relay that has welcomed this device can say so: anybody may answer a dial.
+                if self._is_welcome and last_word is not None and last_word.code is ErrorCode.REPLACED:
+                    self._give_up(LockedError("This device is connected elsewhere now, and receives there."))
                     return
             await asyncio.sleep(self._backoff.next(loop.time() - began))
+
+    def _give_up(self, error: ClientError) -> None:
+        """The next call of the application raises it."""
+        self.failure = error
+        self._disconnected(str(error))
 
     def _disconnected(self, problem: str) -> None:
         self.is_connected, self.problem = False, problem
@@ -80,12 +89,15 @@ class Receiver:
 
     async def _connect_once(self) -> None:
         relay = self._profile.relay
+        self._is_welcome = False
         async with dial(
             relay, Mode.DEVICE, self._pins.get(relay), self._random, self._profile.ca
         ) as connection:
             welcome = await connection.log_in(self._profile.device)
             self._pins.keep(relay, connection.greeting.relay_key)
+            self._is_welcome = True
             if not welcome.registered:
+                self._stock.publish_again()
                 await connection.send(Register(ref=0, device_list=self._profile.device_list.encode()))
                 await connection.expect(Registered)
             self._tell_expired(welcome.expired)
@@ -134,7 +146,11 @@ class Receiver:
 
     async def _bring_up(self, connection: RelayConnection, stock: Stock) -> None:
         self._stock.rotate(now_seconds())
-        self._stock.top_up(stock, now_seconds())
+        now = asyncio.get_running_loop().time()
+        # A relay that reports an empty stock again and again does not make this device work without end.
+        self._top_ups = [at for at in self._top_ups if at > now - 3600]
+        if len(self._top_ups) < TOP_UPS_PER_HOUR and self._stock.top_up(stock, now_seconds()):
+            self._top_ups.append(now)
         await self._publish(connection)
 
     async def _publish(self, connection: RelayConnection) -> None:
@@ -149,13 +165,18 @@ class Receiver:
             self._bell.ring()
 
     async def _commit(self, connection: RelayConnection, incoming: asyncio.Queue[Deliver]) -> None:
+        batch: list[Deliver] = []
         while True:
-            batch = [await incoming.get()]
+            if not batch:
+                batch.append(await incoming.get())
             while len(batch) < BATCH and not incoming.empty():
                 batch.append(incoming.get_nowait())
-            self._mailroom.take_in(batch)
+            count = self._mailroom.take_in(batch)
+            through = batch[count - 1].sequence
+            del batch[:count]
             self._backoff.reset()
-            await connection.send(Acknowledge(through=batch[-1].sequence))
-            if incoming.empty() and self._mailroom.write_receipts():
+            await connection.send(Acknowledge(through=through))
+            await asyncio.sleep(0)  # sending may not have waited: let the others have their turn
+            if incoming.empty() and not batch and self._mailroom.write_receipts():
                 self._wake_senders()
             self._bell.ring()

@@ -55,6 +55,7 @@ class Sender:
         self._last_put = 0  # queue place of the last frame put on this connection
         self._in_flight: dict[bytes, int] = {}
         self._retry_after = 0.0
+        self._quiet_since = 0.0  # the last answer, or when the oldest frame without one was put
         self._backoff = Backoff()
         self.problem: str | None = None
 
@@ -120,6 +121,7 @@ class Sender:
 
     async def _put(self, connection: RelayConnection) -> None:
         """Keep the window full; end after the idle limit, or when the contact or its trust is gone."""
+        loop = asyncio.get_running_loop()
         while True:
             self._work.clear()
             contact = self._mailroom.contacts.by_id(self._contact_id)
@@ -131,14 +133,17 @@ class Sender:
                 return  # the next connection begins with a new session
             room = WINDOW - len(self._in_flight)
             frames = self._mailroom.outbox.frames(self._contact_id, self._last_put, room) if room > 0 else []
+            if frames and not self._in_flight:
+                self._quiet_since = loop.time()
             for item in frames:
                 self._in_flight[item.frame.frame_id] = item.id
                 self._last_put = item.id
                 await connection.send(item.frame)
             if frames:
                 continue
+            until = self._quiet_since + ANSWER_DEADLINE if self._in_flight else loop.time() + IDLE_SUBMIT - 10
             try:
-                async with asyncio.timeout(ANSWER_DEADLINE if self._in_flight else IDLE_SUBMIT - 10):
+                async with asyncio.timeout_at(until):
                     await self._work.wait()
             except TimeoutError:
                 if self._in_flight:
@@ -150,6 +155,7 @@ class Sender:
             message = await connection.receive()
             match message:
                 case Accepted():
+                    self._quiet_since = asyncio.get_running_loop().time()
                     self._mailroom.frame_accepted(message.frames)
                     for frame_id in message.frames:
                         self._in_flight.pop(frame_id, None)

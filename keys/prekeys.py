@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from keys.errors import VerificationError
 from keys.identities import Device
-from keys.primitives import KEM_SEED, KEY, Random, dh_key, kem_key, sign, verify
+from keys.primitives import KEM_SEED, KEY, Random, dh_key, is_dh_key, is_kem_key, kem_key, sign, verify
 from wire.device_lists import DeviceEntry
 from wire.limits import CLOCK_SKEW, SIGNED_PREKEY_MAX_AGE
 from wire.prekeys import DeviceBundle, Prekey, PrekeyKind, prekey_signed_bytes
@@ -33,9 +33,14 @@ def generate_prekey(device: Device, kind: PrekeyKind, id: int, now: int, random:
 
 
 def verify_prekey(prekey: Prekey, device_key: bytes) -> None:
-    """Check the device's signature, which covers kind, id and time. Raises VerificationError."""
+    """Check the device's signature, which covers kind, id and time, and that the key can be used at all.
+
+    Raises VerificationError. A key of low order would otherwise be believed, and fail at each use.
+    """
     if not verify(device_key, prekey.signed_bytes(device_key), prekey.signature):
         raise VerificationError("the signature of a prekey does not hold")
+    if not (is_kem_key(prekey.key) if prekey.kind in KEM_KINDS else is_dh_key(prekey.key)):
+        raise VerificationError("a prekey is not a key of its kind")
 
 
 def verify_age(prekey: Prekey, now: int) -> None:

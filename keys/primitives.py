@@ -62,6 +62,15 @@ def dh(private: bytes, public: bytes) -> bytes:
         raise DecryptError from None
 
 
+def is_dh_key(public: bytes) -> bool:
+    """Whether a public key is 32 bytes and not of low order (every private key refuses those)."""
+    try:
+        dh(b"\x40" * KEY, public)
+    except DecryptError:
+        return False
+    return True
+
+
 def hkdf(*, salt: bytes, ikm: bytes, info: bytes, size: int) -> bytes:
     """HKDF-SHA256, extract then expand (RFC 5869 section 2), at most 255 * 32 bytes."""
     if not 0 < size <= 255 * 32:
@@ -112,6 +121,15 @@ def aead_decrypt(key: bytes, nonce: bytes, ciphertext: bytes, associated: bytes)
 def kem_key(seed: bytes) -> bytes:
     """The 1184-byte ML-KEM-768 encapsulation key of a 64-byte seed."""
     return MLKEM768PrivateKey.from_seed_bytes(seed).public_key().public_bytes_raw()
+
+
+def is_kem_key(public: bytes) -> bool:
+    """Whether a public key passes the check of FIPS 203 section 7.2."""
+    try:
+        MLKEM768PublicKey.from_public_bytes(public)
+    except ValueError:
+        return False
+    return True
 
 
 def kem_encapsulate(public: bytes) -> tuple[bytes, bytes]:

@@ -19,6 +19,7 @@ from wire.device_lists import LIST_MAX, DeviceList
 from wire.limits import ENVELOPE_MAX
 
 MAX_SESSIONS: Final = 5
+SIMULTANEOUS: Final = 60  # seconds within which two sessions count as begun at once
 SILENT_KEEP: Final = 60 * 86_400  # a session that does not send and was not heard for so long is dropped
 OPENING_MAX: Final = 4 + LIST_MAX + HEADER_SIZE
 _RECORD: Final = 1
@@ -116,9 +117,14 @@ class Sessions:
         return Sessions((session, *self.all)[:MAX_SESSIONS])
 
     def accepted(self, session: Session) -> "Sessions":
-        """With a new session of theirs, which sends unless an unanswered one of ours is lower."""
+        """With a new session of theirs, which sends unless one of ours is unanswered, young and lower.
+
+        An unanswered one of ours that has stood for over a minute did not begin at the same time: perhaps
+        it cannot be accepted at all.
+        """
         first = self.sending
-        if first is not None and first.opening and first.transcript < session.transcript:
+        is_rival = first is not None and first.opening and session.heard - first.heard <= SIMULTANEOUS
+        if first is not None and is_rival and first.transcript < session.transcript:
             return Sessions((first, session, *self.all[1:])[:MAX_SESSIONS])
         return self.initiated(session)
 

@@ -60,12 +60,21 @@ def check_name(name: str) -> str:
         not name
         or len(name) > NAME_MAX
         or not name.isprintable()
-        or name.lower().startswith(("-", "bp1", "request-"))
+        or name.lower().startswith(("-", "bp1", "request-", "removed-"))
     ):
         raise UsageError(
-            "A contact's name has 1 to 64 printable characters and does not begin with -, bp1 or request-."
+            "A contact's name has 1 to 64 printable characters, and does not begin with -, bp1, request- or "
+            "removed-."
         )
     return name
+
+
+def request_name(db: apsw.Connection, account_key: bytes) -> str:
+    """Twelve digits of the key; more for a stranger who made a key that begins like another's."""
+    digits = account_key.hex()
+    taken = "SELECT 1 FROM contacts WHERE name = ? AND account_key != ?"
+    is_taken = db.execute(taken, (f"request-{digits[:12]}", account_key)).get
+    return f"request-{digits[:56] if is_taken else digits[:12]}"
 
 
 class Contacts:
@@ -89,7 +98,7 @@ class Contacts:
 
     def named(self, name: str) -> ContactRow:
         """The contact of this name. Raises NotFoundError."""
-        found = self._one("WHERE name = ?", name)
+        found = self._one("WHERE status != 'removed' AND name = ?", name)
         if found is None:
             raise NotFoundError(
                 f"There is no contact named {name!r}. Add one: blindpost contact add NAME ADDRESS"
@@ -97,8 +106,9 @@ class Contacts:
         return found
 
     def all(self) -> list[ContactRow]:
-        """Every contact, by name."""
-        return [_row(values) for values in self._db.execute(_SELECT + "ORDER BY status, name")]
+        """Every contact and request, by name."""
+        rows = self._db.execute(_SELECT + "WHERE status != 'removed' ORDER BY status, name")
+        return [_row(values) for values in rows]
 
     def add(self, name: str, address: Address) -> ContactRow:
         """Add a contact, or approve the request of this account under a new name.
@@ -125,6 +135,12 @@ class Contacts:
                     )
             except apsw.ConstraintError:
                 raise UsageError(f"There is a contact named {name!r} already. Choose another name.") from None
+            # What it wrote as a request goes to the application now.
+            self._db.execute(
+                "UPDATE messages SET handed = 0 WHERE handed = 3 "
+                "AND contact = (SELECT id FROM contacts WHERE account_key = ?)",
+                (address.account_key,),
+            )
             added = self.by_account(address.account_key)
             assert added is not None
             return added
@@ -139,11 +155,38 @@ class Contacts:
             )
 
     def remove(self, contact: ContactRow) -> int:
-        """Remove a contact with its sessions and history; returns how many messages went with it."""
+        """Remove a contact with its history; returns how many messages went with it.
+
+        Its sessions stay, because it may write on one that it still has: it then comes as a request, and
+        nothing that its relay accepted is lost. After an alarm they go too, and so does the believed list:
+        whoever is added again under this address is met anew.
+        """
         with self._store.transaction() as db:
             count = int(db.execute("SELECT count(*) FROM messages WHERE contact = ?", (contact.id,)).get)
-            db.execute("DELETE FROM contacts WHERE id = ?", (contact.id,))
+            if contact.alarm is not None:
+                db.execute("DELETE FROM contacts WHERE id = ?", (contact.id,))
+                return count
+            db.execute("DELETE FROM outbox WHERE contact = ?", (contact.id,))
+            db.execute("DELETE FROM messages WHERE contact = ?", (contact.id,))
+            db.execute(
+                "UPDATE contacts SET name = ?, relay = '', status = 'removed' WHERE id = ?",
+                (f"removed-{contact.account_key.hex()}", contact.id),
+            )
             return count
+
+    def wrote_again(self, contact: ContactRow) -> None:
+        """A removed contact has written: it is a request now."""
+        self._db.execute(
+            "UPDATE contacts SET name = ?, status = 'request' WHERE id = ?",
+            (request_name(self._db, contact.account_key), contact.id),
+        )
+
+    def alarms(self) -> list[tuple[str, str]]:
+        """(name, sentence) of every contact that nothing is sent to."""
+        rows = self._db.execute(
+            "SELECT name, alarm FROM contacts WHERE alarm IS NOT NULL AND status != 'removed'"
+        )
+        return [(str(row[0]), str(row[1])) for row in rows]
 
     def set_stale(self, account_key: bytes, *, is_stale: bool) -> None:
         """Whether a newer device list of this account is known to exist."""

@@ -119,9 +119,19 @@ class History:
         return arrived.missing_between(before[1] if before else 0, sequence)
 
     def add_incoming(
-        self, contact: int, device: bytes, content: Content, arrived: Ranges, now_ms: int
+        self,
+        contact: int,
+        device: bytes,
+        content: Content,
+        arrived: Ranges,
+        now_ms: int,
+        *,
+        is_request: bool = False,
     ) -> bool:
-        """Keep a message once. `arrived` is saved, with its sequence. False for a duplicate id."""
+        """Keep a message once. `arrived` is saved, with its sequence. False for a duplicate id.
+
+        A request's messages are withheld (handed = 3) until `Contacts.add` accepts it.
+        """
         stream = (device, content.stream_id)
         shown = self._shown(device, content.stream_id)
         is_shown = content.kind in SHOWN_KINDS
@@ -136,7 +146,7 @@ class History:
             hold = held or now_ms + HOLD_MS
         after = self._db.execute(
             "SELECT sort_ms FROM messages WHERE device = ? AND stream = ? AND outgoing = 0 "
-            "AND sequence > ? ORDER BY sequence LIMIT 1",
+            "AND kind IN (1, 7) AND sequence > ? ORDER BY sequence LIMIT 1",
             (*stream, content.sequence),
         ).get
         sort_ms = self._next_sort(contact, now_ms) if after is None else after
@@ -147,7 +157,7 @@ class History:
             (
                 content.message_id, contact, content.kind, content.body, content.sent_ms, sort_ms, *stream,
                 content.sequence, is_late, self._missing_before(*stream, content.sequence, arrived), hold,
-                0 if is_shown else 2, content.encode_extensions(),
+                (3 if is_request else 0) if is_shown else 2, content.encode_extensions(),
             ),
         )  # fmt: skip
         return self._db.changes() == 1
@@ -172,7 +182,7 @@ class History:
         """The next message of an approved contact that the application has not finished with."""
         values = self._db.execute(
             f"SELECT {_COLUMNS} WHERE m.outgoing = 0 AND m.handed < 2 AND m.hold_until_ms <= ? "
-            "AND c.status = 'approved' ORDER BY m.sort_ms, m.sequence, m.id LIMIT 1",
+            "ORDER BY m.sort_ms, m.sequence, m.id LIMIT 1",
             (now_ms,),
         ).fetchone()
         return None if values is None else (int(values[0]), _message(values))
@@ -180,8 +190,8 @@ class History:
     def held_until(self, now_ms: int) -> int | None:
         """When the next message behind a gap will be shown anyway, in Unix milliseconds."""
         value = self._db.execute(
-            "SELECT min(m.hold_until_ms) FROM messages m JOIN contacts c ON c.id = m.contact "
-            "WHERE m.hold_until_ms > 0 AND m.hold_until_ms > ? AND c.status = 'approved'",
+            "SELECT min(hold_until_ms) FROM messages "
+            "WHERE hold_until_ms > 0 AND hold_until_ms > ? AND handed = 0",
             (now_ms,),
         ).get
         return None if value is None else int(value)

@@ -14,6 +14,7 @@ from wire.frames import Put
 
 MESSAGES_MAX: Final = 10_000
 BYTES_MAX: Final = 256 * 1024 * 1024
+STREAMS_MAX: Final = 8  # remembered per device
 CONSUMED_KEEP: Final = 60 * 86_400
 
 
@@ -71,6 +72,24 @@ class Outbox:
             self._db.execute("SELECT count >= ? OR bytes >= ? FROM waiting", (MESSAGES_MAX, BYTES_MAX)).get
         )
 
+    def drop_gone(self, contact: int, mailboxes: list[bytes]) -> None:
+        """Forget frames to devices that are no longer in the contact's list.
+
+        A message that reached none of its devices is encrypted again, for those that are.
+        """
+        keep = ", ".join("?" * len(mailboxes))
+        gone = self._db.execute(
+            f"DELETE FROM outbox WHERE contact = ? AND mailbox NOT IN ({keep}) RETURNING message",  # noqa: S608 marks
+            (contact, *mailboxes),
+        ).fetchall()
+        for row in {row[0] for row in gone if row[0] is not None}:
+            self._db.execute("DELETE FROM sent WHERE message = ?", (row,))
+            self._db.execute(
+                "UPDATE messages SET sealed = 0 WHERE id = ?1 AND status = 'queued' "
+                "AND NOT EXISTS (SELECT 1 FROM outbox WHERE message = ?1)",
+                (row,),
+            )
+
     # --- receipts -------------------------------------------------------------------------------------
 
     def arrived(self, device_key: bytes, stream: bytes) -> Ranges:
@@ -80,13 +99,18 @@ class Outbox:
         ).get
         return Ranges() if record is None else Ranges.decode(bytes(record))
 
-    def save_arrived(self, device_key: bytes, stream: bytes, ranges: Ranges, *, owes: bool) -> None:
+    def save_arrived(self, device_key: bytes, stream: bytes, ranges: Ranges, now: int, *, owes: bool) -> None:
         """Keep them; `owes` asks for a receipt."""
         self._db.execute(
-            "INSERT INTO received (device_key, stream, ranges, owed) VALUES (?1, ?2, ?3, ?4) "
-            "ON CONFLICT (device_key, stream) "
-            "DO UPDATE SET ranges = ?3, owed = max(owed, ?4)",
-            (device_key, stream, ranges.encode(), owes),
+            "INSERT INTO received (device_key, stream, ranges, owed, at) VALUES (?1, ?2, ?3, ?4, ?5) "
+            "ON CONFLICT (device_key, stream) DO UPDATE SET ranges = ?3, owed = max(owed, ?4), at = ?5",
+            (device_key, stream, ranges.encode(), owes, now),
+        )
+        # A device has one stream in the life of its store; one that makes up more only forgets its own.
+        self._db.execute(
+            "DELETE FROM received WHERE device_key = ?1 AND stream NOT IN "
+            "(SELECT stream FROM received WHERE device_key = ?1 ORDER BY at DESC, stream = ?2 DESC LIMIT ?3)",
+            (device_key, stream, STREAMS_MAX),
         )
 
     def receipts_owed(self) -> list[tuple[int, bytes, Receipt]]:
@@ -95,7 +119,8 @@ class Outbox:
             "SELECT d.contact, r.device_key, r.stream, r.ranges FROM received r "
             "JOIN devices d ON d.device_key = r.device_key JOIN contacts c ON c.id = d.contact "
             "WHERE r.owed = 1 AND c.status = 'approved' AND c.alarm IS NULL "
-            "AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.mailbox = r.device_key AND o.message IS NULL)"
+            "AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.mailbox = r.device_key AND o.message IS NULL) "
+            "GROUP BY r.device_key"
         )
         return [
             (row[0], bytes(row[1]), Receipt(bytes(row[2]), Ranges.decode(bytes(row[3])).pairs[-RANGES_MAX:]))

@@ -3,7 +3,9 @@
 Owns the relays table.
 """
 
+from clients.errors import TrustError
 from clients.store.store import Store
+from keys.primitives import equal
 from wire.addresses import RelayUrl
 
 
@@ -19,10 +21,16 @@ class Pins:
         return None if value is None else bytes(value)
 
     def keep(self, relay: RelayUrl, key: bytes) -> None:
-        """Pin the key of a relay met for the first time."""
-        if self.get(relay) is None:
-            with self._store.transaction() as db:
+        """Pin the key of a relay met for the first time.
+
+        Raises TrustError if another connection has met another key meanwhile.
+        """
+        with self._store.transaction() as db:
+            known = self.get(relay)
+            if known is None:
                 db.execute("INSERT INTO relays VALUES (?, ?)", (relay.origin, key))
+            elif not equal(known, key):
+                raise TrustError(f"The relay {relay} showed two keys at once. Nothing was sent.")
 
     def forget(self, relay: RelayUrl) -> bool:
         """The user says that the relay's change of key is genuine; False if none was known."""

@@ -8,7 +8,7 @@ from typing import Final, Self
 
 from wire.binary import u64
 
-MAX_RANGES: Final = 1000  # of one stream; beyond, the oldest gap counts as given up
+MAX_RANGES: Final = 1000  # of one stream; beyond, what arrived before the oldest gap is forgotten
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,8 @@ class Ranges:
                 merged[-1] = (merged[-1][0], last)
             else:
                 merged.append((first, last))
-        if len(merged) > MAX_RANGES:
-            merged[:2] = [(merged[0][0], merged[1][1])]
-        return Ranges(tuple(merged))
+        # Never close a gap that was not filled: a receipt would say "delivered" of what was lost in it.
+        return Ranges(tuple(merged[-MAX_RANGES:]))
 
     def covered_from(self, sequence: int) -> int:
         """The last sequence up to which everything after `sequence` has arrived."""

@@ -58,7 +58,8 @@ MIGRATIONS: Final = (
     );
     CREATE INDEX messages_by_id ON messages (message_id);
     CREATE INDEX messages_in_order ON messages (contact, sort_ms, sequence);
-    CREATE INDEX messages_by_stream ON messages (device, stream, sequence) WHERE outgoing = 0;
+    CREATE INDEX messages_by_stream ON messages (device, stream, sequence)
+        WHERE outgoing = 0 AND kind IN (1, 7);
     CREATE INDEX messages_unsealed ON messages (contact, id) WHERE outgoing = 1 AND sealed = 0;
     CREATE INDEX messages_unhanded ON messages (sort_ms, sequence, id) WHERE outgoing = 0 AND handed < 2;
     CREATE INDEX messages_held ON messages (device, stream, sequence) WHERE hold_until_ms > 0;
@@ -83,18 +84,20 @@ MIGRATIONS: Final = (
     CREATE TABLE received (
         device_key BLOB NOT NULL, stream BLOB NOT NULL,
         ranges BLOB NOT NULL, owed INTEGER NOT NULL DEFAULT 0, shown INTEGER NOT NULL DEFAULT 0,
+        at INTEGER NOT NULL DEFAULT 0,
         PRIMARY KEY (device_key, stream)
     ) WITHOUT ROWID;
+    CREATE INDEX received_owed ON received (device_key) WHERE owed = 1;
 
     CREATE TABLE consumed (hash BLOB PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
     CREATE INDEX consumed_by_time ON consumed (at);
 
     CREATE TABLE waiting (count INTEGER NOT NULL, bytes INTEGER NOT NULL);
     INSERT INTO waiting VALUES (0, 0);
-    CREATE TRIGGER frame_waits AFTER INSERT ON outbox BEGIN
+    CREATE TRIGGER frame_waits AFTER INSERT ON outbox WHEN new.message IS NOT NULL BEGIN
         UPDATE waiting SET count = count + 1, bytes = bytes + length(new.envelope);
     END;
-    CREATE TRIGGER frame_is_gone AFTER DELETE ON outbox BEGIN
+    CREATE TRIGGER frame_is_gone AFTER DELETE ON outbox WHEN old.message IS NOT NULL BEGIN
         UPDATE waiting SET count = count - 1, bytes = bytes - length(old.envelope);
     END;
     CREATE TRIGGER message_waits AFTER INSERT ON messages WHEN new.outgoing = 1 AND new.sealed = 0 BEGIN
@@ -103,6 +106,10 @@ MIGRATIONS: Final = (
     CREATE TRIGGER message_is_sealed AFTER UPDATE OF sealed ON messages
     WHEN new.outgoing = 1 AND old.sealed = 0 AND new.sealed = 1 BEGIN
         UPDATE waiting SET count = count - 1, bytes = bytes - length(old.body);
+    END;
+    CREATE TRIGGER message_waits_again AFTER UPDATE OF sealed ON messages
+    WHEN new.outgoing = 1 AND old.sealed = 1 AND new.sealed = 0 BEGIN
+        UPDATE waiting SET count = count + 1, bytes = bytes + length(new.body);
     END;
     CREATE TRIGGER message_is_gone AFTER DELETE ON messages WHEN old.outgoing = 1 AND old.sealed = 0 BEGIN
         UPDATE waiting SET count = count - 1, bytes = bytes - length(old.body);

@@ -7,6 +7,7 @@ transaction that its caller opened. Implements `clients.engine.State`.
 from collections.abc import Sequence
 from typing import Any
 
+from clients.store.contacts import request_name
 from clients.store.store import Store
 from keys.handshake import Party
 from keys.prekeys import PrivatePrekey
@@ -50,7 +51,7 @@ class KeyState:
         self._db.execute(
             "INSERT INTO contacts (name, account_key, relay, status) VALUES (?, ?, '', 'request') "
             "ON CONFLICT (account_key) DO NOTHING",
-            (self._request_name(devices.account_key), devices.account_key),
+            (request_name(self._db, devices.account_key), devices.account_key),
         )
         self._db.execute(
             "UPDATE contacts SET device_list = ? WHERE account_key = ?",
@@ -62,13 +63,6 @@ class KeyState:
                 "SELECT ?, id FROM contacts WHERE account_key = ? ON CONFLICT DO NOTHING",
                 (entry.device_key, devices.account_key),
             )
-
-    def _request_name(self, account_key: bytes) -> str:
-        """Twelve digits of the key; more for a stranger who made a key that begins like another's."""
-        digits = account_key.hex()
-        short = f"request-{digits[:12]}"
-        taken = "SELECT account_key FROM contacts WHERE name = ? AND account_key != ?"
-        return short if self._value(taken, short, account_key) is None else f"request-{digits[:56]}"
 
     def own_list(self, version: int) -> DeviceList | None:
         """A version of our own device list."""

@@ -28,7 +28,7 @@ def failure(error: apsw.Error) -> StorageError:
         case apsw.BusyError() | apsw.LockedError():
             why = "another program keeps it locked"
         case apsw.IOError():
-            why = "the disk reports an error"
+            why = "the disk reports an error, or is full. Free some space and try again"
         case _:
             why = f"an unexpected database error ({type(error).__name__})"
     return StorageError(f"The store of this profile cannot be used: {why}.")

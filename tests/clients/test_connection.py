@@ -141,14 +141,14 @@ async def test_a_relay_under_tls_is_believed_by_its_authority_alone(tmp_path: Pa
 
 async def test_a_key_it_does_not_hold_is_not_believed() -> None:
     async with pretender(relay_with(b"s" * 32, key=signing_key(b"t" * 32))) as place:
-        with pytest.raises(TrustError, match="does not prove that it holds its key"):
+        with pytest.raises(RelayError, match="does not prove that it holds its key"):
             await greet(place)
 
 
 async def test_a_hello_without_a_proof_is_not_believed_whatever_is_pinned() -> None:
     real = signing_key(b"t" * 32)
     async with pretender(relay_with(b"s" * 32, key=real)) as place:
-        with pytest.raises(TrustError, match="does not prove"):
+        with pytest.raises(RelayError, match="does not prove"):
             await greet(place, pinned=real)
 
 
@@ -162,7 +162,7 @@ async def test_a_welcome_that_the_relay_did_not_sign_is_not_believed() -> None:
         pretender(relay_with(b"s" * 32, after=welcome)) as place,
         dial(place, Mode.DEVICE, None, os.urandom) as connection,
     ):
-        with pytest.raises(TrustError, match="not signed by its key"):
+        with pytest.raises(RelayError, match="not signed by its key"):
             await connection.log_in(DEVICE)
 
 

@@ -248,7 +248,7 @@ def test_sequences_count_up_for_each_device_apart() -> None:
 
 def test_without_a_session_nothing_is_written() -> None:
     alice, bob = Speaker(Seeded("alice"), NOW), Speaker(Seeded("bob"), NOW)
-    assert not alice.engine.has_session(bob.key)
+    assert not alice.engine.has_session(bob.key, NOW)
     with pytest.raises(ValueError, match="no session"):
         alice.engine.write(alice.devices, bob.key, Draft(Kind.TEXT, bytes(16), b"", 0))
 

@@ -19,7 +19,7 @@ from clients.errors import (
 )
 from clients.mailroom import Mailroom, now_ms
 from clients.messenger import Messenger
-from clients.model import MessageStatus
+from clients.model import ContactStatus, MessageStatus
 from clients.profile import Profile
 from clients.store.contacts import Contacts
 from clients.store.history import HOLD_MS
@@ -137,8 +137,9 @@ def behind_a_gap(mailroom: Mailroom, name: str) -> None:
         arrived = mailroom.outbox.arrived(device, stream)
         content = Content(Kind.TEXT, b"g" * 16, stream, arrived.highest + 2, now_ms(), b"behind a gap")
         arrived = arrived.added(content.sequence)
-        mailroom.outbox.save_arrived(device, stream, arrived, owes=False)
-        mailroom.history.add_incoming(contact.id, device, content, arrived, now_ms())
+        mailroom.outbox.save_arrived(device, stream, arrived, 1, owes=False)
+        is_request = contact.status is ContactStatus.REQUEST
+        mailroom.history.add_incoming(contact.id, device, content, arrived, now_ms(), is_request=is_request)
 
 
 async def test_what_a_stranger_sent_behind_a_gap_costs_no_turns_of_the_loop(

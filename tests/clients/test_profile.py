@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from clients import profile as profile_module
-from clients.config import ClientConfig
+from clients.config import ClientConfig, profile_path
 from clients.errors import LockedError, NotFoundError, StorageError, UsageError
 from clients.profile import Profile
 from clients.store.store import Store
@@ -46,10 +46,8 @@ def make(config: ClientConfig) -> bytes:
     return key
 
 
-def test_a_profile_comes_back_as_it_was_made(config: ClientConfig, tmp_path: Path) -> None:
-    authority = tmp_path / "ca.pem"
-    authority.write_bytes(b"-----BEGIN")
-    made = Profile.create(config, RELAY, NOW, authority)
+def test_a_profile_comes_back_as_it_was_made(config: ClientConfig) -> None:
+    made = Profile.create(config, RELAY, NOW, b"-----BEGIN")
     made.close()
     found = Profile.open(config)
     assert (found.account, found.device, found.device_list) == (made.account, made.device, made.device_list)
@@ -235,7 +233,8 @@ def test_a_profile_that_failed_to_open_is_let_go(config: ClientConfig) -> None:
 CRASHING = '''
 """Make a profile in a child that is killed at its n-th line, then finish it; for n = 1, 2, ...
 
-Counted are all lines of profile.py, and every tenth of the store, which has its transaction.
+Counted are all lines of profile.py and profile_files.py, and every tenth of the store, which has its
+transaction.
 """
 import os, shutil, sys
 from pathlib import Path
@@ -259,8 +258,9 @@ def killed_at(n, config):
             if "/clients/" not in name:
                 return None
             if event == "line":
-                others += not name.endswith("profile.py")
-                left -= name.endswith("profile.py") or others % 10 == 0
+                counts = name.endswith(("/profile.py", "/profile_files.py"))
+                others += not counts
+                left -= counts or others % 10 == 0
                 if left == 0:
                     os.kill(os.getpid(), 9)
             return trace
@@ -309,3 +309,41 @@ def test_a_profile_begun_without_a_passphrase_is_not_finished_with_one(config: C
     with pytest.raises(UsageError, match="begun without a passphrase"):
         Profile.create(replace(config, passphrase=PASSPHRASE), RELAY, NOW)
     make(config)
+
+
+def test_a_profile_that_has_lost_a_file_is_not_made_anew(config: ClientConfig) -> None:
+    make(config)
+    store, how = config.profile / "store.db", config.profile / "profile.json"
+    for file, content in ((store, None), (store, b""), (how, None)):
+        before = file.read_bytes()
+        file.unlink()
+        if content is not None:
+            file.write_bytes(content)
+        for attempt in (Profile.open, lambda config: Profile.create(config, RELAY, NOW)):
+            with pytest.raises(StorageError, match=f"{file.name} is .*Restore the directory from a copy"):
+                attempt(config)
+        file.write_bytes(before)
+    Profile.open(config).close()
+
+
+def test_a_store_whose_tables_are_empty_is_no_unfinished_profile(config: ClientConfig) -> None:
+    make(config)
+    (config.profile / "store.db").unlink()
+    key = bytes.fromhex((config.profile / "profile.key").read_text())
+    Store(config.profile / "store.db", key).close()
+    with pytest.raises(StorageError, match="store.db is empty"):
+        Profile.open(config)
+    with pytest.raises(StorageError, match="store.db is empty"):
+        Profile.create(config, RELAY, NOW)
+
+
+def test_a_profile_made_before_the_mark_gets_it_when_it_is_opened(config: ClientConfig) -> None:
+    make(config)
+    (config.profile / "profile.json").write_text('{"version": 1, "unlock": "file"}')
+    Profile.open(config).close()
+    assert json.loads((config.profile / "profile.json").read_bytes())["finished"] is True
+
+
+def test_a_home_of_nobody_is_a_sentence() -> None:
+    with pytest.raises(UsageError, match="full path"):
+        profile_path("~nobody-of-this-name/x")

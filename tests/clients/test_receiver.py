@@ -5,14 +5,18 @@ import os
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
 
 from clients.connection import dial
+from clients.errors import LockedError
 from clients.mailroom import Mailroom
 from clients.messenger import Messenger
 from clients.model import MessageStatus
 from tests.clients.test_messenger import WITHIN, people, text
 from tests.support.relay_process import RelayProcess
-from wire.control import Bundle, Fetch
+from wire.addresses import RelayUrl
+from wire.control import Bundle, Error, Fetch
+from wire.errors import ErrorCode
 from wire.limits import ONE_TIME_LOW, ONE_TIME_PUBLISHED
 from wire.login import Mode
 
@@ -115,5 +119,24 @@ async def test_a_newer_connection_of_the_same_device_ends_the_older_for_good(
         await other.log_in(alice._profile.device)
         while not alice.problems():
             await alice._bell.rung(WITHIN)
-        assert alice.problems() == ["this device is connected elsewhere now"]
+        with pytest.raises(LockedError, match="connected elsewhere"):
+            await alice.receive(WITHIN)
         assert alice._tasks[0].done()
+
+
+async def test_only_a_relay_that_has_welcomed_us_can_say_that_we_are_connected_elsewhere(
+    tmp_path: Path, relay: RelayProcess
+) -> None:
+    async def say_replaced(socket: ServerConnection) -> None:
+        await socket.recv()
+        await socket.send(Error(code=ErrorCode.REPLACED, message="you are elsewhere").encode())
+
+    port = RelayUrl.parse(relay.origin).port
+    async with people(tmp_path, relay, "alice", "bob") as (alice, bob):
+        await asyncio.to_thread(relay.kill)
+        async with serve(say_replaced, "127.0.0.1", port):
+            while alice.problems() != ["you are elsewhere"]:
+                await alice._bell.rung(WITHIN)
+        await asyncio.to_thread(relay.start)
+        await bob.send("alice", "still here?")
+        assert await text(alice) == "still here?"

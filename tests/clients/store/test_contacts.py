@@ -136,6 +136,9 @@ def test_removing_takes_everything_of_the_contact_along(store: Store, contacts: 
             "INSERT INTO messages (message_id, contact, outgoing, kind, body, sent_ms, sort_ms, status) "
             "VALUES (x'00', ?, 1, 1, 'hi', 1, 1, 'queued')", (row.id,),
         )  # fmt: skip
+    contacts.raise_alarm(row.account_key, "a forked list")
+    row = contacts.by_account(devices.account_key)
+    assert row is not None
     assert contacts.remove(row) == 1
     for table in ("contacts", "devices", "messages", "outbox", "sent"):
         assert store.db.execute(f"SELECT count(*) FROM {table}").get == 0, table  # noqa: S608 ours

@@ -29,18 +29,20 @@ class Desk:
         self.sent = 0
 
     def take(self, sequence: int, *, id: bytes | None = None, kind: int = Kind.TEXT,
-             stream: bytes = STREAM, contact: int | None = None) -> bool:  # fmt: skip
+             stream: bytes = STREAM, contact: int | None = None, is_request: bool = False) -> bool:  # fmt: skip
         """A content arrives; False for a duplicate."""
         self.now += 1
         message_id = id or sequence.to_bytes(16, "big")
         content = Content(kind, message_id, stream, sequence, self.now, f"text {sequence}".encode())
         with self.store.transaction():
             arrived = self.outbox.arrived(DEVICE, stream).added(sequence)
-            self.outbox.save_arrived(DEVICE, stream, arrived, owes=False)
+            self.outbox.save_arrived(DEVICE, stream, arrived, self.now, owes=False)
             is_new = True
             if kind != Kind.RECEIPT:
                 bob = contact or self.bob
-                is_new = self.history.add_incoming(bob, DEVICE, content, arrived, self.now)
+                is_new = self.history.add_incoming(
+                    bob, DEVICE, content, arrived, self.now, is_request=is_request
+                )
             self.history.filled(DEVICE, stream, sequence, arrived)
         return is_new
 
@@ -195,7 +197,7 @@ def test_what_a_request_holds_wakes_nobody(desk: Desk) -> None:
     with desk.store.transaction() as db:
         db.execute("INSERT INTO contacts (id, name, account_key, relay, status) "
                    "VALUES (?, 'request-1', ?, '', 'request')", (stranger, b"c" * 32))  # fmt: skip
-    desk.take(5, contact=stranger)
+    desk.take(5, contact=stranger, is_request=True)
     assert desk.history.held_until(desk.now) is None
     desk.now += 2 * HOLD_MS
     assert desk.history.held_until(desk.now) is None

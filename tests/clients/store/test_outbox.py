@@ -87,11 +87,13 @@ def test_an_unknown_frame_id_accepts_nothing(desk: Desk) -> None:
 
 def test_is_full_at_the_number_of_messages(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox_module, "MESSAGES_MAX", 3)
-    desk.outbox.add(desk.bob, frame(1), None)
+    row = desk.message()
+    desk.outbox.add(desk.bob, frame(1), row)
     with desk.store.transaction():
-        desk.history.add_outgoing(desk.bob, Kind.TEXT, b"1" * 16, b"hi", 1)
-    assert not desk.outbox.is_full()
-    desk.outbox.add(desk.bob, frame(2), None)
+        desk.history.add_outgoing(desk.bob, Kind.TEXT, b"9" * 16, b"hi", 1)
+    desk.outbox.add(desk.bob, frame(3), None)
+    assert not desk.outbox.is_full(), "a receipt takes nobody's place"
+    desk.outbox.add(desk.bob, frame(2), row)
     assert desk.outbox.is_full()
     desk.outbox.accepted(frame(1).frame_id)
     assert not desk.outbox.is_full()
@@ -99,8 +101,9 @@ def test_is_full_at_the_number_of_messages(desk: Desk, monkeypatch: pytest.Monke
 
 def test_is_full_at_the_number_of_bytes(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox_module, "BYTES_MAX", 2048 + 5)
-    desk.outbox.add(desk.bob, frame(1), None)
-    desk.outbox.add(desk.bob, frame(2), None)
+    row = desk.message()
+    desk.outbox.add(desk.bob, frame(1), row)
+    desk.outbox.add(desk.bob, frame(2), row)
     assert not desk.outbox.is_full()
     with desk.store.transaction():
         desk.history.add_outgoing(desk.bob, Kind.TEXT, b"1" * 16, b"12345", 1)
@@ -164,7 +167,7 @@ def owe(desk: Desk, ranges: Ranges) -> None:
             "INSERT INTO devices (device_key, contact) VALUES (?, ?) ON CONFLICT DO NOTHING",
             (MAILBOX, desk.bob),
         )
-        desk.outbox.save_arrived(MAILBOX, STREAM, ranges, owes=True)
+        desk.outbox.save_arrived(MAILBOX, STREAM, ranges, 1, owes=True)
 
 
 def test_a_receipt_is_owed_until_it_is_written(desk: Desk) -> None:
@@ -177,7 +180,7 @@ def test_a_receipt_is_owed_until_it_is_written(desk: Desk) -> None:
 def test_what_arrives_without_asking_for_a_receipt_does_not_cancel_one_that_is_owed(desk: Desk) -> None:
     owe(desk, Ranges(((1, 1),)))
     with desk.store.transaction():
-        desk.outbox.save_arrived(MAILBOX, STREAM, Ranges(((1, 2),)), owes=False)
+        desk.outbox.save_arrived(MAILBOX, STREAM, Ranges(((1, 2),)), 2, owes=False)
     assert [receipt.ranges for *_, receipt in desk.outbox.receipts_owed()] == [((1, 2),)]
 
 

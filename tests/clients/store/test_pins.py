@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from clients.errors import TrustError
 from clients.store.pins import Pins
 from clients.store.store import Store
 from wire.addresses import RelayUrl
@@ -14,7 +17,9 @@ def test_the_first_key_stays_until_it_is_forgotten(tmp_path: Path) -> None:
     pins = Pins(store)
     assert pins.get(ONE) is None
     pins.keep(ONE, b"1" * 32)
-    pins.keep(ONE, b"2" * 32)
+    pins.keep(ONE, b"1" * 32)
+    with pytest.raises(TrustError):
+        pins.keep(ONE, b"2" * 32)
     assert pins.get(ONE) == b"1" * 32
     assert pins.get(OTHER) is None
     assert pins.forget(ONE)

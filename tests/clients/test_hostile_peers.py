@@ -1,0 +1,202 @@
+"""What a hostile contact or relay tries against the mailroom, and what it gets for it."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from clients.errors import TrustError
+from clients.mailroom import now_ms, now_seconds
+from clients.model import ContactStatus
+from clients.store.outbox import STREAMS_MAX
+from keys.content import Content, Extension, Kind
+from keys.primitives import sign
+from keys.sessions import SILENT_KEEP
+from tests.support.homes import Home, converse
+from wire.control import Bundle, OfferedDevice
+from wire.frames import Put
+from wire.prekeys import PrekeyKind, decode_prekey, prekey_signed_bytes
+
+LOW_ORDER = bytes(32)
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Home, Home]:
+    alice, bob = Home(tmp_path, "alice"), Home(tmp_path, "bob")
+    converse(alice, bob)
+    return alice, bob
+
+
+def craft(sender: Home, to: Home, content: Content) -> Put:
+    """An authentic envelope with a content that no honest client writes."""
+    engine, state = sender.mailroom._engine, sender.mailroom.state
+    with sender.profile.store.transaction():
+        sessions, sealing = state.sessions(to.mailbox), state.sealing_key(to.mailbox)
+        assert sessions.sending is not None
+        assert sealing is not None
+        session, message = sessions.sending.encrypt(content.encode(), os.urandom)
+        state.save_sessions(to.mailbox, sessions.sent(session))
+    from keys.seal import InnerType, seal
+
+    envelope = seal(engine._device, sealing, InnerType.MESSAGE, message, os.urandom)
+    return Put(os.urandom(16), to.mailbox, envelope)
+
+
+def text(sequence: int, stream: bytes = b"s" * 16, *extensions: tuple[int, bytes]) -> Content:
+    return Content(Kind.TEXT, os.urandom(16), stream, sequence, now_ms(), b"hi", extensions)
+
+
+def low_order_sealing_key(home: Home) -> bytes:
+    """A sealing prekey that everybody's X25519 refuses, signed as it should be."""
+    device = home.profile.device
+    now = now_seconds()
+    signed = prekey_signed_bytes(PrekeyKind.SEALING, device.key, 99, now, LOW_ORDER)
+    real = home.mailroom.state.own_sealing()
+    return replace(real, id=99, created=now, key=LOW_ORDER, signature=sign(device.seed, signed)).encode()
+
+
+def test_a_sealing_key_of_low_order_is_not_believed_and_stops_nothing(pair: tuple[Home, Home]) -> None:
+    alice, mallory = pair
+    before = alice.mailroom.state.sealing_key(mallory.mailbox)
+    evil = (int(Extension.SEALING_KEY), low_order_sealing_key(mallory))
+    alice.take_in(craft(mallory, alice, text(10, b"s" * 16, evil)))
+    assert alice.mailroom.state.sealing_key(mallory.mailbox) == before
+    assert alice.mailroom.write_receipts()
+    alice.reopen()
+    alice.say(mallory, "still able to write")
+    assert len(alice.waiting(mallory)) == 2
+
+
+def test_a_bundle_with_a_key_of_low_order_is_refused(pair: tuple[Home, Home]) -> None:
+    alice, mallory = pair
+    honest = mallory.bundle(one_time=False)
+    (device,) = honest.devices
+    prekeys = [device.prekeys[0], low_order_sealing_key(mallory), device.prekeys[2]]
+    offered = OfferedDevice(device_key=device.device_key, prekeys=prekeys)
+    bundle = Bundle(ref=0, device_list=honest.device_list, devices=[offered])
+    with pytest.raises(Exception, match="not a key of its kind"):
+        alice.mailroom.learn_bundle(alice.contact(mallory), bundle)
+
+
+def test_new_streams_without_end_cost_one_receipt_at_a_time_and_little_memory(
+    pair: tuple[Home, Home],
+) -> None:
+    alice, mallory = pair
+    alice.send(mallory)
+    alice.take_in(*(craft(mallory, alice, text(1, number.to_bytes(16, "big"))) for number in range(40)))
+    assert alice.mailroom.write_receipts()
+    assert not alice.mailroom.write_receipts()
+    assert len(alice.waiting(mallory)) == 1
+    kept = alice.profile.store.db.execute("SELECT count(*) FROM received").get
+    assert kept <= STREAMS_MAX
+
+
+def test_a_removed_contact_that_writes_again_is_a_request_and_nothing_is_lost(
+    pair: tuple[Home, Home],
+) -> None:
+    alice, bob = pair
+    assert alice.mailroom.contacts.remove(alice.contact(bob)) == 2
+    assert alice.mailroom.contacts.all() == []
+    bob.say(alice, "after the removal")
+    alice.take_in(*bob.send(alice))
+    assert alice.mailroom.undecryptable == 0
+    assert alice.contact(bob).status is ContactStatus.REQUEST
+    assert not alice.mailroom.write_receipts()
+    assert alice.texts() == []
+    alice.add(bob)
+    assert alice.texts() == ["after the removal"]
+    alice.say(bob, "and back")
+    bob.take_in(*alice.send(bob))
+    assert bob.texts() == ["and back"]
+
+
+def test_two_who_were_kept_apart_for_two_months_understand_each_other_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, bob = Home(tmp_path, "alice"), Home(tmp_path, "bob")
+    alice.meet(bob)
+    bob.meet(alice)
+    alice.say(bob, "crossing")
+    bob.say(alice, "crossing")
+    to_bob, to_alice = alice.send(bob), bob.send(alice)
+    bob.take_in(*to_bob)
+    alice.take_in(*to_alice)
+    later = now_seconds() + SILENT_KEEP + 86_400
+    monkeypatch.setattr("clients.mailroom.now_seconds", lambda: later)
+    # The worst that the relay can have arranged: each sends on a session that the other has dropped.
+    for home, keep in ((alice, 0), (bob, 1)):
+        peer = bob if home is alice else alice
+        with home.profile.store.transaction():
+            sessions = sorted(home.mailroom.state.sessions(peer.mailbox), key=lambda s: s.transcript)
+            home.mailroom.state.save_sessions(
+                peer.mailbox, type(home.mailroom.state.sessions(peer.mailbox))((sessions[keep],))
+            )
+        home.stock.rotate(later)
+    for home, peer in ((alice, bob), (bob, alice)):
+        home.say(peer, "are you there?")
+        home.mailroom.learn_bundle(home.contact(peer), peer.bundle())
+        home.mailroom.seal_waiting(home.contact(peer).id)
+        peer.take_in(*home.send(peer))
+        assert "are you there?" in peer.texts()
+        assert peer.mailroom.undecryptable == 0
+
+
+def test_a_device_that_was_removed_from_its_list_is_not_heard_on_an_old_session_either(
+    pair: tuple[Home, Home],
+) -> None:
+    alice, _ = pair
+    fresh = Home(alice.config.profile.parent, "carol")
+    fresh.meet(alice)
+    alice.add(fresh)
+    fresh.say(alice, "before")
+    (first,) = fresh.send(alice)
+    alice.take_in(first)
+    fresh.say(alice, "after")
+    (late,) = fresh.send(alice)
+    account, device = fresh.profile.account, type(fresh.profile.device).generate(os.urandom, now_seconds())
+    successor = account.sign_device_list(
+        (device.entry(account.key),), now_seconds(), fresh.profile.device_list
+    )
+    with alice.profile.store.transaction():
+        alice.mailroom.state.pin(successor)
+    alice.take_in(late)
+    assert alice.mailroom.undecryptable == 1
+    assert alice.texts() == ["before"]
+
+
+def test_frames_to_a_device_that_is_gone_do_not_hold_up_the_others(pair: tuple[Home, Home]) -> None:
+    alice, bob = pair
+    waits = alice.say(bob, "sealed for a device that is going")
+    assert len(alice.waiting(bob)) == 1
+    account, device = bob.profile.account, type(bob.profile.device).generate(os.urandom, now_seconds())
+    successor = account.sign_device_list((device.entry(account.key),), now_seconds(), bob.profile.device_list)
+    bundle = Bundle(ref=0, device_list=successor.encode(), devices=[])
+    alice.mailroom.learn_bundle(alice.contact(bob), bundle)
+    assert alice.waiting(bob) == []
+    assert [message.message_id for message in alice.mailroom.history.unsealed(alice.contact(bob).id, 9)] == [
+        waits
+    ]
+
+
+def test_another_list_of_the_same_version_blocks_and_says_so(pair: tuple[Home, Home]) -> None:
+    alice, bob = pair
+    account = bob.profile.account
+    device = type(bob.profile.device).generate(os.urandom, now_seconds())
+    forked = account.sign_device_list((device.entry(account.key),), now_seconds())
+    with pytest.raises(TrustError, match="rollback or split view"):
+        alice.mailroom.learn_bundle(
+            alice.contact(bob), Bundle(ref=0, device_list=forked.encode(), devices=[])
+        )
+    assert alice.mailroom.contacts.alarms()
+    with pytest.raises(TrustError):
+        alice.say(bob, "not sent")
+
+
+def test_a_prekey_of_the_future_is_replaced_once_the_clock_is_right(pair: tuple[Home, Home]) -> None:
+    alice, _ = pair
+    now = now_seconds()
+    alice.stock.rotate(now + 200 * 86_400)
+    assert decode_prekey(alice._newest(PrekeyKind.SIGNED)).created > now + 100 * 86_400
+    alice.stock.rotate(now)
+    assert decode_prekey(alice._newest(PrekeyKind.SIGNED)).created == now
