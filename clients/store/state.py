@@ -1,7 +1,7 @@
 """What the engine remembers, kept in the profile's store.
 
 Owns the tables of keys: own lists, prekeys, devices, sessions, handshakes. Every call runs inside a
-transaction that its caller opened. Implements `clients.engine.State`.
+transaction that its caller opened. Implements `clients.engine_state.State`.
 """
 
 from collections.abc import Sequence

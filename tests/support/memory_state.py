@@ -20,7 +20,7 @@ from wire.prekeys import DeviceBundle, Prekey, PrekeyKind
 
 @dataclass
 class MemoryState:
-    """Implements `clients.engine.State`."""
+    """Implements `clients.engine_state.State`."""
 
     lists: dict[bytes, DeviceList] = field(default_factory=dict)
     own_lists: dict[int, DeviceList] = field(default_factory=dict)

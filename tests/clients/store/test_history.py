@@ -28,8 +28,16 @@ class Desk:
         self.now = NOW
         self.sent = 0
 
-    def take(self, sequence: int, *, id: bytes | None = None, kind: int = Kind.TEXT,
-             stream: bytes = STREAM, contact: int | None = None, is_request: bool = False) -> bool:  # fmt: skip
+    def take(
+        self,
+        sequence: int,
+        *,
+        id: bytes | None = None,
+        kind: int = Kind.TEXT,
+        stream: bytes = STREAM,
+        contact: int | None = None,
+        is_request: bool = False,
+    ) -> bool:
         """A content arrives; False for a duplicate."""
         self.now += 1
         message_id = id or sequence.to_bytes(16, "big")
