@@ -1,4 +1,4 @@
-"""`python -m relay`: read the settings, open key and store, listen, serve, end.
+"""`blindpost relay`: read the settings, open key and store, listen, serve, end.
 
 Owns the order of these and the sentences with which a start fails. Exit codes: 0 stopped when asked, 2 could
 not start.
@@ -12,9 +12,11 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final
 
-from relay.config import Config, ConfigError, read
+from relay.complaints import reason
+from relay.config import EVERYWHERE, Config, ConfigError, read
+from relay.descriptors import raise_limit
 
 log = logging.getLogger("blindpost.relay")
 
@@ -26,23 +28,53 @@ class StartError(Exception):
     """The relay cannot start; the text is one sentence for the operator."""
 
 
+def _have_standard_streams() -> None:
+    """Lead a closed stdin, stdout or stderr nowhere: else a file of ours gets its number, and its text."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+        if getattr(sys, name) is None:  # what Python makes of a stream that was closed when it started
+            setattr(sys, name, open(os.devnull, "w" if number else "r"))  # noqa: SIM115 - till the process ends
+
+
+def _say(line: str) -> None:
+    """Write the listening line; a relay that nobody hears say it serves all the same."""
+    try:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        log.warning(
+            "the listening line could not be written, because stdout is closed; the relay serves anyway"
+        )
+        # What is still buffered would fail again at exit.
+        with contextlib.suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())
+            os.close(nowhere)
+
+
 def _set_limits() -> None:
     """No core dump, which would hold the key; as many open sockets as the system allows."""
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    raise_limit()
 
 
 def _prepare(directory: Path) -> None:
     try:
         # The mode of a directory that is there already is its owner's choice; ours of the files is enough.
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise StartError(
+            f"data directory {directory} is a file or lies below one; choose another --data-directory"
+        ) from error
     except OSError as error:
         raise StartError(
-            f"data directory {directory} cannot be used ({error.strerror}); choose another --data-directory"
+            f"data directory {directory} cannot be made: {reason(error)}; choose another --data-directory"
         ) from error
 
 
@@ -54,24 +86,50 @@ def _only_one(directory: Path) -> Iterator[None]:
     except ImportError:
         yield
         return
-    lock: TextIO
-    with (directory / LOCK_FILE).open("w") as lock:
+    try:
+        lock = (directory / LOCK_FILE).open("w")
+    except IsADirectoryError as error:
+        raise StartError(
+            f"{directory / LOCK_FILE} is a directory where the relay's lock belongs; remove it"
+        ) from error
+    except OSError as error:
+        raise StartError(
+            f"data directory {directory} cannot be written to: {reason(error)}; check its owner, "
+            "permissions and disk, or choose another --data-directory"
+        ) from error
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise StartError(
                 f"another relay runs on {directory}; stop it, or choose another --data-directory"
+            ) from error
+        except OSError as error:
+            raise StartError(
+                f"{directory / LOCK_FILE} cannot be locked: {reason(error)}; "
+                "choose a --data-directory on a local disk"
             ) from error
         yield
 
 
+def _warn_of_origins(config: Config, host: str, origins: tuple[str, ...]) -> None:
+    """Who dials a URL that is not listed gets WRONG_ORIGIN: better said before the first does."""
+    if config.public_urls or ipaddress.ip_address(host.partition("%")[0]).is_loopback:
+        return
+    here = "this machine alone" if config.host in EVERYWHERE else f"whoever dials {origins[0]}"
+    log.warning(
+        "public_urls is not set, so %s can use this relay: set --public-urls to the URLs that others dial, "
+        "such as wss://relay.example",
+        here,
+    )
+
+
 def _serve(config: Config, as_json: bool) -> None:
     # Late, so that --help and a bad setting answer at once.
-    from relay import server
+    from relay import listening, server
     from relay.app import compose, open_store
     from relay.auth import KeyUnusableError, RelayKey
     from relay.store.base import StoreUnusableError
-    from wire.addresses import RelayUrl
     from wire.control import encode_base64url
 
     try:
@@ -80,34 +138,29 @@ def _serve(config: Config, as_json: bool) -> None:
             if config.store == "memory"
             else RelayKey.load_or_create(config.data_directory / KEY_FILE)
         )
-        listener = server.listen(config.host, config.port)
+        listener = listening.listen(config.host, config.port)
         host, port = listener.getsockname()[:2]
-
-        shown = f"[{host}]" if ":" in host else host
-        url = RelayUrl.parse(f"{config.scheme}://{shown}:{port}{config.root_path}").origin
-
-        if not config.public_urls and not ipaddress.ip_address(host.partition("%")[0]).is_loopback:
-            log.warning("public_urls is not set: who dials this relay by a name will get WRONG_ORIGIN")
+        origins = config.origins(port)
+        _warn_of_origins(config, host, origins)
 
         def announce() -> None:
             text = encode_base64url(key.public)
-            line = f"blindpost relay listening on {url}  key {text}"
+            line = f"blindpost relay listening on {origins[0]}  key {text}"
             if as_json:
-                line = json.dumps({"event": "listening", "url": url, "port": port, "relay_key": text})
-            sys.stdout.write(line + "\n")
-            sys.stdout.flush()
+                line = json.dumps({"event": "listening", "url": origins[0], "port": port, "relay_key": text})
+            _say(line)
 
         async def serve() -> None:
             store = open_store(config)
             try:
-                relay = compose(config, key, config.origins(port), store)
+                relay = compose(config, key, origins, store)
                 await server.make_server(relay, announce).serve([listener])
             finally:
                 await store.close()
 
         with listener, server.runner(config.login_deadline) as runner:
             runner.run(serve())
-    except (KeyUnusableError, StoreUnusableError, server.ListenError) as error:
+    except (KeyUnusableError, StoreUnusableError, listening.ListenError) as error:
         raise StartError(str(error)) from error
 
 
@@ -115,6 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a relay until it is asked to stop."""
     # Whatever is created holds metadata at least: nobody else's to read.
     os.umask(0o077)
+    _have_standard_streams()
     try:
         config, as_json = read(arguments)
         from relay import logs
@@ -130,6 +184,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (ConfigError, StartError) as error:
         sys.stderr.write(f"blindpost relay: {error}\n")
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(0)  # asked to stop before it served
 
 
 if __name__ == "__main__":

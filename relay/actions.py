@@ -53,7 +53,7 @@ class LogIn:
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """Store a verified device list, answer with `Session.registered`."""
+    """Store a verified device list, answer with `Session.enrolled`."""
 
     ref: int
     device_list: DeviceList

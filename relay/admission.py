@@ -52,6 +52,7 @@ class Caps:
     before_login: int
     before_login_per_prefix: int
     submit_per_prefix: int
+    in_all: int
 
 
 class Admission:
@@ -62,31 +63,36 @@ class Admission:
         self.before_login: Counter[str] = Counter()
         self.submit: Counter[str] = Counter()
         self.waiting = 0
+        self.in_all = 0
 
     def enter(self, prefix: str, *, shared: bool = False) -> "Ticket | None":
         """A place before login, or None when a cap is reached. `shared`: a proxy, many clients behind it."""
+        if self.in_all >= self.caps.in_all:
+            return None
         if self.waiting >= self.caps.before_login:
             return None
         if not shared and self.before_login[prefix] >= self.caps.before_login_per_prefix:
             return None
         self.before_login[prefix] += 1
         self.waiting += 1
+        self.in_all += 1
         return Ticket(self, prefix)
 
 
 class Ticket:
-    """The place of one socket. Exactly one count holds it at a time."""
+    """The place of one socket: one in all, and until its device is known one of its prefix as well."""
 
     def __init__(self, admission: Admission, prefix: str) -> None:
         self._admission = admission
         self._prefix = prefix
         self._held: Counter[str] | None = admission.before_login
+        self._inside = True
 
     @classmethod
     def none(cls, admission: Admission) -> "Ticket":
         """What a socket holds that was not let in."""
         ticket = cls(admission, "")
-        ticket._held = None
+        ticket._held, ticket._inside = None, False
         return ticket
 
     def submit(self) -> bool:
@@ -94,17 +100,23 @@ class Ticket:
         admission = self._admission
         if admission.submit[self._prefix] >= admission.caps.submit_per_prefix:
             return False
-        self.leave()
+        self._release()
         admission.submit[self._prefix] += 1
         self._held = admission.submit
         return True
 
-    def log_in(self) -> None:
-        """A logged-in device counts for its mailbox, no longer for its prefix."""
-        self.leave()
+    def settle(self) -> None:
+        """A registered device has a mailbox to be known by, and no longer counts for its prefix."""
+        self._release()
 
     def leave(self) -> None:
         """Give the place back; twice does no harm."""
+        self._release()
+        if self._inside:
+            self._inside = False
+            self._admission.in_all -= 1
+
+    def _release(self) -> None:
         if self._held is None:
             return
         if self._held is self._admission.before_login:

@@ -18,6 +18,7 @@ from relay.admission import Admission
 from relay.auth import Authority, RelayKey
 from relay.config import Config
 from relay.connection import Connection, Surroundings
+from relay.descriptors import most_connections, most_sockets
 from relay.directory import Directory
 from relay.logs import LOGGER
 from relay.mailboxes import Mailboxes
@@ -50,6 +51,8 @@ class Relay:
     surroundings: Surroundings
     admission: Admission
     heads: Admission  # sockets that have not asked for a WebSocket yet
+    most_sockets: int  # of whatever kind: more are not even told why
+    sockets: int = 0
     connections: set[Connection] = field(default_factory=set)
     empty: asyncio.Event = field(default_factory=asyncio.Event)
     draining: bool = False
@@ -75,6 +78,10 @@ class Relay:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 await self.empty.wait()
+        self.cut()
+
+    def cut(self) -> None:
+        """Cut every connection now."""
         for connection in tuple(self.connections):
             connection.abort()
 
@@ -99,8 +106,15 @@ def compose(config: Config, key: RelayKey, origins: tuple[str, ...], store: Stor
         log.error("a connection failed", exc_info=error)
 
     surroundings = Surroundings(
-        mailboxes, Directory(store, mailboxes, metrics), metrics, now, config.submit_idle, fault
+        mailboxes,
+        Directory(store, mailboxes, metrics),
+        metrics,
+        now,
+        config.login_deadline,
+        config.submit_idle,
+        fault,
     )
+    caps = config.caps(most_connections())
     return Relay(
         config,
         Authority(key),
@@ -109,8 +123,9 @@ def compose(config: Config, key: RelayKey, origins: tuple[str, ...], store: Stor
         metrics,
         mailboxes,
         surroundings,
-        Admission(config.caps),
-        Admission(config.caps),
+        Admission(caps),
+        Admission(caps),
+        most_sockets(),
     )
 
 

@@ -13,6 +13,7 @@ from typing import Final, Self
 from nacl.exceptions import CryptoError
 from nacl.signing import SigningKey, VerifyKey
 
+from relay.complaints import reason
 from wire.device_lists import DeviceList
 from wire.errors import ErrorCode, WireError
 from wire.limits import PUBLIC_KEY, SIGNATURE
@@ -47,6 +48,11 @@ class RelayKey:
         Raises KeyUnusableError: wrong size, readable by others, unreadable or not writable.
         """
         try:
+            if path.is_dir():
+                raise KeyUnusableError(
+                    f"{path} is a directory where the relay's key belongs; move it away, and restore the key "
+                    "from a backup if there was one"
+                )
             if not path.exists():
                 _create(path)
             if os.name != "nt" and stat.S_IMODE(path.stat().st_mode) & 0o077:
@@ -54,7 +60,7 @@ class RelayKey:
             seed = path.read_bytes()
         except OSError as error:
             raise KeyUnusableError(
-                f"{path} cannot be used ({type(error).__name__}); check its owner and permissions"
+                f"{path} cannot be used: {reason(error)}; check its owner, permissions and disk"
             ) from error
         if len(seed) != SEED:
             raise KeyUnusableError(

@@ -5,13 +5,14 @@ only file of the relay that reads the environment. Knows nothing about who uses 
 """
 
 import argparse
+import contextlib
 import ipaddress
 import os
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, NoReturn, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -23,7 +24,9 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError
 
 from relay.admission import Caps, Network
+from relay.complaints import complaint, reason, unknown
 from relay.store.base import Quota
+from relay.version import package_version
 from wire.addresses import RelayUrl
 from wire.errors import WireError
 from wire.limits import IDLE_SUBMIT, LOGIN_DEADLINE, MAILBOX_BYTES, MAILBOX_FRAMES, MAILBOX_TTL
@@ -33,7 +36,8 @@ DEFAULT_PORT: Final = 8760
 
 Texts = Annotated[tuple[str, ...], NoDecode]
 Positive = Annotated[int, Field(gt=0)]
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+EVERYWHERE: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not listened on
 
 
 class ConfigError(Exception):
@@ -73,10 +77,15 @@ class Config(BaseSettings):
     mailbox_frames: Positive = Field(MAILBOX_FRAMES, description="frames a mailbox holds")
     mailbox_bytes: Positive = Field(MAILBOX_BYTES, description="bytes a mailbox holds")
     mailbox_ttl: Positive = Field(MAILBOX_TTL, description="seconds that a frame waits to be pulled")
-    login_deadline: Seconds = Field(LOGIN_DEADLINE, description="seconds from accept to a finished login")
+    login_deadline: Seconds = Field(
+        LOGIN_DEADLINE,
+        description="seconds from accept to a finished login, and from there to a registration",
+    )
     submit_idle: Seconds = Field(IDLE_SUBMIT, description="seconds until an unused submit connection ends")
     sockets_before_login: Positive = Field(1000, description="in all")
-    sockets_per_prefix: Positive = Field(32, description="before login, per IPv4 address or IPv6 /64")
+    sockets_per_prefix: Positive = Field(
+        32, description="before a registered device's login, per IPv4 address or IPv6 /64"
+    )
     submit_per_prefix: Positive = Field(64, description="submit connections per IPv4 address or IPv6 /64")
     trusted_proxies: Texts = Field((), description="addresses or networks whose X-Forwarded-For is believed")
     metrics_token: str | None = Field(
@@ -110,13 +119,18 @@ class Config(BaseSettings):
         try:
             return tuple(RelayUrl.parse(url).origin for url in value)
         except WireError as error:
-            raise ValueError(str(error)) from error
+            raise ValueError(
+                "must be URLs such as wss://relay.example or ws://127.0.0.1:8760/post"
+            ) from error
 
     @field_validator("trusted_proxies")
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for network in value:
-            ipaddress.ip_network(network, strict=False)
+            try:
+                ipaddress.ip_network(network, strict=False)
+            except ValueError as error:
+                raise ValueError("must be addresses or networks such as 127.0.0.1 or 10.0.0.0/8") from error
         return value
 
     @field_validator("root_path")
@@ -132,7 +146,7 @@ class Config(BaseSettings):
     @model_validator(mode="after")
     def _both_tls_files(self) -> Self:
         if (self.tls_certificate is None) != (self.tls_key is None):
-            raise ValueError("tls_certificate and tls_key go together")
+            raise ValueError("tls_certificate and tls_key go together; set both or neither")
         return self
 
     @property
@@ -144,22 +158,23 @@ class Config(BaseSettings):
         """`public_urls`, or what is true of a relay that is dialled on its own machine at `port`."""
         if self.public_urls:
             return self.public_urls
-        hosts = ["127.0.0.1", "localhost", "[::1]"]
-        if self.host not in ("", "0.0.0.0", "::", "::1", *hosts):  # noqa: S104 - compared, not listened on
-            hosts.insert(0, f"[{self.host}]" if ":" in self.host else self.host)
-        return tuple(
-            RelayUrl.parse(f"{self.scheme}://{host}:{port}{self.root_path}").origin for host in hosts
-        )
+        own = EVERYWHERE.get(self.host, self.host)
+        origins = []
+        for host in dict.fromkeys((own, "127.0.0.1", "localhost", "::1")):
+            shown = f"[{host}]" if ":" in host else host
+            # A link-local address with its zone can be listened on, and stands in no URL.
+            with contextlib.suppress(WireError):
+                origins.append(RelayUrl.parse(f"{self.scheme}://{shown}:{port}{self.root_path}").origin)
+        return tuple(dict.fromkeys(origins))
 
     @property
     def quota(self) -> Quota:
         """What one mailbox holds."""
         return Quota(self.mailbox_frames, self.mailbox_bytes)
 
-    @property
-    def caps(self) -> Caps:
-        """How many sockets are let in."""
-        return Caps(self.sockets_before_login, self.sockets_per_prefix, self.submit_per_prefix)
+    def caps(self, in_all: int) -> Caps:
+        """How many sockets are let in; `in_all` is what the system allows."""
+        return Caps(self.sockets_before_login, self.sockets_per_prefix, self.submit_per_prefix, in_all)
 
     @property
     def proxies(self) -> tuple[Network, ...]:
@@ -167,16 +182,23 @@ class Config(BaseSettings):
         return tuple(ipaddress.ip_network(network, strict=False) for network in self.trusted_proxies)
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One sentence, as for every other mistake, in place of all flags and then the sentence."""
+        raise ConfigError(f"{message}; --help lists all flags")
+
+
 def parser() -> argparse.ArgumentParser:
     """The flags; one per setting, so that `--help` is the whole list."""
-    flags = argparse.ArgumentParser(
-        prog="python -m relay",
+    flags = _Parser(
+        prog="blindpost relay",
         description="Run a blindpost relay: it stores and forwards ciphertext that it cannot read.",
         epilog=f"Every setting is also a {PREFIX}* environment variable and a key of the --config file "
-        "(TOML); flags win, then the environment. Separate lists by commas. Try: python -m relay --port 0",
+        "(TOML); flags win, then the environment. Separate lists by commas. Try: blindpost relay --port 0",
         allow_abbrev=False,
     )
     flags.add_argument("--config", type=Path, metavar="FILE", help="TOML file with settings")
+    flags.add_argument("--version", action="version", version=f"blindpost relay {package_version()}")
     flags.add_argument("--json", action="store_true", help="print the listening line as a JSON object")
     for name, field in Config.model_fields.items():
         default = field.get_default(call_default_factory=True, validated_data={})
@@ -191,31 +213,40 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
-def _sentence(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    name = ".".join(str(part) for part in first["loc"])
-    reason = first["msg"].removeprefix("Value error, ")
-    return f"setting {name}: {reason}" if name else f"settings: {reason}"
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"--config {path} cannot be read: {reason(error)}; name a TOML file") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"--config {path} is not UTF-8 text; save it as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"--config {path} is not valid TOML; correct it: {error}") from error
+
+
+def _in_environment(known: Collection[str]) -> set[str]:
+    """The settings that the environment gives; a misspelt one would else be passed over in silence."""
+    given = {name: value for name, value in os.environ.items() if name.upper().startswith(PREFIX)}
+    for variable in given:
+        if variable[len(PREFIX) :].lower() not in known:
+            variables = [PREFIX + name.upper() for name in known]
+            raise ConfigError("environment: " + unknown(variable, variables))
+    return {variable[len(PREFIX) :].lower() for variable, value in given.items() if value}
 
 
 def read(arguments: Sequence[str] | None = None) -> tuple[Config, bool]:
     """The settings, and whether the listening line is to be JSON. Raises ConfigError."""
     flags: dict[str, Any] = vars(parser().parse_args(arguments))
     path, json = flags.pop("config"), flags.pop("json")
-    from_file: dict[str, Any] = {}
-    if path is not None:
-        try:
-            from_file = tomllib.loads(path.read_text("utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"--config {path} cannot be read ({type(error).__name__})") from error
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"--config {path} is not valid TOML: {error}") from error
-    for name in Config.model_fields:
-        if os.environ.get(PREFIX + name.upper()):
-            from_file.pop(name, None)
+    known = tuple(Config.model_fields)
+    from_file = {} if path is None else _from_file(path)
+    for name in _in_environment(known):
+        from_file.pop(name, None)
     try:
         return Config(**(from_file | flags)), json
     except ValidationError as error:
-        raise ConfigError(_sentence(error)) from error
+        raise ConfigError(complaint(error, known)) from error
     except SettingsError as error:
-        raise ConfigError("a setting in the environment cannot be read") from error
+        raise ConfigError(
+            f"a {PREFIX}* environment variable cannot be read; --help tells their form"
+        ) from error

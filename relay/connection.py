@@ -72,6 +72,7 @@ class Surroundings:
     directory: Directory
     metrics: Metrics
     now: Callable[[], int]
+    login_deadline: float
     submit_idle: float
     fault: Callable[[BaseException], None]
 
@@ -93,6 +94,8 @@ class Connection:
         self._tasks: set[asyncio.Task[None]] = set()
         self._puts: set[asyncio.Task[None]] = set()
         self._device_key: bytes | None = None
+        self._welcomed = False
+        self._held_notice: StockCount | None = None
         self._mode: Mode | None = None
         self._acknowledged = 0
         self._to_acknowledge = asyncio.Event()
@@ -115,6 +118,10 @@ class Connection:
 
     def notify_stock(self, stock: StockCount) -> None:
         """See `Resident.notify_stock`."""
+        if not self._welcomed:
+            # The login is answered first; the welcome tells the stock as well, but perhaps an older one.
+            self._held_notice = stock
+            return
         self._outbound.set_notice(stock_message(stock).encode())
 
     def restart(self) -> None:
@@ -257,11 +264,17 @@ class Connection:
 
     async def _log_in(self, device_key: bytes) -> None:
         self._timer.cancel()
-        self._ticket.log_in()
         self._device_key = device_key
         self._shared.metrics.logins.inc()
         status = await self._shared.mailboxes.arrive(device_key, self)
         self._end(self._session.welcome(status))
+        self._welcomed = True
+        if self._held_notice is not None:
+            self.notify_stock(self._held_notice)
+        if status.registered:
+            self._ticket.settle()
+        else:
+            self._timer = self._loop.call_later(self._shared.login_deadline, self._time_out)
 
     async def _request(self, action: Register | Publish | Fetch) -> None:
         mailboxes, session = self._shared.mailboxes, self._session
@@ -269,7 +282,9 @@ class Connection:
             match action:
                 case Register(ref, device_list):
                     await mailboxes.register(device_list)
-                    answer = session.registered(ref)
+                    answer = session.enrolled(ref)
+                    self._timer.cancel()
+                    self._ticket.settle()
                 case Publish(ref, prekeys):
                     assert self._device_key is not None
                     answer = session.published(ref, await mailboxes.publish(self._device_key, prekeys))

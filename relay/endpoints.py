@@ -9,7 +9,6 @@ import hmac
 import ipaddress
 import os
 import time
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response, WebSocket
@@ -20,6 +19,7 @@ from relay import metrics
 from relay.admission import Ticket, prefix_of
 from relay.connection import Connection, SocketClosed
 from relay.session import Session
+from relay.version import package_version
 from wire import limits
 from wire.control import encode_base64url
 
@@ -27,16 +27,6 @@ router = APIRouter()
 
 READY_FOR: Final = 1.0  # seconds: asking more often does not cause more commits
 FORWARDED_HEADERS: Final = ("x-forwarded-for", "forwarded", "x-real-ip", "via")
-
-
-def package_version() -> str:
-    """The installed version, or "unknown" when running from a copied tree."""
-    for name in ("blindpost", "blindpost-relay"):
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            continue
-    return "unknown"
 
 
 class WebSocketAdapter:
@@ -134,6 +124,7 @@ async def info(request: Request) -> JSONResponse:
                 "outbound_bytes": limits.OUTBOUND_BUFFER,
                 "login_deadline": config.login_deadline,
                 "submit_idle": config.submit_idle,
+                "connections": relay.admission.caps.in_all,
                 "sockets_before_login": config.sockets_before_login,
                 "sockets_before_login_per_prefix": config.sockets_per_prefix,
                 "submit_per_prefix": config.submit_per_prefix,

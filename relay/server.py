@@ -1,6 +1,6 @@
 """uvicorn, bounded: deadlines and caps it does not have by itself, and an orderly end.
 
-Owns the listening socket, the HTTP head's deadline and size, the WebSocket's limits, signals and the drain.
+Owns the HTTP head's deadline and size, the WebSocket's limits, signals and the drain.
 Knows no message.
 """
 
@@ -17,8 +17,9 @@ from uvicorn.loops.auto import auto_loop_factory
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from relay.admission import is_proxy, prefix_of
+from relay.admission import Ticket, is_proxy, prefix_of
 from relay.app import Relay, create_app
+from relay.listening import BACKLOG, ListenError, check_readable
 from relay.metrics import Drop
 from wire.frames import FRAME_MAX
 from wire.limits import DEAD_AFTER, DRAIN, PING_EVERY
@@ -31,11 +32,6 @@ TOO_MANY: Final = (
 )
 MESSAGE_MAX: Final = FRAME_MAX + 64  # checked before anything is buffered
 KEEP_ALIVE: Final = 5
-BACKLOG: Final = 1024
-
-
-class ListenError(Exception):
-    """The address cannot be listened on; the text is one sentence for the operator."""
 
 
 class HeadDeadline(HttpToolsProtocol):
@@ -52,9 +48,12 @@ class HeadDeadline(HttpToolsProtocol):
         self.head_bytes = 0
         self.head_timer: asyncio.TimerHandle | None = None
         super().connection_made(transport)
+        self.relay.sockets += 1
         peer, proxies = self.client[0] if self.client else None, self.relay.config.proxies
         place = prefix_of(peer, (), ())
-        self.ticket = self.relay.heads.enter(place, shared=is_proxy(peer, proxies))
+        self.ticket: Ticket | None = None
+        if self.relay.sockets <= self.relay.most_sockets:
+            self.ticket = self.relay.heads.enter(place, shared=is_proxy(peer, proxies))
         if self.ticket is None:
             self.relay.metrics.dropped(Drop.TOO_MANY_SOCKETS)
             transport.write(TOO_MANY)
@@ -74,6 +73,7 @@ class HeadDeadline(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clock, give the place back."""
+        self.relay.sockets -= 1
         self._leave()
         super().connection_lost(exc)
 
@@ -120,6 +120,13 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     A peer that reads nothing would otherwise outlive every close: what is buffered for it is never sent.
     """
 
+    relay: Relay
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket that began as HTTP ends here."""
+        self.relay.sockets -= 1
+        super().connection_lost(exc)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Pass on what only the transport knows."""
         super().connection_made(transport)
@@ -143,26 +150,6 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             self.close_timer = self.loop.call_later(CLOSE_HANDSHAKE, self.transport.abort)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A bound socket; port 0 picks a free one. Raises ListenError."""
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
-    except OSError as error:
-        raise ListenError(f"host {host} is not an address of this machine") from error
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise ListenError(
-            f"cannot listen on {host} port {port} ({error.strerror}); free it, or choose another --port"
-        ) from error
-    listener.setblocking(False)
-    return listener
-
-
 class Server(uvicorn.Server):
     """uvicorn with our own signals and drain; exits 0 when asked to stop."""
 
@@ -175,7 +162,8 @@ class Server(uvicorn.Server):
     def ask_to_stop(self) -> None:
         """Begin the drain; a second time, do not wait for anybody."""
         if self._stop.is_set():
-            self.force_exit = True
+            # Not `force_exit`: that would leave the application running when the loop ends under it.
+            self._relay.cut()
         self._stop.set()
 
     @contextlib.contextmanager
@@ -188,6 +176,11 @@ class Server(uvicorn.Server):
             except NotImplementedError:  # Windows
                 signal.signal(number, lambda *_: loop.call_soon_threadsafe(self.ask_to_stop))
         yield
+        # Nothing is left to hurry: what remains is the store's last commit, and the loop's own end.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with contextlib.suppress(NotImplementedError):
+                loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Say that we listen once we do."""
@@ -215,6 +208,7 @@ def _loop_factory(handshake: float) -> Callable[[], asyncio.AbstractEventLoop]:
         async def create_server(self, *arguments: Any, **options: Any) -> Any:
             if options.get("ssl") is not None:
                 options["ssl_handshake_timeout"] = handshake
+                options["ssl_shutdown_timeout"] = CLOSE_HANDSHAKE
             return await super().create_server(*arguments, **options)
 
     return Loop
@@ -226,7 +220,7 @@ def make_server(relay: Relay, on_listening: Callable[[], None]) -> Server:
     settings = uvicorn.Config(
         create_app(relay),
         http=type("Http", (HeadDeadline,), {"relay": relay}),
-        ws=BoundedWebSocket,
+        ws=type("WebSocket", (BoundedWebSocket,), {"relay": relay}),
         ws_max_size=MESSAGE_MAX,
         ws_ping_interval=PING_EVERY,
         ws_ping_timeout=DEAD_AFTER - PING_EVERY,
@@ -244,11 +238,14 @@ def make_server(relay: Relay, on_listening: Callable[[], None]) -> Server:
         ssl_certfile=config.tls_certificate,
         ssl_keyfile=config.tls_key,
     )
+    check_readable("tls_certificate", config.tls_certificate)
+    check_readable("tls_key", config.tls_key)
     try:
         settings.load()
-    except (OSError, ssl.SSLError) as error:
+    except ssl.SSLError as error:
         raise ListenError(
-            f"tls_certificate and tls_key cannot be used together ({type(error).__name__}); check both files"
+            f"tls_certificate {config.tls_certificate} and tls_key {config.tls_key} do not work together; "
+            "both must be PEM files, and the key must be the certificate's"
         ) from error
     return Server(settings, relay, on_listening)
 

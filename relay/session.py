@@ -78,7 +78,7 @@ class Session:
         self._greeting: Greeting | None = None
         self._device_key = b""
         self._login_signature = b""
-        self._registered = False
+        self.registered = False
         self._errors = 0
         self._lanes = Lanes()
         self._window = Window()
@@ -145,7 +145,7 @@ class Session:
                 self._move("fetch")
                 return [Fetch(message.ref, message.account_key, message.take)]
             case control.Pull():
-                if not self._registered and self.state is State.DEVICE:
+                if not self.registered and self.state is State.DEVICE:
                     raise WireError(ErrorCode.NOT_REGISTERED, "pull: register this device first")
                 self._move("pull")
                 return [StartDelivery()]
@@ -166,7 +166,8 @@ class Session:
             self.state = State.NEW
             raise WireError(
                 ErrorCode.WRONG_ORIGIN,
-                "this relay is not known under that URL; see its public_urls",
+                "this relay is not known under that URL: check the URL; if it is right, the relay's "
+                "operator must list it in public_urls",
                 "origin",
             )
         greeting = Greeting(
@@ -196,7 +197,7 @@ class Session:
     def welcome(self, status: DeviceStatus) -> list[Action]:
         """Answer the login with what the store knows of the device."""
         assert self._greeting is not None
-        self._registered = status.registered
+        self.registered = status.registered
         transcript = self._greeting.welcome_bytes(self._device_key, self._login_signature)
         welcome = control.Welcome(
             signature=self._authority.sign(transcript),
@@ -208,9 +209,9 @@ class Session:
 
     # --- answers -----------------------------------------------------------------------------------
 
-    def registered(self, ref: int) -> list[Action]:
+    def enrolled(self, ref: int) -> list[Action]:
         """The list is stored."""
-        self._registered = True
+        self.registered = True
         return [Send(control.Registered(ref=ref))]
 
     def published(self, ref: int, stock: StockCount) -> list[Action]:
@@ -298,12 +299,15 @@ class Session:
         return [Send(error_message(error)), Close(CLOSE_CODES.get(error.code, CloseCode.BAD_REQUEST), drop)]
 
     def time_out(self) -> list[Action]:
-        """The login deadline passed."""
-        if self.state not in BEFORE_LOGIN:
+        """The deadline for a login passed, or for the registration after it."""
+        if self.state in BEFORE_LOGIN:
+            why = "no finished hello or login in time; connect again"
+        elif self.state is State.DEVICE and not self.registered:
+            # Else keys out of thin air would hold a connection each for as long as their maker likes.
+            why = "logged in, but not registered in time; connect again and register this device"
+        else:
             return []
-        return self._end(
-            WireError(ErrorCode.LOGIN_TIMEOUT, "no finished hello or login in time"), Drop.LOGIN_TIMEOUT
-        )
+        return self._end(WireError(ErrorCode.LOGIN_TIMEOUT, why), Drop.LOGIN_TIMEOUT)
 
     def idle(self) -> list[Action]:
         """Nobody used this submit connection for too long."""

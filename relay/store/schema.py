@@ -11,6 +11,7 @@ from typing import Final
 
 import apsw
 
+from relay.complaints import reason
 from relay.store.base import StoreUnusableError
 
 APPLICATION_ID: Final = 0x62706F73  # "bpos": tells our file from any other SQLite database
@@ -113,6 +114,21 @@ def _check(connection: apsw.Connection, path: Path) -> None:
         )
 
 
+def _unusable(path: Path, error: Exception) -> StoreUnusableError:
+    match error:
+        case apsw.FullError():
+            why = "its disk is full; free some space"
+        case apsw.BusyError() | apsw.LockedError():
+            why = "another program holds it; end that one"
+        case apsw.ReadOnlyError() | apsw.CantOpenError() | apsw.PermissionsError() | apsw.AuthError():
+            why = "it cannot be opened for writing; check owner and permissions of the file and its directory"
+        case OSError():
+            why = f"{reason(error)}; check owner, permissions and free space"
+        case _:
+            why = "reading or writing it failed; check its disk, or restore it from a backup"
+    return StoreUnusableError(f"{path} cannot be used: {why}")
+
+
 def configure(connection: apsw.Connection) -> None:
     """What both connections of a running relay are set to."""
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
@@ -140,11 +156,11 @@ def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
             raise StoreUnusableError(
                 f"{path} is empty, which a relay never leaves behind; restore it from a backup"
             )
+        if path.is_dir():
+            raise StoreUnusableError(f"{path} is a directory where the database belongs; move it away")
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
     except (apsw.Error, OSError) as error:
-        raise StoreUnusableError(
-            f"{path} cannot be opened ({type(error).__name__}); check permissions and free space"
-        ) from error
+        raise _unusable(path, error) from error
     try:
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
         _check(connection, path)
@@ -157,15 +173,16 @@ def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
     except apsw.Error as error:
         with contextlib.suppress(apsw.Error):
             connection.close()
-        raise StoreUnusableError(
-            f"{path} cannot be used ({type(error).__name__}); check free space, or restore it from a backup"
-        ) from error
+        raise _unusable(path, error) from error
     return connection
 
 
 def open_reader(path: Path) -> apsw.Connection:
-    """A second connection that never writes and never waits for the writer."""
-    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-    configure(connection)
-    connection.pragma("query_only", "ON")
+    """A second connection that never writes and never waits for the writer. Raises StoreUnusableError."""
+    try:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        configure(connection)
+        connection.pragma("query_only", "ON")
+    except apsw.Error as error:
+        raise _unusable(path, error) from error
     return connection

@@ -57,7 +57,8 @@ class SqliteStore:
     def open(cls, path: Path, quota: Quota | None = None, log: Log = _silent, vfs: str | None = None) -> Self:
         """Open or create the file. Raises StoreUnusableError with a sentence for the operator."""
         connection = open_writer(path, vfs)
-        return cls(path, Writer(connection, log), open_reader(path), quota or Quota())
+        reader = open_reader(path)  # before the writer's thread starts, which would outlive a failure
+        return cls(path, Writer(connection, log), reader, quota or Quota())
 
     async def _read(self, operation: Callable[[apsw.Connection], Result]) -> Result:
         try:

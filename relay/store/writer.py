@@ -53,6 +53,10 @@ def as_wire_error(error: BaseException) -> WireError:
     return WireError(ErrorCode.INTERNAL, "the relay could not store this; nothing was stored")
 
 
+def _disk_failed() -> WireError:
+    return WireError(ErrorCode.INTERNAL, "the relay's disk failed; its operator must restart it")
+
+
 class Writer:
     """Runs operations on `connection` in the order of submission, each inside a transaction."""
 
@@ -124,14 +128,16 @@ class Writer:
         try:
             return self._transaction(batch)
         except Exception as error:
-            if len(batch) == 1:
-                return [self._failed(error)]
+            # After a failed fsync a second try would succeed and prove nothing: nobody is promised anything.
+            if self._broken or len(batch) == 1:
+                self._note(error)
+                return [self._refusal(error) for _ in batch]
         # Somebody's operation spoiled the transaction for all: find out whose.
         return [outcome for item in batch for outcome in self._commit([item])]
 
     def _transaction(self, batch: list[_Waiting]) -> list[object]:
         if self._broken:
-            raise WireError(ErrorCode.INTERNAL, "the relay's disk failed; its operator must restart it")
+            raise _disk_failed()
         connection, outcomes = self._connection, list[object]()
         try:
             connection.execute("BEGIN IMMEDIATE")
@@ -145,21 +151,24 @@ class Writer:
                     outcomes.append(refusal)
                 connection.execute("RELEASE operation")
             connection.execute("COMMIT")
-        except BaseException:
+        except BaseException as error:
+            # First of all: the ROLLBACK may fail as well, and hide what failed before it.
+            if isinstance(error, apsw.Error) and getattr(error, "extendedresult", None) in _FATAL:
+                self._broken = True
             # SQLite rolls back by itself for some errors, disk full among them.
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
         return outcomes
 
-    def _failed(self, error: Exception) -> WireError:
-        if isinstance(error, apsw.Error) and getattr(error, "extendedresult", None) in _FATAL:
-            self._broken = True
+    def _refusal(self, error: Exception) -> WireError:
+        return _disk_failed() if self._broken else as_wire_error(error)
+
+    def _note(self, error: Exception) -> None:
         # A full disk fails every put: say so now and then, not once per frame.
         if not isinstance(error, WireError) and time.monotonic() >= self._silent_until:
             self._silent_until = time.monotonic() + LOG_EVERY
             self._log("write failed", type(error).__name__)
-        return as_wire_error(error)
 
 
 def _resolve(batch: list[_Waiting], outcomes: list[object]) -> None:

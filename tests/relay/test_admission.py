@@ -32,7 +32,7 @@ def test_which_prefix_a_socket_counts_for(peer: str | None, forwarded: list[str]
 
 
 def test_caps_per_prefix_and_in_all() -> None:
-    admission = Admission(Caps(before_login=3, before_login_per_prefix=2, submit_per_prefix=1))
+    admission = Admission(Caps(before_login=3, before_login_per_prefix=2, submit_per_prefix=1, in_all=9))
     tickets = [admission.enter("a"), admission.enter("a")]
     assert admission.enter("a") is None
     tickets.append(admission.enter("b"))
@@ -41,15 +41,31 @@ def test_caps_per_prefix_and_in_all() -> None:
     assert first.submit()
     assert not second.submit()
     assert third.submit()
-    second.log_in()
+    second.settle()
     assert admission.waiting == 0
     for ticket in (first, second, third, third):
         ticket.leave()
     assert not admission.submit
     assert not admission.before_login
+    assert admission.in_all == 0
 
 
 def test_whoever_was_not_let_in_holds_nothing() -> None:
-    admission = Admission(Caps(1, 1, 1))
+    admission = Admission(Caps(1, 1, 1, 1))
     Ticket.none(admission).leave()
-    assert admission.waiting == 0
+    assert (admission.waiting, admission.in_all) == (0, 0)
+
+
+def test_a_known_device_leaves_its_prefix_and_keeps_its_place_in_all() -> None:
+    admission = Admission(Caps(before_login=9, before_login_per_prefix=1, submit_per_prefix=9, in_all=2))
+    first = admission.enter("a")
+    assert first is not None
+    first.settle()
+    second = admission.enter("a")
+    assert second is not None
+    second.settle()
+    assert admission.enter("a") is None
+    first.leave()
+    first.leave()
+    assert admission.enter("a") is not None
+    assert admission.enter("a") is None

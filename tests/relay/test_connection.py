@@ -16,7 +16,7 @@ from relay.mailboxes import Mailboxes
 from relay.metrics import Metrics
 from relay.outbound import CONTROL_MESSAGES, Farewell, Outbound
 from relay.session import Session
-from relay.store.base import DeviceStatus, StoredFrame
+from relay.store.base import DeviceStatus, StockCount, StoredFrame
 from relay.store.memory import MemoryStore
 from tests.relay.devices import NOW, Account, envelope
 from wire import control
@@ -75,16 +75,17 @@ class FakeSocket:
 class Bench:
     """One relay's parts, without a server."""
 
-    def __init__(self, store: MemoryStore | None = None) -> None:
+    def __init__(self, store: MemoryStore | None = None, login_deadline: float = 10) -> None:
+        self.login_deadline = login_deadline
         self.store = store or MemoryStore()
         self.metrics = Metrics()
         self.mailboxes = Mailboxes(self.store, self.metrics)
         self.faults: list[BaseException] = []
         directory = Directory(self.store, self.mailboxes, self.metrics)
         self.shared = Surroundings(
-            self.mailboxes, directory, self.metrics, lambda: NOW, 120, self.faults.append
+            self.mailboxes, directory, self.metrics, lambda: NOW, self.login_deadline, 120, self.faults.append
         )
-        self.admission = Admission(Caps(9, 9, 9))
+        self.admission = Admission(Caps(9, 9, 9, 9))
         self.key = RelayKey(bytes(32))
         self.running: list[asyncio.Task[None]] = []
 
@@ -245,6 +246,47 @@ async def test_the_queue_of_answers_is_bounded_in_number_and_bytes() -> None:
     outbound = Outbound()
     assert outbound.add_control("x" * OUTBOUND_BUFFER)
     assert not outbound.add_control("x")
+
+
+class TakenStore(MemoryStore):
+    """A stranger takes a prekey while the device logs in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mailboxes: Mailboxes | None = None
+
+    async def status(self, device_key: bytes) -> DeviceStatus:
+        assert self.mailboxes is not None
+        self.mailboxes.notify_stocks([(device_key, StockCount(9, 9)), (device_key, StockCount(8, 8))])
+        await asyncio.sleep(0.01)  # time enough to write, were it allowed
+        return await super().status(device_key)
+
+
+async def test_the_welcome_comes_before_any_notice_of_the_stock() -> None:
+    store = TakenStore()
+    bench, account = Bench(store), Account()
+    store.mailboxes = bench.mailboxes
+    await store.register(account.list())
+    socket, connection, task = await bench.device(account)  # asserts that the login is answered first
+    assert await socket.next() == control.Stock(one_time=8, one_time_kem=8)
+    connection.notify_stock(StockCount(7, 7))
+    assert await socket.next() == control.Stock(one_time=7, one_time_kem=7)
+    socket.incoming.put_nowait(None)
+    await task
+
+
+async def test_an_unregistered_login_keeps_its_place_until_it_registers() -> None:
+    bench, account = Bench(login_deadline=0.2), Account()
+    socket, _, task = await bench.device(account)
+    assert bench.admission.waiting == 1
+    socket.hear(control.Register(ref=1, device_list=account.list().encode()))
+    assert isinstance(await socket.next(), control.Registered)
+    assert (bench.admission.waiting, bench.admission.in_all) == (0, 1)
+    await asyncio.sleep(0.3)
+    assert socket.said.empty()
+    socket.incoming.put_nowait(None)
+    await task
+    assert bench.admission.in_all == 0
 
 
 async def test_notices_replace_each_other() -> None:

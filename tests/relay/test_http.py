@@ -36,7 +36,7 @@ async def test_info_tells_versions_key_and_every_limit(relay: RelayProcess) -> N
     limiting = {
         name for name in Config.model_fields if re.match(r"mailbox_|login_|submit_|sockets_before", name)
     }
-    assert limiting <= set(told["limits"])
+    assert limiting | {"connections"} <= set(told["limits"])
 
 
 async def test_no_header_tells_what_runs_here(relay: RelayProcess) -> None:

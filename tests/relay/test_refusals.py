@@ -2,15 +2,18 @@
 
 import asyncio
 import contextlib
+import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from relay.descriptors import FOR_HTTP, OUR_FILES
 from tests.relay.devices import Account, Device, envelope
 from tests.relay.peers import dial, logged_in, submitting
-from tests.relay.web import metric
+from tests.relay.web import get, metric
 from tests.support.relay_process import RelayProcess, running_relay
 from wire import control
 from wire.errors import CloseCode, ErrorCode
@@ -24,6 +27,8 @@ async def test_a_wrong_origin_names_the_setting(relay: RelayProcess) -> None:
         await peer.send(control.Hello(mode=Mode.SUBMIT, version=1, origin="wss://elsewhere", nonce=nonce))
         error = await peer.next(control.Error)
         assert error.code is ErrorCode.WRONG_ORIGIN
+        # One sentence for whoever dialled, and for the operator it is shown to.
+        assert "check the URL" in error.message
         assert "public_urls" in error.message
         assert await peer.close_code() == CloseCode.WRONG_ORIGIN
 
@@ -183,11 +188,26 @@ async def test_silence_ends_at_the_deadline(tmp_path: Path) -> None:
             assert await idle.close_code() == CloseCode.GOING_AWAY
         assert await metric(relay, 'blindpost_dropped_total{reason="login_timeout"}') == 2
         assert await metric(relay, 'blindpost_dropped_total{reason="idle"}') == 1
-        # Who has logged in may be silent for longer.
-        async with dial(relay.url) as device:
-            await device.log_in(Device())
+        # Who has registered may be silent for longer, now and at its next login.
+        bob = Account()
+        async with logged_in(relay.url, bob, pull=False):
+            pass
+        async with logged_in(relay.url, Account()) as device, dial(relay.url) as again:
+            assert (await again.log_in(bob.device)).registered
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(device.websocket.recv(), 1.3)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(again.websocket.recv(), 0.1)
+
+
+async def test_a_login_without_a_registration_ends_at_the_deadline(tmp_path: Path) -> None:
+    with running_relay(tmp_path, login_deadline=0.6) as relay:
+        async with dial(relay.url) as nobody:
+            await nobody.log_in(Device())
+            error = await nobody.next(control.Error)
+            assert error.code is ErrorCode.LOGIN_TIMEOUT
+            assert "register" in error.message
+            assert await nobody.close_code() == CloseCode.LOGIN_TIMEOUT
 
 
 async def until_cut(reader: asyncio.StreamReader) -> bytes:
@@ -241,8 +261,12 @@ async def test_caps_on_sockets_of_one_address(tmp_path: Path) -> None:
             async with dial(relay.url) as three:
                 assert (await three.next(control.Error)).code is ErrorCode.TOO_MANY_CONNECTIONS
                 assert await three.close_code() == CloseCode.TOO_MANY_CONNECTIONS
-            # Logging in makes room.
-            await one.log_in(Device())
+            # A login with a key out of thin air makes no room, its registration does.
+            account = Account()
+            await one.log_in(account.device)
+            async with dial(relay.url) as three:
+                assert (await three.next(control.Error)).code is ErrorCode.TOO_MANY_CONNECTIONS
+            await one.register(account)
             await two.hello(Mode.SUBMIT)
             async with dial(relay.url) as four:
                 nonce = os.urandom(32)
@@ -251,7 +275,7 @@ async def test_caps_on_sockets_of_one_address(tmp_path: Path) -> None:
                 assert (await four.next(control.Error)).code is ErrorCode.TOO_MANY_CONNECTIONS
         async with submitting(relay.url):
             pass
-        assert await metric(relay, 'blindpost_dropped_total{reason="too_many_sockets"}') == 2
+        assert await metric(relay, 'blindpost_dropped_total{reason="too_many_sockets"}') == 3
 
 
 async def test_idle_sockets_of_one_address_are_capped_before_they_say_anything(tmp_path: Path) -> None:
@@ -263,13 +287,38 @@ async def test_idle_sockets_of_one_address_are_capped_before_they_say_anything(t
         for _, socket in silent:
             socket.close()
             await socket.wait_closed()
-        # Devices that are logged in take no place here.
+        # Devices that are registered take no place here.
         async with contextlib.AsyncExitStack() as stack:
             for _ in range(8):
-                peer = await stack.enter_async_context(dial(relay.url))
-                await peer.log_in(Device())
+                await stack.enter_async_context(logged_in(relay.url, Account()))
             async with dial(relay.url) as peer:
                 await peer.log_in(Device())
+
+
+async def test_sockets_in_all_stay_below_what_the_system_allows(tmp_path: Path) -> None:
+    few = ("sh", "-c", 'ulimit -n 100; exec "$0" -m relay "$@"', sys.executable)
+    with RelayProcess(tmp_path, settings={"sockets-per-prefix": 500}, command=few) as relay:
+        cap = json.loads((await get(relay, "/v1/info")).text)["limits"]["connections"]
+        assert cap == 100 - OUR_FILES - FOR_HTTP
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(cap):
+                await stack.enter_async_context(logged_in(relay.url, Account(), pull=False))
+            async with dial(relay.url) as one_more:
+                assert (await one_more.next(control.Error)).code is ErrorCode.TOO_MANY_CONNECTIONS
+                assert await one_more.close_code() == CloseCode.TOO_MANY_CONNECTIONS
+            assert (await get(relay, "/healthz")).status == 200
+            # Silent ones take what is left, and are turned away before the last descriptor is gone.
+            silent = [await asyncio.open_connection("127.0.0.1", relay.port) for _ in range(FOR_HTTP)]
+            reader, writer = await asyncio.open_connection("127.0.0.1", relay.port)
+            assert (await until_cut(reader)).startswith(b"HTTP/1.1 503 ")
+            for _, held in [*silent, (reader, writer)]:
+                held.close()
+                await held.wait_closed()
+        # And every place comes back.
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(cap):
+                await stack.enter_async_context(logged_in(relay.url, Account(), pull=False))
+        assert "Too many open files" not in relay.log
 
 
 async def test_who_does_not_read_is_closed_and_nobody_else_waits(relay: RelayProcess) -> None:

@@ -228,12 +228,18 @@ def test_the_welcome_tells_what_the_store_knows() -> None:
     assert said.signature == KEY.sign(greeting.welcome_bytes(BOB.device.key, message.signature))
 
 
-def test_the_deadline_ends_what_has_not_logged_in_and_nothing_else() -> None:
+def test_the_deadline_ends_what_has_not_logged_in_or_registered_and_nothing_else() -> None:
     for state in (State.NEW, State.GREETED):
         actions = in_state(state).time_out()
         assert (errors(actions), closes(actions)) == ([ErrorCode.LOGIN_TIMEOUT], [CloseCode.LOGIN_TIMEOUT])
     for state in (State.DEVICE, State.DELIVERING, State.SUBMIT, State.CLOSED):
         assert in_state(state).time_out() == []
+    session = device_session(BOB.device, registered=False)
+    actions = session.time_out()
+    assert (errors(actions), closes(actions)) == ([ErrorCode.LOGIN_TIMEOUT], [CloseCode.LOGIN_TIMEOUT])
+    session = device_session(BOB.device, registered=False)
+    session.enrolled(1)
+    assert session.time_out() == []
 
 
 # --- malformed -----------------------------------------------------------------------------------------
@@ -327,7 +333,7 @@ def test_a_prekey_presented_as_another_kind_is_refused() -> None:
 def test_pull_needs_a_registration() -> None:
     session = device_session(BOB.device, registered=False)
     assert errors(say(session, control.Pull())) == [ErrorCode.NOT_REGISTERED]
-    session.registered(1)
+    session.enrolled(1)
     assert say(session, control.Pull()) == [StartDelivery()]
 
 

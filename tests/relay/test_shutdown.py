@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 import time
 from pathlib import Path
 
+import pytest
 from websockets.exceptions import ConnectionClosed
 
 from tests.relay.devices import Account, envelope
@@ -72,6 +75,36 @@ async def test_what_was_accepted_before_sigterm_is_there_after(tmp_path: Path) -
             held = [(await device.next_frame()).frame_id for _ in range(len(accepted))]
         assert held == sent[: len(accepted)]
         assert accepted == sent[: len(accepted)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("pause", [0.0, 0.05, 0.15])
+def test_being_asked_twice_ends_as_well_as_once(number: int, pause: float, tmp_path: Path) -> None:
+    with RelayProcess(tmp_path) as relay:
+        os.kill(relay.pid, number)
+        time.sleep(pause)
+        os.kill(relay.pid, number)
+        assert relay.wait() == 0
+        assert len(relay.log.splitlines()) == 1, relay.log  # the listening line
+
+
+async def test_being_asked_twice_waits_for_nobody(tmp_path: Path) -> None:
+    with running_relay(tmp_path) as relay:
+        bob = Account()
+        async with logged_in(relay.url, bob, pull=False) as device, submitting(relay.url) as sender:
+            for _ in range(16):
+                await sender.put(bob.device.key, envelope(65_536))
+            await sender.next(control.Accepted)
+            device.websocket.transport.pause_reading()
+            await device.send(control.Pull())
+            began = time.monotonic()
+            relay.send_sigterm()
+            await asyncio.sleep(0.1)
+            relay.send_sigterm()
+            assert await asyncio.to_thread(relay.wait) == 0
+            assert time.monotonic() - began < 3
+            assert "Traceback" not in relay.log
+            device.websocket.transport.abort()
 
 
 def test_a_relay_starts_again_on_its_port_with_its_key(tmp_path: Path) -> None:

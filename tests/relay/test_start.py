@@ -1,18 +1,27 @@
 """Starting: the listening line, the files, and one clear sentence for everything that can be wrong."""
 
+import errno
 import json
 import os
+import signal
 import socket
 import stat
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
+import apsw
 import pytest
 
-from relay import config
-from relay.config import Config, ConfigError, parser, read
-from tests.support.relay_process import RelayProcess
+from relay.__main__ import StartError, _only_one
+from relay.config import Config
+from relay.store import schema
+from relay.store.base import StoreUnusableError
+from relay.version import package_version
+from tests.support.relay_process import RelayProcess, free_port
 from wire.control import decode_base64url
 
 
@@ -97,6 +106,67 @@ def test_a_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
     assert "not a relay key" in refused("--port", "0", "--data-directory", str(tmp_path))
 
 
+def test_a_data_directory_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in ("file", "file/below"):
+        assert "is a file" in refused("--port", "0", "--data-directory", str(tmp_path / place))
+    # Nobody can write there, not even the superuser.
+    assert "--data-directory" in refused("--port", "0", "--data-directory", "/proc/self")
+    assert "--data-directory" in refused("--port", "0", "--data-directory", "/proc/self/new")
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        PermissionError(errno.EACCES, "Permission denied"),
+        OSError(errno.EROFS, "Read-only file system"),
+        OSError(errno.ENOSPC, "No space left on device"),
+    ],
+)
+def test_a_data_directory_that_takes_no_lock_is_one_sentence(
+    failure: OSError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(Path, "open", failing)
+    with (
+        pytest.raises(StartError, match=r"cannot be written to: [prn].*--data-directory"),
+        _only_one(tmp_path),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("name", ["relay.lock", "relay.key", "relay.db"])
+def test_a_directory_where_a_file_belongs_is_named_so(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    sentence = refused("--port", "0", "--data-directory", str(tmp_path))
+    assert f"{name} is a directory" in sentence
+    assert "chmod" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("failure", "advice"),
+    [
+        (apsw.FullError(), "free some space"),
+        (apsw.CantOpenError(), "check owner and permissions"),
+        (apsw.BusyError(), "another program holds it"),
+        (apsw.IOError(), "check its disk"),
+        (OSError(errno.EROFS, "Read-only file system"), "read-only file system; check owner"),
+    ],
+)
+def test_a_database_that_cannot_be_opened_says_what_to_do(
+    failure: Exception, advice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(schema, "_create", failing)
+    with pytest.raises(StoreUnusableError, match=advice) as raised:
+        schema.open_writer(tmp_path / "relay.db")
+    assert "Error" not in str(raised.value)
+
+
 def test_a_damaged_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "relay.db").write_bytes(os.urandom(4096))
     assert "damaged" in refused("--port", "0", "--data-directory", str(tmp_path))
@@ -106,82 +176,66 @@ def test_tls_files_that_do_not_work_are_refused(tmp_path: Path) -> None:
     for name in ("cert.pem", "key.pem"):
         (tmp_path / name).write_text("not a certificate")
     files = ("--tls-certificate", str(tmp_path / "cert.pem"), "--tls-key", str(tmp_path / "key.pem"))
-    assert "tls_certificate" in refused("--port", "0", "--data-directory", str(tmp_path / "data"), *files)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "word"),
-    [
-        (("--port", "70000"), "port"),
-        (("--mailbox-frames", "0"), "mailbox_frames"),
-        (("--store", "paper"), "store"),
-        (("--public-urls", "wss://a b"), "public_urls"),
-        (("--trusted-proxies", "nowhere"), "trusted_proxies"),
-        (("--root-path", "/a?b"), "root_path"),
-        (("--tls-key", "key.pem"), "go together"),
-        (("--metrics-token", "short"), "metrics_token"),
-        (("--config", "/nonexistent.toml"), "cannot be read"),
-    ],
-)
-def test_a_bad_setting_is_named_without_quoting_secrets(arguments: tuple[str, ...], word: str) -> None:
-    with pytest.raises(ConfigError, match=word) as raised:
-        read(arguments)
-    assert "\n" not in str(raised.value)
-    assert "short" not in str(raised.value)
+    place = ("--port", "0", "--data-directory", str(tmp_path / "data"))
+    sentence = refused(*place, *files)
+    assert "tls_certificate" in sentence
+    assert "SSL" not in sentence
+    (tmp_path / "key.pem").unlink()
+    assert f"tls_key {tmp_path / 'key.pem'} cannot be read: no such file" in refused(*place, *files)
 
 
 def test_a_bad_setting_ends_the_program_with_2() -> None:
     assert "port" in refused("--port", "70000")
     assert "port" in refused(BLINDPOST_RELAY_PORT="nine")
+    assert "did you mean BLINDPOST_RELAY_PORT?" in refused(BLINDPOST_RELAY_PROT="9")
+    assert "unrecognized arguments: --prot" in refused("--prot", "9")
 
 
-def test_flags_win_over_environment_over_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "relay.toml"
-    path.write_text(
-        'port = 1\nhost = "::1"\nmailbox_frames = 3\npublic_urls = ["wss://relay.example/post/"]\n'
-    )
-    monkeypatch.setenv("BLINDPOST_RELAY_PORT", "2")
-    monkeypatch.setenv("BLINDPOST_RELAY_HOST", "127.0.0.2")
-    settings, as_json = read(["--config", str(path), "--port", "4", "--json"])
-    assert (settings.port, settings.host, settings.mailbox_frames) == (4, "127.0.0.2", 3)
-    assert settings.origins(4) == ("wss://relay.example/post",)
-    assert as_json
+def test_version_is_one_line() -> None:
+    done = run("--version")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"blindpost relay {package_version()}\n"
 
 
-def test_an_unknown_key_in_the_file_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "relay.toml"
-    path.write_text("mailbox_frame = 3\n")
-    with pytest.raises(ConfigError, match="mailbox_frame"):
-        read(["--config", str(path)])
-    path.write_text("port = = 3\n")
-    with pytest.raises(ConfigError, match="not valid TOML"):
-        read(["--config", str(path)])
-
-
-def test_default_origins_are_those_of_the_own_machine() -> None:
-    assert Config(root_path="post/").origins(8760) == (
-        "ws://127.0.0.1:8760/post",
-        "ws://localhost:8760/post",
-        "ws://[::1]:8760/post",
-    )
-    assert Config(host="192.0.2.1").origins(1)[0] == "ws://192.0.2.1:1"
-
-
-def test_the_token_does_not_print() -> None:
-    assert "a token of some length" not in repr(Config(metrics_token="a token of some length"))
-
-
-def test_the_default_data_directory_follows_the_platform(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setenv("XDG_DATA_HOME", "/data")
-    assert config.default_data_directory() == Path("/data/blindpost-relay")
-    monkeypatch.delenv("XDG_DATA_HOME")
-    assert config.default_data_directory() == Path.home() / ".local" / "share" / "blindpost-relay"
+@pytest.mark.parametrize("stdout", [">&-", "| true", ">/dev/full", ">&- 2>&- <&-"])
+def test_a_relay_whose_listening_line_nobody_can_read_serves_all_the_same(
+    stdout: str, tmp_path: Path
+) -> None:
+    port, errors = free_port(), tmp_path / "errors"
+    errors.touch()
+    program = f"{sys.executable} -m relay --port {port} --data-directory {tmp_path / 'data'}"
+    # The inner shell becomes the relay, whose own number it writes down first.
+    script = f"(echo $BASHPID >{tmp_path / 'pid'}; exec {program} 2>>{errors}) {stdout}"
+    shell = subprocess.Popen(["bash", "-c", script])
+    try:
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+                    assert answer.status == 200
+                break
+            except (urllib.error.URLError, ConnectionError):
+                assert time.monotonic() < deadline, errors.read_text()
+                time.sleep(0.05)
+    finally:
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
+        shell.wait(15)
+    assert "Traceback" not in errors.read_text()
+    assert len(errors.read_text().splitlines()) <= 1
 
 
 def test_a_relay_for_others_without_public_urls_is_warned_about(tmp_path: Path) -> None:
     with RelayProcess(tmp_path, settings={"host": "0.0.0.0"}) as relay:  # noqa: S104
-        assert "public_urls" in relay.log
+        (line, announced) = sorted(relay.log.splitlines(), key=lambda line: line.startswith("{"))
+        assert "--public-urls" in line
+        # What is announced can be dialled: the wildcard is no address of anybody.
+        assert json.loads(announced)["url"] == f"ws://127.0.0.1:{relay.port}"
+
+
+def test_a_relay_announces_the_url_that_it_is_dialled_under(tmp_path: Path) -> None:
+    settings = {"host": "0.0.0.0", "public-urls": "wss://relay.example/post,ws://10.0.0.7"}  # noqa: S104
+    with RelayProcess(tmp_path, settings=settings) as relay:
+        assert json.loads(relay.log)["url"] == "wss://relay.example/post"
 
 
 def test_the_memory_store_leaves_nothing_on_disk(tmp_path: Path) -> None:
@@ -191,8 +245,11 @@ def test_the_memory_store_leaves_nothing_on_disk(tmp_path: Path) -> None:
 
 
 def test_listening_on_an_address_of_another_machine_is_refused(tmp_path: Path) -> None:
-    sentence = refused("--host", "192.0.2.1", "--port", "0", "--data-directory", str(tmp_path))
-    assert "192.0.2.1" in sentence
+    for host in ("192.0.2.1", "nowhere.invalid", "a..b"):
+        sentence = refused("--host", host, "--port", "0", "--data-directory", str(tmp_path))
+        assert host in sentence
+        assert "choose another --host" in sentence
+        assert "--port" not in sentence
 
 
 def test_json_names_the_same_things(tmp_path: Path) -> None:
@@ -206,8 +263,3 @@ def test_json_names_the_same_things(tmp_path: Path) -> None:
         }
         with socket.create_connection(("127.0.0.1", relay.port), timeout=5):
             pass
-
-
-def test_every_flag_has_a_sentence() -> None:
-    assert all(field.description for field in Config.model_fields.values())
-    assert parser().prog == "python -m relay"

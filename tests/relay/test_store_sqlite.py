@@ -7,8 +7,10 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import cast
 
 import apsw
 import pytest
@@ -221,6 +223,51 @@ async def test_after_a_failed_fsync_nothing_is_promised_any_more(tmp_path: Path)
         assert raised.value.code is ErrorCode.INTERNAL
     assert writer.broken
     assert logged == [("write failed", "IOError")]
+    await asyncio.to_thread(writer.close)
+
+
+class FailingSync:
+    """A connection whose COMMIT fails once as a failed fsync does; a second try would succeed."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self.commits = 0
+        self.fails_at = 0
+
+    def execute(self, statement: str, *bindings: object) -> object:
+        if statement == "COMMIT":
+            self.commits += 1
+            if self.commits == self.fails_at:
+                raise apsw.exception_for(apsw.SQLITE_IOERR_FSYNC)
+        return self._connection.execute(statement, *bindings)  # type: ignore[arg-type]
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._connection, name)
+
+
+@pytest.mark.parametrize("together", [1, 2, 7])
+async def test_a_commit_whose_fsync_failed_promises_nothing_to_any_of_its_operations(
+    tmp_path: Path, together: int
+) -> None:
+    connection = FailingSync(schema.open_writer(tmp_path / "relay.db"))
+    writer = Writer(cast(apsw.Connection, connection), lambda event, reason: None)
+    started, gate = threading.Event(), threading.Event()
+
+    def holding(_: apsw.Connection) -> None:
+        started.set()
+        gate.wait(10)
+
+    first = asyncio.create_task(writer.submit(holding))
+    await asyncio.to_thread(started.wait, 10)
+    connection.fails_at = 2
+    others = [asyncio.create_task(writer.submit(lambda _: "stored")) for _ in range(together)]
+    await asyncio.sleep(0)  # all of them wait now, and share the commit after the first
+    gate.set()
+    await first
+    outcomes = await asyncio.gather(*others, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [WireError] * together
+    assert writer.broken
+    assert connection.commits == 2, "tried again after a failed fsync"
     await asyncio.to_thread(writer.close)
 
 
