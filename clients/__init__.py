@@ -4,8 +4,7 @@ Owns the profile on disk, the network connections and the command line. `Messeng
 interface; the engine behind it turns plaintext into envelopes and back without touching a socket.
 """
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # importing `typing` for it would take longer than everything before `main`
 if TYPE_CHECKING:
     from clients.errors import ClientError
     from clients.messenger import Messenger

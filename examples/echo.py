@@ -1,6 +1,7 @@
 """Answer every message of one friend with its own text."""
 
 import asyncio
+import contextlib
 import sys
 
 from clients import Messenger
@@ -16,4 +17,6 @@ async def echo(friend: str) -> None:
             await me.send(message.contact, message.text)
 
 
-asyncio.run(echo(sys.argv[1]))
+address = sys.argv[1] if sys.argv[1:] else sys.exit("Usage: python examples/echo.py ADDRESS")
+with contextlib.suppress(KeyboardInterrupt):
+    asyncio.run(echo(address))

@@ -17,6 +17,8 @@ from wire.control import Fetch, Hello, Login, Register, RelayHello, decode_relay
 from wire.device_lists import NO_PREVIOUS, DeviceEntry, DeviceList
 from wire.login import Greeting, Mode
 
+if not sys.argv[1:]:
+    sys.exit(f"Usage: {__doc__.splitlines()[2]}")
 relay, now, nonce = RelayUrl.parse(sys.argv[1]), int(time.time()), os.urandom(32)
 account, device, identity = SigningKey.generate(), SigningKey.generate(), PrivateKey.generate()
 account_key, device_key = bytes(account.verify_key), bytes(device.verify_key)

@@ -3,18 +3,19 @@
 import click
 
 from clients.cli.output import safe
-from clients.cli.program import Settings, common_options, pass_settings
+from clients.cli.program import WORD, Settings, common_options, pass_settings
 from clients.errors import UsageError
 
 
 @click.group()
+@common_options
 def contact() -> None:
     """Add, list, verify and remove the people and programs you write to."""
 
 
 @contact.command()
-@click.argument("name")
-@click.argument("address")
+@click.argument("name", type=WORD)
+@click.argument("address", type=WORD)
 @common_options
 @pass_settings
 def add(settings: Settings, name: str, address: str) -> None:
@@ -38,7 +39,9 @@ def add(settings: Settings, name: str, address: str) -> None:
         profile.close()
     shown = added.shown()
     settings.output.result(
-        shown.to_json(), f"{shown.name} added. Write with: blindpost send {shown.name} TEXT"
+        shown.to_json(),
+        f"{shown.name} added. Write with: blindpost send {shown.name} TEXT",
+        else_do=f"{shown.name} is added all the same.",
     )
 
 
@@ -62,7 +65,7 @@ def list_contacts(settings: Settings) -> None:
 
 
 @contact.command()
-@click.argument("name")
+@click.argument("name", type=WORD)
 @common_options
 @pass_settings
 def verify(settings: Settings, name: str) -> None:
@@ -84,7 +87,7 @@ def verify(settings: Settings, name: str) -> None:
 
 
 @contact.command()
-@click.argument("name")
+@click.argument("name", type=WORD)
 @click.option("--yes", is_flag=True, help="Also when there is a history, which is deleted with it.")
 @common_options
 @pass_settings
@@ -104,5 +107,7 @@ def remove(settings: Settings, name: str, yes: bool) -> None:
     finally:
         profile.close()
     settings.output.result(
-        {"removed": row.name, "messages": count}, f"{row.name} removed, with {count} messages."
+        {"removed": row.name, "messages": count},
+        f"{row.name} removed, with {count} messages.",
+        else_do=f"{row.name} is removed all the same.",
     )

@@ -3,22 +3,26 @@
 Owns the order of the commands in `--help`, and what is said when one fails.
 """
 
+import errno
 import io
-import os
 import sys
+from typing import Final
 
 import click
 
-from clients.cli import contacts, identity, messages, relay
-from clients.cli.output import Output, ReaderGone
+from clients.cli import contacts, identity, messages, relay, sending
+from clients.cli.output import NotWritten, Output, ReaderGone, silence
 from clients.cli.program import program
 from clients.errors import ClientError, ExitCode
+
+# What a stream reports that takes no more; anything else would be a bug of ours.
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def main() -> None:
     """The entry point of `blindpost`."""
     for command in (
-        relay.relay, identity.init, identity.address, contacts.contact, messages.send, messages.listen,
+        relay.relay, identity.init, identity.address, contacts.contact, sending.send, messages.listen,
         messages.history, identity.trust_relay,
     ):  # fmt: skip
         program.add_command(command)
@@ -31,14 +35,34 @@ def main() -> None:
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        error.show()
+        _say_usage(error, as_json=as_json)
         sys.exit(ExitCode.USAGE)
     except click.Abort:
         sys.exit(130)
     except ClientError as error:
+        if isinstance(error, NotWritten):
+            silence(sys.stdout)
         Output(as_json=as_json).error(error)
         sys.exit(error.exit_code)
     except ReaderGone:
         # Nothing to say, and nobody to say it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(sys.stdout)
         sys.exit(ExitCode.OK)
+    except OSError as error:
+        # Only help texts are printed past `Output`.
+        if error.errno not in _NO_ROOM:
+            raise
+        silence(sys.stdout)
+        Output(as_json=as_json).error(NotWritten(error, "Free some space and run it again."))
+        sys.exit(ExitCode.STORAGE)
+
+
+def _say_usage(error: click.ClickException, *, as_json: bool) -> None:
+    """What is wrong with the words of the command; with `--json` as one object, like every other error."""
+    output = Output(as_json=as_json)
+    if not as_json:
+        error.show()
+    elif isinstance(error, click.exceptions.NoArgsIsHelpError):
+        output.failed(ExitCode.USAGE, f"A command is missing. See: {error.ctx.command_path} --help")
+    else:
+        output.failed(ExitCode.USAGE, error.format_message())

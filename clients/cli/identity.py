@@ -2,64 +2,134 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from clients.cli.program import Settings, common_options, pass_settings, run
-from clients.errors import ExitCode, UsageError
+from clients.cli.program import (
+    WORD,
+    Settings,
+    common_options,
+    is_terminal,
+    needs_passphrase,
+    pass_settings,
+    run,
+)
+from clients.errors import ExitCode, NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from clients.config import ClientConfig
 
 CONNECT_DEADLINE = 15.0
+UNEASY_AFTER = 3.0  # seconds of silence until it is said what is waited for
 
 
 @click.command()
 @click.option(
-    "--relay", "relay_url", required=True, metavar="URL", help="wss://host[:port][/path], or ws:// for tests."
+    "--relay", "relay_url", type=WORD, metavar="URL", help="wss://host[:port][/path], or ws:// for tests."
 )
 @click.option(
     "--ca",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="PEM of the relay's own certificate authority.",
+    help="PEM of the relay's own certificate authority; of an existing profile it is replaced.",
 )
 @click.option("--passphrase", "ask", is_flag=True, help="Ask for a passphrase instead of keeping a key file.")
 @click.option("--qr/--no-qr", default=None, help="Show the address as QR code (default: on a terminal).")
 @common_options
 @pass_settings
-def init(settings: Settings, relay_url: str, ca: Path | None, ask: bool, qr: bool | None) -> None:
+def init(settings: Settings, relay_url: str | None, ca: Path | None, ask: bool, qr: bool | None) -> None:
     """Make a profile and register it at a relay.
 
-    Prints your address: the line to give to others.
+    Prints your address: the line to give to others. A profile that has never reached its relay may be given
+    another one; --ca alone replaces the certificate authority of any profile.
     """  # fmt: skip
-    from dataclasses import replace
+    from clients.messenger import Messenger
 
-    from clients.mailroom import now_seconds
-    from clients.messenger import Messenger, parse_relay
-    from clients.profile import Profile
-
-    config = settings.config()
-    if ask and config.passphrase is None:
-        entered = click.prompt("New passphrase", hide_input=True, confirmation_prompt=True, err=True)
-        config = replace(config, passphrase=entered)
+    config = _chosen_passphrase(settings.config()) if ask else settings.config()
     if config.passphrase == "":
         raise UsageError("An empty passphrase protects nothing. Choose another, or leave it out.")
-    Profile.create(config, parse_relay(relay_url), now_seconds(), ca).close()
+    made = _prepare(config, relay_url, ca)
     output = settings.output
+    show_qr = qr or (qr is None and not settings.as_json and is_terminal(sys.stderr))
+
+    def tell(me: Messenger, *, is_registered: bool) -> None:
+        output.note(f"{made} This is your address, to give to others:")
+        value: dict[str, object] = {"address": me.address.text, "registered": is_registered}
+        output.result(
+            {**value, "profile": str(config.profile)},
+            me.address.text,
+            else_do="The profile is made all the same: blindpost address prints its address.",
+        )
+        if show_qr:
+            output.qr(me.address.text)
 
     async def work() -> None:
         async with Messenger.from_config(config) as me:
-            is_registered = await me.connected(CONNECT_DEADLINE)
-            output.note(f"Profile made in {config.profile}. This is your address, to give to others:")
-            value: dict[str, object] = {"address": me.address.text, "registered": is_registered}
-            output.result({**value, "profile": str(config.profile)}, me.address.text)
-            if qr or (qr is None and not settings.as_json and sys.stderr.isatty()):
-                output.qr(me.address.text)
+            if not settings.as_json:
+                tell(me, is_registered=False)  # at once: the relay may take its time
+            is_registered = await me.connected(min(UNEASY_AFTER, CONNECT_DEADLINE))
+            if not is_registered:
+                output.note(f"Waiting for the relay {me.address.relay}, up to {CONNECT_DEADLINE:g} s.")
+                is_registered = await me.connected(CONNECT_DEADLINE - UNEASY_AFTER)
+            if settings.as_json:
+                tell(me, is_registered=is_registered)
             if not is_registered:
                 for problem in me.problems():
                     output.note(problem)
-                output.note("The profile registers by itself as soon as the relay can be reached.")
+                output.note(
+                    "The profile registers by itself as soon as the relay can be reached. "
+                    "If the URL is wrong, run blindpost init again with the right one."
+                )
                 raise SystemExit(ExitCode.QUEUED)
 
     run(work())
+
+
+def _chosen_passphrase(config: "ClientConfig") -> "ClientConfig":
+    """The configuration with a new passphrase, typed twice unless it is given already."""
+    from dataclasses import replace
+
+    if config.passphrase is not None:
+        return config
+    if not is_terminal(sys.stdin):
+        raise UsageError(
+            "A passphrase can be typed in a terminal only. Else give --passphrase-file FILE, or set "
+            "BLINDPOST_PASSPHRASE."
+        )
+    entered = click.prompt("New passphrase", hide_input=True, confirmation_prompt=True, err=True)
+    return replace(config, passphrase=entered)
+
+
+def _prepare(config: "ClientConfig", relay_url: str | None, ca: Path | None) -> str:
+    """Make the profile, or change the existing one; returns what was done."""
+    from clients.mailroom import now_seconds
+    from clients.messenger import parse_relay
+    from clients.profile import Profile
+    from clients.relay_choice import change, read_authority
+
+    relay = None if relay_url is None else parse_relay(relay_url)
+    authority = None if ca is None else read_authority(ca)
+    try:
+        profile = Profile.open(config)
+    except NotFoundError:
+        if relay is None:
+            raise UsageError("Which relay? Give it with --relay URL, as its operator told you.") from None
+        Profile.create(config, relay, now_seconds(), authority).close()
+        return f"Profile made in {config.profile}."
+    try:
+        if config.passphrase is not None and not needs_passphrase(config.profile):
+            raise UsageError(
+                f"The profile in {profile.path} has a key file and no passphrase. Give none, or choose "
+                "another --profile."
+            )
+        if relay is None and authority is None:
+            raise UsageError(
+                f"There is a profile already in {profile.path}. Use it, or choose another --profile."
+            )
+        return change(profile, relay, authority)
+    finally:
+        profile.close()
 
 
 @click.command()
@@ -79,7 +149,7 @@ def address(settings: Settings, qr: bool) -> None:
 
 
 @click.command("trust-relay")
-@click.argument("url")
+@click.argument("url", type=WORD)
 @common_options
 @pass_settings
 def trust_relay(settings: Settings, url: str) -> None:
@@ -93,4 +163,6 @@ def trust_relay(settings: Settings, url: str) -> None:
     was_known = Pins(profile.store).forget(relay)
     profile.close()
     text = "Its key will be learned anew at the next connection." if was_known else "No key of it was known."
-    settings.output.result({"relay": relay.text, "was_known": was_known}, f"{relay}: {text}")
+    settings.output.result(
+        {"relay": relay.text, "was_known": was_known}, f"{relay}: {text}", else_do="It is done all the same."
+    )

@@ -1,158 +1,23 @@
-"""`blindpost send`, `listen`, `history`: the messages themselves."""
+"""`blindpost listen`, `history`: the messages that have come."""
 
 import asyncio
-import base64
-import binascii
-import json
 import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import click
 
-from clients.cli.output import safe
-from clients.cli.program import Settings, common_options, is_terminal, pass_settings, run
-from clients.errors import ClientError, ExitCode, TooLargeError, TrustError, UsageError
+from clients.cli.output import Output, safe
+from clients.cli.program import SECONDS, WORD, Settings, common_options, pass_settings, run
+from clients.errors import RelayError, UsageError
 
 if TYPE_CHECKING:
     from clients.messenger import Messenger
-    from clients.model import Message, MessageStatus
+    from clients.model import Message
 
-TEXT_MAX = 65_000
-LOOK_EVERY = 5.0  # seconds between looks at what is not working
+LOOK_EVERY = 2.0  # seconds between looks at what else there is to say
+SETTLED_WITHIN = 15.0  # seconds for the first connection, of a command that ends when idle
 LAST_WORDS = 2.0  # seconds for the last receipt to go out
-LINE_MAX = 6 * TEXT_MAX + 100  # a text as JSON with every character escaped
-
-
-def _read_body(stream: BinaryIO) -> str | bytes:
-    """All of stdin, as text if it is UTF-8; refused over the limit without reading on."""
-    data = stream.read(TEXT_MAX + 1)
-    if len(data) > TEXT_MAX:
-        raise TooLargeError(
-            f"A message has at most {TEXT_MAX:,} bytes. Send it in parts, for example with split."
-        )
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return data
-
-
-def _read_lines(stream: BinaryIO) -> Iterator[str | bytes]:
-    """One body a line: {"text": ...} or {"data": base64}."""
-    number = 0
-    while line := stream.readline(LINE_MAX):
-        number += 1
-        try:
-            value = json.loads(line)
-            if not isinstance(value, dict) or len(value) != 1:
-                raise ValueError
-            if isinstance(text := value.get("text"), str):
-                text.encode()
-                yield text
-            else:
-                yield base64.b64decode(value["data"], validate=True)
-        except (ValueError, KeyError, TypeError, binascii.Error, RecursionError):
-            raise UsageError(
-                f'Line {number} of stdin is not {{"text": "..."}} or {{"data": "<base64>"}}. '
-                f"The lines before it are queued."
-            ) from None
-
-
-@click.command()
-@click.argument("name")
-@click.argument("text", required=False)
-@click.option(
-    "--ndjson", is_flag=True, help='Read many messages from stdin: {"text": ...} or {"data": base64} a line.'
-)
-@click.option(
-    "--wait",
-    "until",
-    type=click.Choice(["queued", "accepted", "delivered"]),
-    default="accepted",
-    show_default=True,
-    help="Return when the messages have come this far.",
-)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0),
-    default=15.0,
-    show_default=True,
-    help="Seconds to wait for that; what is not sent then stays queued.",
-)
-@common_options
-@pass_settings
-def send(settings: Settings, name: str, text: str | None, ndjson: bool, until: str, timeout: float) -> None:
-    """Send TEXT to contact NAME. Without TEXT, or with -, stdin is sent as one message, byte for byte.
-
-    Exit code 0: accepted by the relay. 4: queued safely, the relay was not reachable; it goes out with the
-    next command that connects, such as `blindpost listen`.
-    """  # fmt: skip
-    from clients.messenger import Messenger
-    from clients.model import MessageStatus
-
-    if ndjson and text is not None:
-        raise UsageError("Give TEXT or --ndjson, not both.")
-    if text is None and not ndjson and is_terminal(sys.stdin):
-        raise UsageError('What shall be sent? blindpost send NAME "text", or pipe it in.')
-    if sys.stdin is None and (ndjson or text in (None, "-")):
-        raise UsageError("Nothing can be read: stdin is closed.")
-    bodies: Iterator[str | bytes]
-    if ndjson:
-        bodies = _read_lines(sys.stdin.buffer)
-    else:
-        bodies = iter([_read_body(sys.stdin.buffer) if text in (None, "-") else text or ""])
-
-    async def work() -> None:
-        async with Messenger.from_config(settings.config()) as me:
-            ids = await _queue(settings, me, name, bodies, timeout)
-            try:
-                behind = await _follow(settings, me, ids, MessageStatus(until), timeout)
-            except TrustError:
-                settings.output.note(f"{len(ids)} queued safely; nothing goes out until this is settled:")
-                raise
-        if behind:
-            raise SystemExit(ExitCode.QUEUED)
-
-    run(work())
-
-
-async def _queue(
-    settings: Settings, me: "Messenger", name: str, bodies: Iterator[str | bytes], patience: float
-) -> list[bytes]:
-    """Queue all, in order, and return their ids; a full outbox is given `patience` seconds to empty."""
-    ids: list[bytes] = []
-    try:
-        for body in bodies:
-            await me.has_room(patience)
-            ids.append(await me.send(name, body))
-            await asyncio.sleep(0)  # what is queued goes out while more is read
-    except ClientError:
-        if ids:
-            settings.output.note(f"{len(ids)} queued safely before this:")
-        raise
-    return ids
-
-
-async def _follow(
-    settings: Settings, me: "Messenger", ids: list[bytes], wanted: "MessageStatus", deadline: float
-) -> int:
-    """Print how far each message is, waiting `deadline` seconds at most; returns how many are behind."""
-    from clients.model import MessageStatus
-
-    steps = list(MessageStatus)
-    loop = asyncio.get_running_loop()
-    end = loop.time() + deadline
-    behind = 0
-    for message_id in ids:
-        status = await me.wait(message_id, wanted, max(0.0, end - loop.time()))
-        behind += steps.index(status) < steps.index(wanted)
-        settings.output.result({"id": message_id.hex(), "status": status.value}, status.value)
-    if behind:
-        for problem in me.problems():
-            settings.output.note(problem)
-        where = "safe at the relay or here" if wanted is MessageStatus.DELIVERED else "queued safely"
-        settings.output.note(f"{behind} of {len(ids)} not {wanted.value} yet; {where}, and nothing is lost.")
-    return behind
+NAMED_MAX = 3  # new requests that are named; strangers make them, and could fill the screen
 
 
 def _line(message: "Message") -> str:
@@ -175,49 +40,113 @@ def _line(message: "Message") -> str:
     return f"{when} {who} {body}{note}{status}"
 
 
-async def _show(settings: Settings, me: "Messenger", count: int | None, idle: float | None) -> None:
-    """Print messages, and what is not working whenever that changes, until `count` or `idle` ends it."""
-    shown = 0
-    said: list[str] = []
-    while count is None or shown < count:
-        message = await me.receive(LOOK_EVERY if idle is None else idle)
-        if message is not None:
-            shown += 1
-            settings.output.result(message.to_json(), _line(message))
-        elif idle is not None:
-            return
-        if (problems := me.problems()) != said:
-            said = problems
+class _Surroundings:
+    """What a listener should know besides the messages: problems, requests, messages that are held."""
+
+    def __init__(self, output: Output, me: "Messenger") -> None:
+        self._output = output
+        self._me = me
+        self._problems: list[str] = []
+        self._requests: set[str] = set()
+        self._held = 0
+
+    def look(self) -> None:
+        """Say what has changed since the last look."""
+        from clients.model import ContactStatus
+
+        problems = self._me.problems()
+        if problems != self._problems:
+            self._problems = problems
             for problem in problems:
-                settings.output.note(problem)
+                self._output.note(problem)
+        requests = {row.name for row in self._me.contacts() if row.status is ContactStatus.REQUEST}
+        new = sorted(requests - self._requests)
+        self._requests |= requests
+        if len(new) > NAMED_MAX:
+            self._output.note(f"{len(new)} new requests: blindpost contact list")
+        else:
+            for name in new:
+                self._output.note(f"New request from {name}: blindpost contact list")
+        held = self._me.held()
+        if held > self._held:
+            waits = "1 message waits" if held == 1 else f"{held} messages wait"
+            self._output.note(f"{waits} for earlier ones, up to 30 s.")
+        self._held = held
+
+
+async def _show(settings: Settings, me: "Messenger", count: int | None, idle: float | None) -> bool:
+    """Print messages, and what else there is to say whenever it changes, until `count` or `idle` ends it.
+
+    False if it was `idle`, and the relay was never reached.
+    """
+    loop = asyncio.get_running_loop()
+    surroundings = _Surroundings(settings.output, me)
+    shown = 0
+    idle_since = loop.time()
+    was_settled = idle is None
+    was_reached = False
+    while count is None or shown < count:
+        left = LOOK_EVERY if was_settled else 0.0
+        if idle is not None and was_settled:
+            left = max(0.0, min(LOOK_EVERY, idle_since + idle - loop.time()))
+        message = await me.receive(left)
+        if message is not None:
+            settings.output.result(
+                message.to_json(), _line(message), else_do="The next listen shows this message again."
+            )
+            shown += 1
+            idle_since = loop.time()
+        elif not was_settled:
+            # The first connection takes a moment, which is no idleness yet.
+            was_settled = True
+            if await me.settled(SETTLED_WITHIN):
+                was_reached, idle_since = True, loop.time()
+        elif idle is not None and loop.time() >= idle_since + idle:
+            surroundings.look()
+            return was_reached
+        if message is None or shown % 100 == 0:
+            was_reached = was_reached or await me.connected(0)
+            surroundings.look()
+    return True
 
 
 @click.command()
 @click.option("--count", type=click.IntRange(min=1), help="End after this many messages.")
-@click.option("--idle", type=click.FloatRange(min=0), help="End after this many seconds without a message.")
+@click.option(
+    "--idle",
+    type=SECONDS,
+    help="End after this many seconds without a message, the first connection not counted.",
+)
 @common_options
 @pass_settings
 def listen(settings: Settings, count: int | None, idle: float | None) -> None:
     """Receive messages and print them, one a line, until interrupted.
 
     What was printed but not finished when the program crashed is printed again, marked `redelivered`.
+
+    Exit code 0: ended by --count or --idle. 5: ended by --idle, and the relay was never reached.
     """
     from clients.messenger import Messenger
+
+    if sys.stdout is None:
+        raise UsageError("Nothing can be printed: stdout is closed.")
 
     async def work() -> None:
         async with Messenger.from_config(settings.config()) as me:
             settings.output.note(f"Listening as {me.address}")
             try:
-                await _show(settings, me, count, idle)
+                was_reached = await _show(settings, me, count, idle)
             finally:
                 # Also when interrupted: what was shown is receipted, if the relay is there.
                 await me.finish(LAST_WORDS)
+        if not was_reached:
+            raise RelayError("Nothing was received: the relay was never reached. Check it, and listen again.")
 
     run(work())
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", type=WORD)
 @click.option(
     "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many, from the last."
 )

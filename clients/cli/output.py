@@ -4,14 +4,17 @@ Owns printing: one JSON object a line with `--json`, else text in which nothing 
 cursor, change colours or reverse the reading direction.
 """
 
+import contextlib
+import io
 import json
+import os
 import sys
 import unicodedata
-from typing import Final
+from typing import Final, TextIO
 
 import click
 
-from clients.errors import ClientError
+from clients.errors import ClientError, ExitCode, StorageError
 
 _BIDI: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -32,6 +35,21 @@ class ReaderGone(Exception):
     """Whoever read our output has closed it, as `head` does."""
 
 
+class NotWritten(StorageError):
+    """Stdout takes no more: a full disk, most often. What the command did is done."""
+
+    def __init__(self, error: OSError, then: str) -> None:
+        super().__init__(f"The output cannot be written: {error.strerror}. {then}")
+
+
+def silence(stream: TextIO | None) -> None:
+    """What is written there from now on, and what is still in its buffer, goes nowhere."""
+    with contextlib.suppress(AttributeError, OSError, io.UnsupportedOperation):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())  # type: ignore[union-attr]
+        os.close(null)
+
+
 def _safe_json(value: dict[str, object]) -> str:
     """JSON on one line for every reader: what `safe` escapes is escaped the way of JSON."""
     encoding = getattr(sys.stdout, "encoding", None) or ""
@@ -45,28 +63,46 @@ class Output:
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
 
-    def result(self, value: dict[str, object], text: str) -> None:
-        """One result: the object with `--json`, else the text. On stdout, flushed."""
+    def result(
+        self, value: dict[str, object], text: str, *, else_do: str = "Free some space and run it again."
+    ) -> None:
+        """One result: the object with `--json`, else the text. On stdout, flushed.
+
+        Raises ReaderGone, or NotWritten, which ends with `else_do`: what to do when it cannot be written.
+        """
         try:
             click.echo(_safe_json(value) if self.as_json else text)
         except BrokenPipeError:
             raise ReaderGone from None
+        except OSError as error:
+            raise NotWritten(error, else_do) from None
 
     def note(self, text: str) -> None:
         """A diagnostic for people, on stderr. Part of it may be a relay's words."""
-        click.echo(safe(text), err=True)
+        try:
+            click.echo(safe(text), err=True)
+        except OSError:
+            silence(sys.stderr)  # nobody can be told
 
     def error(self, error: ClientError) -> None:
         """Why the command failed, on stderr."""
-        code = error.exit_code
         if self.as_json:
-            self.note(json.dumps({"error": code.name, "exit_code": int(code), "message": str(error)}))
+            self.failed(error.exit_code, str(error))
         else:
             self.note(f"blindpost: {error}")
+
+    def failed(self, code: ExitCode, message: str) -> None:
+        """An error as an object, on stderr."""
+        self.note(json.dumps({"error": code.name, "exit_code": int(code), "message": message}))
 
     def qr(self, text: str) -> None:
         """A QR code for a phone or another terminal, on stderr."""
         import segno
 
-        click.echo(err=True)
+        try:
+            "█▀▄".encode(getattr(sys.stderr, "encoding", None) or "ascii")
+        except UnicodeEncodeError:
+            self.note("This terminal cannot show a QR code, which needs UTF-8. Give the address as text.")
+            return
+        self.note("")
         segno.make(text, error="l", micro=False).terminal(out=sys.stderr, compact=True, border=2)

@@ -6,9 +6,10 @@ they run, so that `--help` answers at once.
 
 import asyncio
 import contextlib
+import math
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TextIO, TypeVar
@@ -92,6 +93,37 @@ def common_options(command: Callable[P, R]) -> Callable[P, R]:
 pass_settings = click.make_pass_decorator(Settings, ensure=True)
 
 
+class Word(click.ParamType[str]):
+    """A name or an address: any text, but text."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The word as it is; bytes that are not UTF-8 are refused."""
+        word = str(value)
+        if not word.isascii() and any("\ud800" <= c <= "\udfff" for c in word):
+            self.fail(f"{word!r} is not UTF-8. Type it in a UTF-8 terminal.", param, ctx)
+        return word
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds, 0 or more; `nan` is none."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        seconds = float(super().convert(value, param, ctx))
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
+        return seconds
+
+
+WORD = Word()
+SECONDS = Seconds()
+
+
 class Program(click.Group):
     """Lists commands in the order in which a new user needs them."""
 
@@ -120,6 +152,20 @@ def program() -> None:
     """
 
 
+_is_blocked = False  # whether a coroutine waits in a system call, where no cancellation reaches it
+
+
+@contextlib.contextmanager
+def blocking() -> Iterator[None]:
+    """Around a read that blocks the loop: a signal ends it like everything else, with CancelledError."""
+    global _is_blocked
+    _is_blocked = True
+    try:
+        yield
+    finally:
+        _is_blocked = False
+
+
 def run(work: Coroutine[Any, Any, None]) -> None:
     """Run a command's coroutine; SIGINT and SIGTERM end it in order, with exit code 130 or 143."""
 
@@ -128,17 +174,21 @@ def run(work: Coroutine[Any, Any, None]) -> None:
         loop = asyncio.get_running_loop()
         caught: list[int] = []
 
-        def catch(number: int) -> None:
+        def catch(number: int, frame: object) -> None:
             caught.append(number)
-            task.cancel()
+            if _is_blocked:
+                raise asyncio.CancelledError
+            loop.call_soon_threadsafe(task.cancel)
 
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, catch, number)
+        before = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             await task
         except asyncio.CancelledError:
             if not caught:
                 raise
             sys.exit(128 + caught[0])
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     asyncio.run(supervised())

@@ -331,9 +331,9 @@ def test_a_store_whose_tables_are_empty_is_no_unfinished_profile(config: ClientC
     (config.profile / "store.db").unlink()
     key = bytes.fromhex((config.profile / "profile.key").read_text())
     Store(config.profile / "store.db", key).close()
-    with pytest.raises(StorageError, match="store.db is empty"):
+    with pytest.raises(StorageError, match=r"store\.db is empty"):
         Profile.open(config)
-    with pytest.raises(StorageError, match="store.db is empty"):
+    with pytest.raises(StorageError, match=r"store\.db is empty"):
         Profile.create(config, RELAY, NOW)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -147,7 +148,7 @@ def test_the_python_of_the_readme_answers(tmp_path: Path, relay: RelayProcess) -
 def test_the_python_of_the_readme_is_the_example() -> None:
     (source,) = blocks("python")
     assert source == (ROOT / "examples" / "echo.py").read_text()
-    assert sum(bool(line.strip()) for line in source.splitlines()) <= 14
+    assert sum(bool(line.strip()) for line in source.splitlines()) <= 16
 
 
 def test_the_register_example(tmp_path: Path, relay: RelayProcess) -> None:
@@ -173,6 +174,32 @@ def test_the_register_example(tmp_path: Path, relay: RelayProcess) -> None:
     *_, bundle = run(blindpost(tmp_path, "address").strip())
     assert '"type":"bundle"' in bundle
     assert '"prekeys":["' in bundle
+
+
+@pytest.mark.parametrize("example", ["echo.py", "register.py"])
+def test_an_example_without_arguments_says_how_to_use_it(example: str) -> None:
+    command = [sys.executable, str(ROOT / "examples" / example)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"Usage: python examples/{example} ")
+
+
+def test_ctrl_c_ends_the_bot_quietly(tmp_path: Path, relay: RelayProcess) -> None:
+    source = (ROOT / "examples" / "echo.py").read_text().replace(PORT, str(relay.port))
+    (tmp_path / "bot.py").write_text(source)
+    friend = "bp1qk8qsqp7nuceluqrvpgxvcprxxja787kjqhazyfk3euhy3fr70xyqnzq53j@127.0.0.1:1"
+    with subprocess.Popen(
+        [sys.executable, str(tmp_path / "bot.py"), friend],
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as bot:
+        assert bot.stdout is not None
+        assert bot.stdout.readline().startswith("Write to bp1")
+        bot.send_signal(signal.SIGINT)
+        _, errors = bot.communicate(timeout=30)
+    assert (bot.returncode, errors) == (0, "")
 
 
 # --- the rest ---

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from clients.cli.messages import LINE_MAX
+from clients.cli.sending import LINE_MAX
 from clients.errors import ExitCode
 from clients.store import outbox as outbox_module
 from tests.clients.cli.conftest import MakePerson
@@ -64,7 +64,7 @@ def test_0_a_message_that_the_relay_has_accepted(couple: tuple[CommandLine, Comm
         ("send",), ("sned", "bob", "hi"), ("send", "bob", "hi", "--ndjson"), ("send", "bob", "--wait", "x"),
         ("listen", "--count", "0"), ("contact", "add", "bob", "bp1nonsense"), ("contact", "add", "-x", FAR),
         ("contact", "add", "bob", FAR), ("init", "--relay", "ftp://relay.example"), ("init",),
-        ("init", "--relay", NOWHERE), ("--passphrase-file", "/nonexistent", "contact", "list"),
+        ("--passphrase-file", "/nonexistent", "contact", "list"),
     ],
 )  # fmt: skip
 def test_2_words_that_are_off(away: CommandLine, arguments: tuple[str, ...]) -> None:
@@ -190,7 +190,7 @@ def test_stdin_is_sent_byte_for_byte(couple: tuple[CommandLine, CommandLine]) ->
 
 
 def test_oversize_is_refused_without_reading_on() -> None:
-    from clients.cli.messages import _read_body
+    from clients.cli.sending import _read_body
     from clients.errors import TooLargeError
 
     endless = Endless()
@@ -200,7 +200,7 @@ def test_oversize_is_refused_without_reading_on() -> None:
 
 
 def test_an_endless_line_is_refused_without_reading_on() -> None:
-    from clients.cli.messages import _read_lines
+    from clients.cli.sending import _read_lines
     from clients.errors import ClientError
 
     class EndlessLine(Endless):

@@ -1,6 +1,8 @@
 """What the terminal gets to see: nothing that others wrote can act on it."""
 
+import io
 import json
+import sys
 import unicodedata
 
 import pytest
@@ -118,3 +120,14 @@ def test_what_a_relay_says_is_harmless_in_notes_and_errors(capsys: pytest.Captur
     said = capsys.readouterr()
     assert said.out == ""
     assert is_harmless(said.err)
+
+
+def test_a_qr_code_where_it_cannot_be_shown_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    for encoding in ("latin-1", "utf-8"):
+        stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="backslashreplace")
+        monkeypatch.setattr(sys, "stderr", stream)
+        Output(as_json=False).qr("bp1")
+        stream.seek(0)
+        said = stream.read()
+        assert "\\u" not in said
+        assert ("cannot show a QR code" in said) is (encoding == "latin-1")

@@ -113,6 +113,22 @@ def test_a_reader_that_goes_away_ends_it_quietly_and_loses_nothing(
     assert texts in (["1", "2", "3", "4"], ["0", "1", "2", "3", "4"])
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
+def test_what_a_full_disk_kept_from_being_seen_is_shown_again(
+    couple: tuple[ClientProcess, ClientProcess],
+) -> None:
+    alice, bob = couple
+    alice.run("send", "bob", "hi")
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            bob.command("listen", "--count", "1"),
+            stdout=full, stderr=subprocess.PIPE, env=bob.environment, check=False, timeout=30,
+        )  # fmt: skip
+    assert (done.returncode, b"shows this message again" in done.stderr) == (10, True)
+    (shown,) = bob.json("listen", "--count", "1")
+    assert (shown["text"], shown["redelivered"]) == ("hi", True)
+
+
 def test_history_into_a_closed_pipe_is_quiet(couple: tuple[ClientProcess, ClientProcess]) -> None:
     alice, _ = couple
     lines = b"".join(b'{"text": "%d %s"}\n' % (number, b"x" * 5000) for number in range(50))
