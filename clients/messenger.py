@@ -317,8 +317,7 @@ class Messenger:
 
     def held(self) -> int:
         """How many messages of contacts wait for earlier ones, for up to 30 seconds."""
-        query = "SELECT count(*) FROM messages WHERE hold_until_ms > ? AND handed = 0"
-        return int(self._profile.store.db.execute(query, (now_ms(),)).get)
+        return self._mailroom.history.held(now_ms())
 
 
 def _sentence(error: WireError) -> str:

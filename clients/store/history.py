@@ -196,6 +196,11 @@ class History:
         ).get
         return None if value is None else int(value)
 
+    def held(self, now_ms: int) -> int:
+        """How many messages are held behind a gap now."""
+        query = "SELECT count(*) FROM messages WHERE hold_until_ms > ? AND handed = 0"
+        return int(self._db.execute(query, (now_ms,)).get)
+
     def offered(self, row: int) -> None:
         """The application is about to get it; if it crashes now, it gets it again, marked."""
         self._db.execute("UPDATE messages SET handed = 1, hold_until_ms = 0 WHERE id = ?", (row,))
