@@ -64,7 +64,8 @@ class Search:
 
     def __str__(self) -> str:
         problems = f", NOT READ: {'; '.join(self.failures)}" if self.failures else ""
-        return f"{self.what}: {self.bytes_read / 1e6:.1f} MB read, {self.found} canaries found{problems}"
+        size = f"{self.bytes_read / 1e6:.1f} MB" if self.bytes_read > 50_000 else f"{self.bytes_read} bytes"
+        return f"{self.what}: {size} read, {self.found} canaries found{problems}"
 
 
 def search_files(what: str, directory: Path, canaries: Canaries) -> Search:

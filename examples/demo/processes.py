@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import urllib.request
 from pathlib import Path
 from typing import Any, Self
 
@@ -62,6 +63,11 @@ class Client:
         with self._arrived:
             if not self._arrived.wait_for(lambda: len(self.lines) >= count, DEADLINE):
                 raise DemoFailure(f"{self} printed {len(self.lines)} of {count} lines in {DEADLINE:.0f} s")
+
+    def must_run(self) -> None:
+        """Raises DemoFailure if it has ended."""
+        if self.process.poll() is not None:
+            raise DemoFailure(f"{self} ended too early: {self._errors.decode(errors='replace').strip()}")
 
     def finish(self, *, expect: int = 0) -> list[Line]:
         """Wait for the end; all lines. Raises DemoFailure for another exit code."""
@@ -131,6 +137,14 @@ class Relay:
                 self.process.wait(0.1)
                 break
         raise DemoFailure(f"the relay did not start: {err.read_text(errors='replace').strip()}")
+
+    def accepted(self) -> int:
+        """How many frames it has accepted since it was started, by its own count."""
+        url = self.url.replace("ws:", "http:") + "/metrics"
+        with urllib.request.urlopen(url, timeout=DEADLINE) as answer:  # noqa: S310 our own relay, on loopback
+            lines = answer.read().decode().splitlines()
+        counts = [line.split()[1] for line in lines if line.startswith("blindpost_frames_accepted_total ")]
+        return int(float(counts[0]))
 
     def kill(self) -> None:
         """kill -9."""
