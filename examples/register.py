@@ -9,7 +9,7 @@ import time
 from dataclasses import replace
 
 from nacl.public import PrivateKey  # noqa: TID251 by hand means without keys/
-from nacl.signing import SigningKey, VerifyKey  # noqa: TID251
+from nacl.signing import SigningKey, VerifyKey  # noqa: TID251 likewise
 from websockets.sync.client import connect
 
 from wire.addresses import Address, RelayUrl

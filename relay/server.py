@@ -42,7 +42,7 @@ class HeadDeadline(HttpToolsProtocol):
 
     relay: Relay
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own class narrows it
         """Note the time of the accept and start the clock."""
         self.accepted_at = self.loop.time()
         self.head_bytes = 0
@@ -204,7 +204,7 @@ def _loop_factory(handshake: float) -> Callable[[], asyncio.AbstractEventLoop]:
     base: Any = type(usual)
     usual.close()
 
-    class Loop(base):  # type: ignore[misc]
+    class Loop(base):  # type: ignore[misc]  # a base known at run time only
         async def create_server(self, *arguments: Any, **options: Any) -> Any:
             if options.get("ssl") is not None:
                 options["ssl_handshake_timeout"] = handshake

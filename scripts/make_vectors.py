@@ -18,17 +18,17 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from keys.chain import ChainKey, RootKey  # noqa: E402
-from keys.content import Content, Kind, Receipt, list_extension  # noqa: E402
-from keys.handshake import HandshakeHeader, Party, accept  # noqa: E402
-from keys.identities import Account, Device  # noqa: E402
-from keys.prekeys import PrivatePrekey, generate_prekey  # noqa: E402
-from keys.primitives import dh_key, kem_encapsulate, pad  # noqa: E402
-from keys.ratchet import Ratchet  # noqa: E402
-from keys.safety_number import safety_number  # noqa: E402
-from keys.seal import InnerType, seal  # noqa: E402
-from wire.addresses import Address, RelayUrl  # noqa: E402
-from wire.control import (  # noqa: E402
+from keys.chain import ChainKey, RootKey  # noqa: E402 after the path is set
+from keys.content import Content, Kind, Receipt, list_extension  # noqa: E402 after the path is set
+from keys.handshake import HandshakeHeader, Party, accept  # noqa: E402 after the path is set
+from keys.identities import Account, Device  # noqa: E402 after the path is set
+from keys.prekeys import PrivatePrekey, generate_prekey  # noqa: E402 after the path is set
+from keys.primitives import dh_key, kem_encapsulate, pad  # noqa: E402 after the path is set
+from keys.ratchet import Ratchet  # noqa: E402 after the path is set
+from keys.safety_number import safety_number  # noqa: E402 after the path is set
+from keys.seal import InnerType, seal  # noqa: E402 after the path is set
+from wire.addresses import Address, RelayUrl  # noqa: E402 after the path is set
+from wire.control import (  # noqa: E402 after the path is set
     Accepted,
     Acknowledge,
     ControlMessage,
@@ -42,10 +42,10 @@ from wire.control import (  # noqa: E402
     Stock,
     Welcome,
 )
-from wire.device_lists import DeviceList  # noqa: E402
-from wire.errors import ErrorCode  # noqa: E402
-from wire.login import Greeting, Mode  # noqa: E402
-from wire.prekeys import PrekeyKind  # noqa: E402
+from wire.device_lists import DeviceList  # noqa: E402 after the path is set
+from wire.errors import ErrorCode  # noqa: E402 after the path is set
+from wire.login import Greeting, Mode  # noqa: E402 after the path is set
+from wire.prekeys import PrekeyKind  # noqa: E402 after the path is set
 
 NOW = 1_800_000_000
 FOLDER = ROOT / "tests" / "vectors"
@@ -372,7 +372,7 @@ def contents() -> File:
         "stream_id": named("stream id", 16),
         "sent_ms": NOW * 1000,
     }
-    text = Content(Kind.TEXT, sequence=1, body="héllo".encode(), **common)  # type: ignore[arg-type]
+    text = Content(Kind.TEXT, sequence=1, body="héllo".encode(), **common)  # type: ignore[arg-type]  # the common fields, of several types
     extended = replace(
         text, sequence=2**63 - 1, extensions=(list_extension(3, named("list hash")), (200, b"not known yet"))
     )

@@ -46,7 +46,7 @@ def silence(stream: TextIO | None) -> None:
     """What is written there from now on, and what is still in its buffer, goes nowhere."""
     with contextlib.suppress(AttributeError, OSError, io.UnsupportedOperation):
         null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, stream.fileno())  # type: ignore[union-attr]
+        os.dup2(null, stream.fileno())  # type: ignore[union-attr]  # it was open a moment ago
         os.close(null)
 
 

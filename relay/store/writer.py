@@ -94,7 +94,7 @@ class Writer:
             self._waiting.append(_Waiting(operation, size, future))
             self._waiting_bytes += size
             self._wake.notify()
-        return await future  # type: ignore[return-value]
+        return await future  # type: ignore[return-value]  # the queue holds results of all types
 
     def close(self) -> None:
         """Finish what waits, end the thread, close the connection. Blocks for as long as that takes."""

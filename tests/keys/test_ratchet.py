@@ -381,9 +381,9 @@ def test_a_record_of_another_version_or_with_bytes_left_is_refused() -> None:
 def test_states_are_immutable() -> None:
     alice, _ = ratchets()
     with pytest.raises(AttributeError):
-        alice.previous_length = 5  # type: ignore[misc]
+        alice.previous_length = 5  # type: ignore[misc]  # refused at run time too, as tested
     with pytest.raises(TypeError):
-        alice.skipped[(b"k", 1)] = (MessageKey(b"k"), 1)  # type: ignore[index]
+        alice.skipped[(b"k", 1)] = (MessageKey(b"k"), 1)  # type: ignore[index]  # likewise
 
 
 @given(st.binary(max_size=200) | st.binary(max_size=120).map(lambda tail: bytes(32) + bytes(8) + tail))

@@ -160,7 +160,7 @@ class SlowStore(MemoryStore):
         super().__init__()
         self.gate = asyncio.Event()
 
-    async def put(self, mailbox, frames, now):  # type: ignore[no-untyped-def]
+    async def put(self, mailbox, frames, now):  # type: ignore[no-untyped-def]  # a store's method, as it is
         await self.gate.wait()
         return await super().put(mailbox, frames, now)
 

@@ -73,7 +73,7 @@ def test_default_origins_are_those_of_the_own_machine() -> None:
     )
     assert Config(host="192.0.2.1").origins(1)[0] == "ws://192.0.2.1:1"
     # The first is announced, and so must be one under which the relay can be dialled.
-    assert Config(host="0.0.0.0").origins(1)[0] == "ws://127.0.0.1:1"  # noqa: S104
+    assert Config(host="0.0.0.0").origins(1)[0] == "ws://127.0.0.1:1"  # noqa: S104 the case under test
     assert Config(host="::").origins(1)[0] == Config(host="::1").origins(1)[0] == "ws://[::1]:1"
     assert Config(host="fe80::1%eth0").origins(1)[0] == "ws://127.0.0.1:1"
 

@@ -225,7 +225,7 @@ def test_a_relay_whose_listening_line_nobody_can_read_serves_all_the_same(
 
 
 def test_a_relay_for_others_without_public_urls_is_warned_about(tmp_path: Path) -> None:
-    with RelayProcess(tmp_path, settings={"host": "0.0.0.0"}) as relay:  # noqa: S104
+    with RelayProcess(tmp_path, settings={"host": "0.0.0.0"}) as relay:  # noqa: S104 the case under test
         (line, announced) = sorted(relay.log.splitlines(), key=lambda line: line.startswith("{"))
         assert "--public-urls" in line
         # What is announced can be dialled: the wildcard is no address of anybody.
@@ -233,7 +233,7 @@ def test_a_relay_for_others_without_public_urls_is_warned_about(tmp_path: Path) 
 
 
 def test_a_relay_announces_the_url_that_it_is_dialled_under(tmp_path: Path) -> None:
-    settings = {"host": "0.0.0.0", "public-urls": "wss://relay.example/post,ws://10.0.0.7"}  # noqa: S104
+    settings = {"host": "0.0.0.0", "public-urls": "wss://relay.example/post,ws://10.0.0.7"}  # noqa: S104 the case under test
     with RelayProcess(tmp_path, settings=settings) as relay:
         assert json.loads(relay.log)["url"] == "wss://relay.example/post"
 

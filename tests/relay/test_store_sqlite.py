@@ -239,7 +239,7 @@ class FailingSync:
             self.commits += 1
             if self.commits == self.fails_at:
                 raise apsw.exception_for(apsw.SQLITE_IOERR_FSYNC)
-        return self._connection.execute(statement, *bindings)  # type: ignore[arg-type]
+        return self._connection.execute(statement, *bindings)  # type: ignore[arg-type]  # passed on as given
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._connection, name)

@@ -195,7 +195,7 @@ def test_oversize_is_refused_without_reading_on() -> None:
 
     endless = Endless()
     with pytest.raises(TooLargeError):
-        _read_body(endless)  # type: ignore[arg-type]
+        _read_body(endless)  # type: ignore[arg-type]  # a stream with the one method that is used
     assert endless.taken == 65_001
 
 
@@ -208,7 +208,7 @@ def test_an_endless_line_is_refused_without_reading_on() -> None:
 
     endless = EndlessLine()
     with pytest.raises(ClientError):
-        list(_read_lines(endless))  # type: ignore[arg-type]
+        list(_read_lines(endless))  # type: ignore[arg-type]  # a stream with the one method that is used
     assert endless.taken <= 2 * LINE_MAX
 
 

@@ -36,7 +36,7 @@ def message(text: str, **changes: object) -> Message:
         "id": b"i" * 16, "contact": "bob", "outgoing": False, "kind": Kind.TEXT, "body": text.encode(),
         "sent_ms": 0, "sequence": 1, "status": MessageStatus.RECEIVED, **changes,
     }  # fmt: skip
-    return Message(**values)  # type: ignore[arg-type]
+    return Message(**values)  # type: ignore[arg-type]  # fields of several types
 
 
 def is_harmless(text: str, *, lines: bool = True) -> bool:
