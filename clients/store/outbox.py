@@ -107,6 +107,9 @@ class Outbox:
             (device_key, stream, ranges.encode(), owes, now),
         )
         # A device has one stream in the life of its store; one that makes up more only forgets its own.
+        count = self._db.execute("SELECT count(*) FROM received WHERE device_key = ?", (device_key,)).get
+        if count <= STREAMS_MAX:
+            return
         self._db.execute(
             "DELETE FROM received WHERE device_key = ?1 AND stream NOT IN "
             "(SELECT stream FROM received WHERE device_key = ?1 ORDER BY at DESC, stream = ?2 DESC LIMIT ?3)",
