@@ -19,7 +19,7 @@ from keys.content import (
 )
 from keys.errors import DecryptError, VerificationError
 from keys.handshake import HEADER_SIZE, HandshakeHeader, Party, accept, decode_header, initiate
-from keys.identities import Account, Device, verify_device_list, verify_successor
+from keys.identities import Device, verify_device_list, verify_successor
 from keys.prekeys import verify_age, verify_bundle, verify_prekey
 from keys.primitives import Random, sha256
 from keys.seal import INNER_MAX, InnerType, Opened, open_envelope, seal
@@ -74,8 +74,7 @@ class Received:
 class Engine:
     """One device's view of everybody else."""
 
-    def __init__(self, account: Account, device: Device, stream: bytes, state: State, random: Random) -> None:
-        self._account_key = account.key
+    def __init__(self, device: Device, stream: bytes, state: State, random: Random) -> None:
         self._device = device
         self._stream = stream
         self._state = state

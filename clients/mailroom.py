@@ -54,7 +54,7 @@ class Mailroom:
         self.contacts = Contacts(profile.store)
         self.history = History(profile.store)
         self.outbox = Outbox(profile.store)
-        self._engine = Engine(profile.account, profile.device, profile.stream, self.state, random)
+        self._engine = Engine(profile.device, profile.stream, self.state, random)
         self.undecryptable = 0
         self.replayed = 0
 
@@ -152,9 +152,10 @@ class Mailroom:
         oldest = now_seconds() - SEALING_FRESH
         return contact.is_stale or any(at is not None and at < oldest for at in known)
 
-    def learn_bundle(self, contact: ContactRow, bundle: Bundle) -> None:
-        """Verify what the relay answered, believe newer keys, and begin the sessions that are missing.
+    def learn_bundle(self, contact: ContactRow, bundle: Bundle, *, begin: bool = True) -> None:
+        """Verify what the relay answered, believe newer keys, and with `begin` begin missing sessions.
 
+        A bundle that was fetched without a take has no one-time keys, and is no ground for a session.
         Raises TrustError, with the contact's alarm raised, when the list is not this account's signed
         successor; VerificationError or DecryptError for a broken bundle. Then nothing else changed.
         """
@@ -172,7 +173,7 @@ class Mailroom:
                 had_session = self._engine.has_session(offered.device_key, now_seconds())
                 self._engine.learn_bundle(party, device_bundle, now_seconds())
                 self.state.refreshed(entry.device_key, now_seconds())
-                if not had_session:
+                if begin and not had_session:
                     self._engine.start_session(self._profile.device_list, party, device_bundle, now_seconds())
 
     def _believe(self, contact: ContactRow, offered: DeviceList) -> DeviceList:

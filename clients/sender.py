@@ -116,7 +116,7 @@ class Sender:
             if error.error is not None and error.error.code is ErrorCode.NOT_FOUND:
                 raise RelayError(f"The relay knows no account of {contact.name!r} (yet).") from None
             raise
-        self._mailroom.learn_bundle(contact, bundle)
+        self._mailroom.learn_bundle(contact, bundle, begin=take)
         return self._mailroom.contacts.by_id(self._contact_id) or contact
 
     async def _put(self, connection: RelayConnection) -> None:

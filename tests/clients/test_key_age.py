@@ -83,3 +83,13 @@ def test_a_thousand_lost_messages_do_not_make_the_next_one_unreadable(pair: tupl
     rest = alice.send(bob)
     bob.take_in(rest[-1])
     assert bob.mailroom.undecryptable == 0
+
+
+def test_a_refresh_begins_no_session_because_it_brings_no_one_time_keys(tmp_path: Path) -> None:
+    alice, bob = Home(tmp_path, "alice"), Home(tmp_path, "bob")
+    alice.add(bob)
+    alice.mailroom.learn_bundle(alice.contact(bob), bob.bundle(one_time=False), begin=False)
+    assert alice.mailroom.needs_bundle(alice.contact(bob))
+    assert not alice.mailroom.needs_refresh(alice.contact(bob))
+    alice.mailroom.learn_bundle(alice.contact(bob), bob.bundle())
+    assert not alice.mailroom.needs_bundle(alice.contact(bob))

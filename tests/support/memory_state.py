@@ -126,7 +126,7 @@ class Speaker:
     def restore(self, state: MemoryState) -> None:
         """Go on from this state, as after a transaction that was rolled back."""
         self.state = state
-        self.engine = Engine(self.account, self.device, self.stream, state, self.random)
+        self.engine = Engine(self.device, self.stream, state, self.random)
 
     @property
     def key(self) -> bytes:
