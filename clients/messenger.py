@@ -33,8 +33,6 @@ from wire.addresses import Address, RelayUrl
 from wire.errors import WireError
 from wire.limits import TEXT_MAX
 
-_FAR = list(MessageStatus)  # queued, accepted, delivered: how far a message has come
-
 
 class Messenger:
     """One open profile. Use `Messenger.open` with `async with`."""
@@ -204,7 +202,7 @@ class Messenger:
         def look() -> MessageStatus | None:
             self._check()
             now = self._status(message_id)
-            return now if _FAR.index(now) >= _FAR.index(status) else None
+            return now if now.is_at_least(status) else None
 
         return await self._bell.until(look, deadline) or self._status(message_id)
 

@@ -20,7 +20,8 @@ class ContactStatus(StrEnum):
     """How a contact came about."""
 
     APPROVED = "approved"  # added by the user
-    REQUEST = "request"  # wrote to us; nothing automatic happens until it is added
+    REQUEST = "request"  # wrote to us; nothing automatic happens until it is accepted
+    BLOCKED = "blocked"  # by the user; what it writes is dropped unread
     REMOVED = "removed"  # by the user; not listed, and a request again as soon as it writes
 
 
@@ -28,9 +29,37 @@ class MessageStatus(StrEnum):
     """Where a message is on its way."""
 
     QUEUED = "queued"  # safe in our outbox
+    REQUESTED = "requested"  # at the relay as a request: kept only if the recipient accepts it
     ACCEPTED = "accepted"  # safe at the relay (fsynced)
     DELIVERED = "delivered"  # the recipient's own receipt says so
+    READ = "read"  # the recipient says that a person has seen it
+    FAILED = "failed"  # given up; `failed` of the message says why
     RECEIVED = "received"  # incoming
+
+    def is_at_least(self, wanted: "MessageStatus") -> bool:
+        """Whether a sent message is as far as `wanted`, or will get no further by waiting.
+
+        A request is all that a relay can say before the recipient has accepted it.
+        """
+        if self is MessageStatus.REQUESTED:
+            return wanted in (MessageStatus.QUEUED, MessageStatus.REQUESTED, MessageStatus.ACCEPTED)
+        return self is MessageStatus.FAILED or _FAR.index(self) >= _FAR.index(wanted)
+
+
+_FAR: Final = list(MessageStatus)
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """What a contact may learn of us besides receipts. None for one contact: as for all."""
+
+    presence: bool | None = None  # whether we are online
+    typing: bool | None = None
+    read: bool | None = None  # that a person has seen a message
+
+    def to_json(self) -> Json:
+        """One JSON object."""
+        return {"presence": self.presence, "typing": self.typing, "read": self.read}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +67,31 @@ class Contact:
     """A person or program that messages go to and come from."""
 
     name: str
-    address: Address
+    address: Address  # without a token
     status: ContactStatus
     devices: int
     alarm: str | None
+    display_name: str = ""  # what it calls itself: anybody can say anything
+    is_verified: bool = False  # the user has compared the safety number
+    sharing: Sharing = Sharing()
+    unread: int = 0
+    online: bool | None = None  # None: not known, because not watched or not shown to us
+    typing: bool = False
 
     def to_json(self) -> Json:
-        """One JSON object; `alarm` is a sentence or null."""
+        """One JSON object; `alarm` is a sentence or null, `online` null if it is not known."""
         return {
             "name": self.name,
             "address": self.address.text,
             "status": self.status.value,
             "devices": self.devices,
             "alarm": self.alarm,
+            "display_name": self.display_name,
+            "verified": self.is_verified,
+            "sharing": self.sharing.to_json(),
+            "unread": self.unread,
+            "online": self.online,
+            "typing": self.typing,
         }
 
 
@@ -69,6 +110,9 @@ class Message:
     late: bool = False
     redelivered: bool = False
     missing_before: int = 0
+    reply_to: bytes | None = None  # id of the message that this one answers
+    failed: str | None = None  # why, in a sentence
+    seen: bool = True  # incoming: a person or program has had it before them
 
     @property
     def text(self) -> str:
@@ -96,4 +140,7 @@ class Message:
             "late": self.late,
             "redelivered": self.redelivered,
             "missing_before": self.missing_before,
+            "reply_to": None if self.reply_to is None else self.reply_to.hex(),
+            "failed": self.failed,
+            "seen": self.seen,
         }

@@ -4,12 +4,13 @@ Owns the contacts table. Under one account only the device list can change, and 
 successor; anything else raises the contact's alarm and blocks sending until the user decides.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import apsw
 
 from clients.errors import NotFoundError, UsageError
-from clients.model import Contact, ContactStatus
+from clients.model import Contact, ContactStatus, Sharing
 from clients.store.store import Store
 from wire.addresses import Address, RelayUrl
 from wire.device_lists import DeviceList, decode_device_list
@@ -29,15 +30,30 @@ class ContactRow:
     devices: DeviceList | None
     alarm: str | None
     is_stale: bool
+    display_name: str
+    is_verified: bool
+    token: bytes | None = field(repr=False)  # 16 bytes: what lets our frames in as a contact's
+    presence: bytes | None = field(repr=False)  # 16 bytes: what shows us whether it is online
+    sharing: Sharing
+    unread: int
 
     def shown(self) -> Contact:
-        """As the application sees it."""
+        """As the application sees it; presence and typing are not the store's to know."""
         count = len(self.devices.devices) if self.devices else 0
-        return Contact(self.name, Address(self.account_key, self.relay), self.status, count, self.alarm)
+        return Contact(
+            self.name, Address(self.account_key, self.relay), self.status, count, self.alarm,
+            self.display_name, self.is_verified, self.sharing, self.unread,
+        )  # fmt: skip
 
 
-def _row(values: tuple[int, str, bytes, str, str, bytes | None, str | None, int]) -> ContactRow:
-    id, name, account, relay, status, devices, alarm, stale = values
+def _choice(value: int | None) -> bool | None:
+    return None if value is None else bool(value)
+
+
+def _row(values: tuple[Any, ...]) -> ContactRow:
+    id, name, account, relay, status, devices, alarm, stale, display_name, verified, token, presence = values[
+        :12
+    ]
     return ContactRow(
         id,
         name,
@@ -47,10 +63,20 @@ def _row(values: tuple[int, str, bytes, str, str, bytes | None, str | None, int]
         decode_device_list(bytes(devices)) if devices else None,
         alarm,
         bool(stale),
+        display_name,
+        bool(verified),
+        None if token is None else bytes(token),
+        None if presence is None else bytes(presence),
+        Sharing(*map(_choice, values[12:15])),
+        int(values[15]),
     )
 
 
-_SELECT = "SELECT id, name, account_key, relay, status, device_list, alarm, stale FROM contacts "
+_SELECT = (
+    "SELECT id, name, account_key, relay, status, device_list, alarm, stale, display_name, verified, token, "
+    "presence, shares_presence, shares_typing, shares_read, (SELECT count(*) FROM messages m "
+    "WHERE m.contact = contacts.id AND outgoing = 0 AND seen = 0 AND kind IN (1, 7)) FROM contacts "
+)
 
 
 def check_name(name: str) -> str:

@@ -115,4 +115,48 @@ MIGRATIONS: Final = (
         UPDATE waiting SET count = count - 1, bytes = bytes - length(old.body);
     END;
     """,
+    """
+    -- What a contact gave us, what we give it, and what the user decided about it. The `shares_` columns are
+    -- NULL where a contact is treated as all others are.
+    ALTER TABLE contacts ADD COLUMN display_name TEXT NOT NULL DEFAULT '';
+    ALTER TABLE contacts ADD COLUMN verified INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE contacts ADD COLUMN token BLOB;
+    ALTER TABLE contacts ADD COLUMN presence BLOB;
+    ALTER TABLE contacts ADD COLUMN shares_presence INTEGER;
+    ALTER TABLE contacts ADD COLUMN shares_typing INTEGER;
+    ALTER TABLE contacts ADD COLUMN shares_read INTEGER;
+
+    -- Which version of our card a device was told, and up to where it has read our stream.
+    ALTER TABLE devices ADD COLUMN told_card INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE devices ADD COLUMN told_card_at INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE devices ADD COLUMN read_ours INTEGER NOT NULL DEFAULT 0;
+
+    -- Up to where our user has read a stream, and whether its sender is still to be told.
+    ALTER TABLE received ADD COLUMN read_through INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE received ADD COLUMN read_owed INTEGER NOT NULL DEFAULT 0;
+
+    ALTER TABLE messages ADD COLUMN reply_to BLOB;
+    ALTER TABLE messages ADD COLUMN key TEXT;
+    ALTER TABLE messages ADD COLUMN failed TEXT;
+    ALTER TABLE messages ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
+    UPDATE messages SET seen = 1;
+    CREATE UNIQUE INDEX messages_by_key ON messages (contact, key) WHERE key IS NOT NULL;
+    CREATE INDEX messages_unseen ON messages (contact) WHERE outgoing = 0 AND seen = 0 AND kind IN (1, 7);
+    CREATE INDEX messages_on_the_way ON messages (sent_ms)
+        WHERE outgoing = 1 AND status IN ('requested', 'accepted');
+
+    -- Our own delivery tokens that a relay still takes: for contacts, in the address line, and those before
+    -- them. `until` is NULL for the current ones, else Unix seconds.
+    CREATE TABLE tokens (token BLOB PRIMARY KEY, purpose TEXT NOT NULL, until INTEGER) WITHOUT ROWID;
+
+    -- Words of the history, for searching: three characters at a time, so that it works in every script.
+    CREATE VIRTUAL TABLE words USING fts5(text, content='', contentless_delete=1, tokenize='trigram');
+    INSERT INTO words (rowid, text) SELECT id, CAST(body AS TEXT) FROM messages WHERE kind = 1;
+    CREATE TRIGGER message_has_words AFTER INSERT ON messages WHEN new.kind = 1 BEGIN
+        INSERT INTO words (rowid, text) VALUES (new.id, CAST(new.body AS TEXT));
+    END;
+    CREATE TRIGGER message_had_words AFTER DELETE ON messages WHEN old.kind = 1 BEGIN
+        DELETE FROM words WHERE rowid = old.id;
+    END;
+    """,
 )
