@@ -100,8 +100,8 @@ async def end_to_end_rates(directory: Path) -> list[float]:
     ):
         if not (await alice.connected(30) and await bob.connected(30)):
             raise BrokenPromise("the clients did not connect")
-        alice.add_contact("bob", bob.address)
-        bob.add_contact("alice", alice.address)
+        alice.contacts.add("bob", bob.address)
+        bob.contacts.add("alice", alice.address)
         for _ in range(ROUNDS):
             start = time.perf_counter()
             ids = [await alice.send("bob", f"message {number}") for number in range(MESSAGES)]

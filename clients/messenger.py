@@ -6,7 +6,7 @@
             print(message.contact, message.text)
 
 Owns the tasks of a running client: one that receives, and one per contact that sends. Knows nothing of
-terminals.
+terminals. `contacts` holds the people, see `clients.contact_book`.
 """
 
 import asyncio
@@ -14,37 +14,52 @@ import os
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from clients import clock
 from clients.bell import Bell
 from clients.config import ClientConfig, read_config
+from clients.contact_book import EVERYBODY, ContactBook
 from clients.errors import ClientError, NotFoundError, TooLargeError, UsageError
-from clients.mailroom import Mailroom, now_ms, now_seconds
+from clients.mailroom import Mailroom
 from clients.model import Contact, ContactStatus, Message, MessageStatus
+from clients.parsing import parse_address, parse_relay
 from clients.profile import Profile
 from clients.receiver import Receiver
-from clients.sender import Sender
+from clients.senders import Senders
 from clients.store.contacts import ContactRow
 from clients.store.pins import Pins
+from clients.stream import Stream
 from clients.tasks import end
+from clients.watching import (
+    Nearby,
+    StateEvent,
+    Watch,
+    Watchers,
+)
 from keys.content import Kind
-from keys.safety_number import safety_number
 from wire.addresses import Address, RelayUrl
-from wire.errors import WireError
 from wire.limits import TEXT_MAX
+
+if TYPE_CHECKING:
+    from clients.local.socket_server import LocalServer
 
 
 class Messenger:
     """One open profile. Use `Messenger.open` with `async with`."""
 
-    def __init__(self, config: ClientConfig, relay: RelayUrl | None) -> None:
+    def __init__(self, config: ClientConfig, relay: RelayUrl | None, *, connect: bool = True) -> None:
         self._config = config
         self._relay = relay
+        self._connects = connect
         self._bell = Bell()
+        self._watchers = Watchers(self._bell)
+        self._nearby = Nearby(self._watchers.contact)
         self._tasks: list[asyncio.Task[None]] = []
-        self._senders: dict[int, Sender] = {}
+        self._senders: Senders | None = None
+        self._receiver: Receiver | None = None
+        self._server: LocalServer | None = None
         self._crash: Exception | None = None
-        self._in_hand: int | None = None  # history row of the message the application has now
 
     @classmethod
     def open(cls, profile: str | Path | None = None, *, relay: str | None = None) -> Self:
@@ -57,24 +72,38 @@ class Messenger:
         return cls(read_config(None if profile is None else str(profile)), url)
 
     @classmethod
-    def from_config(cls, config: ClientConfig) -> Self:
-        """The messenger of an existing profile, for programs that have read a configuration."""
-        return cls(config, None)
+    def from_config(cls, config: ClientConfig, *, connect: bool = True) -> Self:
+        """The messenger of an existing profile, for programs that have read a configuration.
+
+        Without `connect` it touches no network: what is sent waits in the outbox.
+        """
+        return cls(config, None, connect=connect)
 
     async def __aenter__(self) -> Self:
         is_new = self._relay is not None and not (self._config.profile / "profile.json").exists()
         if is_new and self._relay is not None:
-            self._profile = Profile.create(self._config, self._relay, now_seconds())
+            self._profile = Profile.create(self._config, self._relay, clock.now_seconds())
         else:
             self._profile = Profile.open(self._config)
         try:
-            self._mailroom = Mailroom(self._profile, os.urandom)
-            self._receiver = Receiver(
-                self._profile, self._mailroom, self._bell, os.urandom, self._wake_senders
+            self._mailroom = room = Mailroom(self._profile, os.urandom)
+            room.history.touched = self._watchers.message
+            room.notes.on_typing = self._nearby.typing
+            room.notes.on_card = self._card_came
+            self.stream = Stream(self._profile.store, room.history, self._bell, self._check)
+            self.contacts = ContactBook(
+                self._profile, room.contacts, room.history, room.cards, self._contact_changed
             )
-            self._start(self._receiver.run)
-            self._mailroom.write_receipts()
-            self._wake_senders()
+            if self._connects:
+                self._senders = Senders(
+                    self._profile, room, self._bell, os.urandom, self._nearby.presence, self._start
+                )
+                wake = self._senders.wake_all
+                self._receiver = Receiver(self._profile, room, self._bell, os.urandom, wake)
+                self._start(self._receiver.run)
+                room.notes.write_owed()
+                wake()
+                await self._serve()
         except BaseException:
             await end(*self._tasks)
             self._profile.close()
@@ -85,14 +114,26 @@ class Messenger:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
+            if self._server is not None:
+                await self._server.close()
             await end(*self._tasks)
             if kind is None:
-                self._finish_in_hand()
+                self.stream.done()
         finally:
+            self._nearby.end()
             self._profile.close()
 
-    def _start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._tasks.append(asyncio.create_task(self._guard(work)))
+    async def _serve(self) -> None:
+        """Carry out the calls of other commands on this profile, for as long as it is open here."""
+        from clients.local.socket_server import LocalServer  # it performs calls on this very class
+
+        self._server = LocalServer(self, self._profile.path)
+        await self._server.start()
+
+    def _start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._guard(work))
+        self._tasks.append(task)
+        return task
 
     async def _guard(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """A task that fails makes the next call of the application fail: nothing dies unseen."""
@@ -105,57 +146,59 @@ class Messenger:
     def _check(self) -> None:
         if self._crash is not None:
             raise self._crash
-        if self._receiver.failure is not None:
+        if self._receiver is not None and self._receiver.failure is not None:
             raise self._receiver.failure
 
-    def _wake_senders(self) -> None:
-        """See to it that every contact with something waiting has a sender, awake."""
-        for contact_id in self._mailroom.outbox.contacts_waiting():
-            self._wake_sender(contact_id)
+    def _write_owed(self) -> None:
+        if self._mailroom.notes.write_owed() and self._senders is not None:
+            self._senders.wake_all()
 
-    def _wake_sender(self, contact_id: int) -> None:
-        sender = self._senders.get(contact_id)
-        if sender is None:
-            sender = Sender(
-                contact_id, self._profile, self._mailroom, self._bell, os.urandom, self._wake_senders
-            )
-            self._senders[contact_id] = sender
-            self._start(sender.run)
-        sender.wake()
+    def _card_changed(self) -> None:
+        """What contacts hold of us, or who may hold it, is not what it was."""
+        self._mailroom.notes.card_changed()
+        if self._receiver is not None:
+            self._receiver.card_changed()
+        self._write_owed()
+
+    def _card_came(self, contact_id: int) -> None:
+        """A contact has another name, token or presence for us."""
+        if self._senders is not None:
+            self._senders.nudge(contact_id)
+        self._watchers.contact(contact_id)
+
+    def _contact_changed(self, contact_id: int) -> None:
+        """The user has decided something about a contact, or about everybody."""
+        self._card_changed()
+        if contact_id == EVERYBODY:
+            return
+        if self._senders is not None:
+            self._senders.nudge(contact_id)
+        self._watchers.contact(contact_id)
 
     # --- who ------------------------------------------------------------------------------------------
 
     @property
+    def profile_path(self) -> Path:
+        """The directory of the profile."""
+        return self._profile.path
+
+    @property
     def address(self) -> Address:
-        """The address to give to others."""
+        """The line to give to others: with a token, so that whoever has it is no stranger to the relay."""
+        token = self._mailroom.cards.address_token(clock.now_seconds())
+        return Address(self._profile.account.key, self._profile.relay, token)
+
+    @property
+    def bare_address(self) -> Address:
+        """The address without a token: whoever writes to it begins as a request."""
         return self._profile.address
 
-    def contacts(self) -> list[Contact]:
-        """Every contact and request, by name."""
-        return [row.shown() for row in self._mailroom.contacts.all()]
-
-    def add_contact(self, name: str, address: str | Address) -> Contact:
-        """Add a contact, or approve the request from this address. Raises UsageError."""
-        address = parse_address(address)
-        if address.account_key == self._profile.account.key:
-            raise UsageError("This is your own address. Ask the other person for theirs: blindpost address")
-        row = self._mailroom.contacts.add(name, address)
-        self._mailroom.contacts.owe_receipts(row)
-        if self._mailroom.write_receipts():
-            self._wake_senders()
-        self._bell.ring()
-        return row.shown()
-
-    def remove_contact(self, name: str) -> int:
-        """Remove a contact with its history; returns how many messages went with it."""
-        row = self._mailroom.contacts.named(name)
-        count = self._mailroom.contacts.remove(row)
-        self._wake_sender(row.id)
-        return count
-
-    def safety_number(self, name: str) -> str:
-        """The 60 digits to compare with a contact."""
-        return safety_number(self._profile.account.key, self._mailroom.contacts.named(name).account_key)
+    def renew_address(self) -> Address:
+        """A line with another token; whoever has the former one begins as a request from now on."""
+        self._mailroom.cards.renew_address(clock.now_seconds())
+        if self._receiver is not None:
+            self._receiver.card_changed()
+        return self.address
 
     def trust_relay(self, relay: RelayUrl) -> bool:
         """The user says that this relay's new key is genuine; False if no key was known."""
@@ -176,11 +219,20 @@ class Messenger:
 
     # --- messages -------------------------------------------------------------------------------------
 
-    async def send(self, to: str | Contact | Address, body: str | bytes) -> bytes:
+    async def send(
+        self,
+        to: str | Contact | Address,
+        body: str | bytes,
+        *,
+        key: str | None = None,
+        reply_to: bytes | None = None,
+    ) -> bytes:
         """Queue a text, or opaque bytes, for a contact; returns its 16-byte id once it is durable.
 
-        It is sent in the background, now or when the relay is reachable. Raises TooLargeError,
-        OutboxFullError, TrustError, NotFoundError or StorageError; then nothing was queued.
+        It is sent in the background, now or when the relay is reachable. With a `key` that was used before,
+        nothing is sent again, and the id is the former one's. `reply_to` is the id of the message that this
+        one answers. Raises TooLargeError, OutboxFullError, TrustError, NotFoundError, UsageError or
+        StorageError; then nothing was queued.
         """
         self._check()
         contact = self._find(to)
@@ -190,8 +242,10 @@ class Messenger:
             raise UsageError("The text contains half a character (a lone surrogate).") from None
         if len(data) > TEXT_MAX:
             raise TooLargeError(f"A message has at most {TEXT_MAX:,} bytes of UTF-8. Send it in parts.")
-        message_id = self._mailroom.post(contact, Kind.TEXT if isinstance(body, str) else Kind.DATA, data)
-        self._wake_sender(contact.id)
+        kind = Kind.TEXT if isinstance(body, str) else Kind.DATA
+        message_id = self._mailroom.post(contact, kind, data, key, reply_to)
+        if self._senders is not None:
+            self._senders.wake(contact.id)
         return message_id
 
     async def wait(
@@ -201,16 +255,17 @@ class Messenger:
 
         def look() -> MessageStatus | None:
             self._check()
-            now = self._status(message_id)
+            now, _ = self.status(message_id)
             return now if now.is_at_least(status) else None
 
-        return await self._bell.until(look, deadline) or self._status(message_id)
+        return await self._bell.until(look, deadline) or self.status(message_id)[0]
 
-    def _status(self, message_id: bytes) -> MessageStatus:
-        status = self._mailroom.history.status(message_id)
-        if status is None:
+    def status(self, message_id: bytes) -> tuple[MessageStatus, str | None]:
+        """How far a sent message is, and why it failed if it did. Raises NotFoundError."""
+        message = self._mailroom.history.sent(message_id)
+        if message is None:
             raise NotFoundError("There is no such message.")
-        return status
+        return message.status, message.failed
 
     def __aiter__(self) -> Self:
         return self
@@ -222,125 +277,121 @@ class Messenger:
         return message
 
     async def receive(self, deadline: float | None = None) -> Message | None:
-        """The next message, or None after `deadline` seconds."""
-        self._finish_in_hand()
-        loop = asyncio.get_running_loop()
-        end_at = None if deadline is None else loop.time() + deadline
-        while True:
-            self._check()
-            now = now_ms()
-            found = self._mailroom.history.next_message(now)
-            if found is not None:
-                return self._hand_over(*found)
-            if end_at is not None and loop.time() >= end_at:
-                return None
-            # A ring may bring a message that is held, and so another time to wake up by itself.
-            held = self._mailroom.history.held_until(now)
-            waits = [] if held is None else [(held - now) / 1000]
-            waits += [] if end_at is None else [end_at - loop.time()]
-            await self._bell.rung(min(waits, default=None))
+        """The next message, or None after `deadline` seconds. Raises LockedError if another one listens."""
+        self.stream.claim(self)
+        self.stream.done()
+        return await self.stream.next(deadline)
 
-    def _hand_over(self, row: int, message: Message) -> Message:
+    def history(
+        self,
+        name: str,
+        limit: int = 50,
+        since_ms: int | None = None,
+        search: str | None = None,
+        before: bytes | None = None,
+    ) -> list[Message]:
+        """The last messages with a contact, oldest first.
+
+        Only those since `since_ms` (Unix milliseconds), those that hold every word of `search`, and those
+        before the message with the id `before`.
+        """
+        contact = self._mailroom.contacts.named(name)
+        return self._mailroom.history.conversation(contact.id, limit, since_ms, search, before)
+
+    def mark_read(self, name: str) -> None:
+        """A person has seen everything that has come from this contact; it is told, if it may know."""
+        contact = self._mailroom.contacts.named(name)
         with self._profile.store.transaction():
-            self._mailroom.history.offered(row)
-        self._in_hand = row
-        return message
+            self._mailroom.history.mark_seen(
+                contact.id, owe=contact.status is ContactStatus.APPROVED, take=not self.stream.is_claimed
+            )
+        self._write_owed()
+        self._watchers.contact(contact.id)
 
-    def _finish_in_hand(self) -> None:
-        if self._in_hand is not None:
-            with self._profile.store.transaction():
-                self._mailroom.history.taken(self._in_hand)
-            self._in_hand = None
+    async def typing(self, name: str, is_typing: bool = True) -> None:
+        """Somebody types to this contact; it is told if it is online and may know."""
+        contact = self._mailroom.contacts.named(name)
+        near = self._nearby.is_online(contact.id)
+        if near and self._mailroom.notes.typing(contact, is_typing=is_typing) and self._senders is not None:
+            self._senders.wake(contact.id)
 
-    def history(self, name: str, limit: int = 50) -> list[Message]:
-        """The last messages with a contact, oldest first."""
-        return self._mailroom.history.conversation(self._mailroom.contacts.named(name).id, limit)
+    def watch(self, name: str | None = None) -> Watch:
+        """Everything that changes from now on, as events; with a name also whether that contact is online.
+
+        async with me.watch("bob") as events:
+            async for event in events: ...
+        """
+        contact = None if name is None else self._mailroom.contacts.named(name)
+
+        def begin(count: int) -> None:
+            if contact is not None and self._senders is not None:
+                self._senders.watch(contact.id, count)
+
+        return Watch(self._watchers, self._mailroom.history.message, self._shown, self._state, begin)
+
+    def _shown(self, contact_id: int) -> Contact | None:
+        contact = self._mailroom.contacts.by_id(contact_id)
+        is_there = contact is not None and contact.status is not ContactStatus.REMOVED
+        return self._nearby.shown(contact) if contact is not None and is_there else None
+
+    def _state(self) -> StateEvent:
+        self._check()
+        return StateEvent(self.is_connected, tuple(self.problems()), self.held())
 
     # --- how it goes ----------------------------------------------------------------------------------
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether this device is receiving now."""
+        return self._receiver is not None and self._receiver.is_connected
+
+    async def _until(self, look: Callable[[], bool], deadline: float | None) -> bool:
+        def found() -> bool | None:
+            self._check()
+            return look() or None
+
+        return await self._bell.until(found, deadline) is not None
+
     async def connected(self, deadline: float) -> bool:
         """Wait until this device is registered, published and receiving."""
-
-        def look() -> bool | None:
-            self._check()
-            return True if self._receiver.is_connected else None
-
-        return await self._bell.until(look, deadline) is not None
+        return await self._until(lambda: self.is_connected, deadline)
 
     async def has_room(self, deadline: float | None = None) -> bool:
         """Wait until the outbox takes another message, or `deadline` seconds."""
-
-        def look() -> bool | None:
-            self._check()
-            return True if not self._mailroom.outbox.is_full() else None
-
-        return await self._bell.until(look, deadline) is not None
+        return await self._until(lambda: not self._mailroom.outbox.is_full(), deadline)
 
     async def flushed(self, deadline: float | None = None) -> bool:
         """Wait until nothing waits to be sent any more, receipts included."""
-
-        def look() -> bool | None:
-            self._check()
-            return True if not self._mailroom.outbox.contacts_waiting() else None
-
-        return await self._bell.until(look, deadline) is not None
+        return await self._until(lambda: not self._mailroom.outbox.contacts_waiting(), deadline)
 
     async def finish(self, deadline: float) -> bool:
         """Write the receipts that are owed, and wait until everything has gone out."""
-        if self._mailroom.write_receipts():
-            self._wake_senders()
+        self._write_owed()
         return await self.flushed(deadline)
 
     def problems(self) -> list[str]:
         """What is not working now, in sentences."""
         alarms = self._mailroom.contacts.alarms()
+        receiver = self._receiver
         found = [
             *(f"ALARM: {name!r}: {alarm}. Nothing is sent there." for name, alarm in alarms),
             self._mailroom.unopened(),
-            self._receiver.problem,
-            self._receiver.expired,
-            *(sender.problem for sender in self._senders.values()),
+            receiver.problem if receiver else None,
+            receiver.expired if receiver else None,
+            *(self._senders.problems() if self._senders else ()),
+            self._server.problem if self._server else None,
         ]
         return list(dict.fromkeys(problem for problem in found if problem))
 
     async def settled(self, deadline: float) -> bool:
         """Wait until this device is connected or knows why it is not; False if it is not."""
-
-        def look() -> bool | None:
-            self._check()
-            return True if self._receiver.is_connected or self._receiver.problem else None
-
-        await self._bell.until(look, deadline)
-        return self._receiver.is_connected
+        receiver = self._receiver
+        await self._until(lambda: receiver is None or bool(receiver.problem) or self.is_connected, deadline)
+        return self.is_connected
 
     def held(self) -> int:
         """How many messages of contacts wait for earlier ones, for up to 30 seconds."""
-        return self._mailroom.history.held(now_ms())
-
-
-def _sentence(error: WireError) -> str:
-    text = str(error)
-    return f"{text[0].upper()}{text[1:]}."
-
-
-def parse_relay(text: str) -> RelayUrl:
-    """A relay's URL as people type it. Raises UsageError."""
-    try:
-        return RelayUrl.parse(text)
-    except WireError as error:
-        raise UsageError(
-            f"{str(error).capitalize()}. Example: wss://relay.example or ws://127.0.0.1:8760"
-        ) from None
-
-
-def parse_address(address: str | Address) -> Address:
-    """An address as people paste it. Raises UsageError."""
-    if isinstance(address, Address):
-        return address
-    try:
-        return Address.parse(address)
-    except WireError as error:
-        raise UsageError(_sentence(error)) from None
+        return self._mailroom.history.held(clock.now_ms())
 
 
 __all__ = ["ClientError", "Messenger", "parse_address", "parse_relay"]

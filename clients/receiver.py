@@ -8,17 +8,31 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from clients import clock
 from clients.backoff import Backoff
 from clients.bell import Bell
 from clients.connection import Disconnected, RelayConnection, dial
 from clients.errors import ClientError, LockedError, RelayError, StorageError, TrustError
-from clients.mailroom import Mailroom, now_seconds
+from clients.mailroom import Mailroom
 from clients.prekey_stock import PrekeyPage, PrekeyStock
 from clients.profile import Profile
 from clients.store.pins import Pins
 from clients.tasks import until_one_ends
 from keys.primitives import Random
-from wire.control import Acknowledge, Error, Publish, Published, Pull, Register, Registered, Stock
+from wire.capabilities import presence_hash, token_hash
+from wire.control import (
+    Acknowledge,
+    Allow,
+    AllowedToken,
+    Appear,
+    Error,
+    Publish,
+    Published,
+    Pull,
+    Register,
+    Registered,
+    Stock,
+)
 from wire.errors import ErrorCode
 from wire.frames import Deliver
 from wire.limits import UNACKNOWLEDGED_FRAMES
@@ -48,7 +62,7 @@ class Receiver:
         self._random = random
         self._wake_senders = wake_senders
         self._stock = PrekeyStock(profile.store, profile.device, random)
-        self._stock.rotate(now_seconds())
+        self._stock.rotate(clock.now_seconds())
         # Owned by run.
         self._backoff = Backoff()
         self._page: PrekeyPage = []
@@ -58,6 +72,11 @@ class Receiver:
         self._top_ups: list[float] = []
         self.failure: ClientError | None = None
         self.expired: str | None = None
+        self._card_changed = asyncio.Event()
+
+    def card_changed(self) -> None:
+        """What contacts hold of us has changed: the relay is to know which tokens it takes from now on."""
+        self._card_changed.set()
 
     async def run(self) -> None:
         """Stay connected until cancelled, or until the relay's key or a newer connection forbids it."""
@@ -101,6 +120,7 @@ class Receiver:
                 await connection.send(Register(ref=0, device_list=self._profile.device_list.encode()))
                 await connection.expect(Registered)
             self._tell_expired(welcome.expired)
+            await self._allow(connection)
             self._page = []
             await self._bring_up(connection, welcome.stock)
             await connection.send(Pull())
@@ -109,6 +129,7 @@ class Receiver:
                 self._read(connection, incoming),
                 self._commit(connection, incoming),
                 self._keep_fresh(connection),
+                self._keep_allowed(connection),
             )
 
     def _tell_expired(self, total: int) -> None:
@@ -136,20 +157,34 @@ class Receiver:
                 case _:
                     pass  # the last words of a relay that is closing are kept by the connection
 
+    async def _allow(self, connection: RelayConnection) -> None:
+        """Tell the relay which delivery tokens hold, and to whom this device appears online."""
+        self._card_changed.clear()
+        cards, now = self._mailroom.cards, clock.now_seconds()
+        tokens = [AllowedToken(hash=token_hash(token), until=until) for token, until in cards.allowed(now)]
+        await connection.send(Allow(ref=2, tokens=tokens))
+        capabilities = [presence_hash(cards.current(now).presence)] if cards.sharing().presence else []
+        await connection.send(Appear(capabilities=capabilities))
+
+    async def _keep_allowed(self, connection: RelayConnection) -> None:
+        while True:
+            await self._card_changed.wait()
+            await self._allow(connection)
+
     async def _keep_fresh(self, connection: RelayConnection) -> None:
         """A client may stay connected for months: its prekeys change all the same."""
         while True:
             self._mailroom.tidy()
             await asyncio.sleep(FRESHEN_EVERY)
-            self._stock.rotate(now_seconds())
+            self._stock.rotate(clock.now_seconds())
             await self._publish(connection)
 
     async def _bring_up(self, connection: RelayConnection, stock: Stock) -> None:
-        self._stock.rotate(now_seconds())
+        self._stock.rotate(clock.now_seconds())
         now = asyncio.get_running_loop().time()
         # A relay that reports an empty stock again and again does not make this device work without end.
         self._top_ups = [at for at in self._top_ups if at > now - 3600]
-        if len(self._top_ups) < TOP_UPS_PER_HOUR and self._stock.top_up(stock, now_seconds()):
+        if len(self._top_ups) < TOP_UPS_PER_HOUR and self._stock.top_up(stock, clock.now_seconds()):
             self._top_ups.append(now)
         await self._publish(connection)
 
@@ -177,6 +212,6 @@ class Receiver:
             self._backoff.reset()
             await connection.send(Acknowledge(through=through))
             await asyncio.sleep(0)  # sending may not have waited: let the others have their turn
-            if incoming.empty() and not batch and self._mailroom.write_receipts():
+            if incoming.empty() and not batch and self._mailroom.notes.write_owed():
                 self._wake_senders()
             self._bell.ring()

@@ -1,8 +1,8 @@
 """The submit connection to one contact: fetch a bundle if need be, put frames, and hear what became of them.
 
-Owns the task that sends to one contact. It never logs in, and no two contacts share a connection. Frames go
-out in the order of the outbox and are repeated byte for byte until the relay has accepted them. Knows nothing
-of what they hold.
+Owns the task that sends to one contact, and that watches whether it is online while somebody looks. It never
+logs in, and no two contacts share a connection. Frames go out in the order of the outbox and are repeated
+byte for byte until the relay has accepted them. Knows nothing of what they hold.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from clients.store.pins import Pins
 from clients.tasks import until_one_ends
 from keys.errors import DecryptError, VerificationError
 from keys.primitives import Random
-from wire.control import Accepted, Bundle, Error, Fetch, Refused
+from wire.control import Accepted, Attach, Bundle, Error, Fetch, Presence, QueuedAsRequest, Refused, Watch
 from wire.errors import ErrorCode, WireError
 from wire.limits import IDLE_SUBMIT
 from wire.login import Mode
@@ -28,6 +28,7 @@ from wire.login import Mode
 WINDOW: Final = 128  # frames on their way without an answer
 ANSWER_DEADLINE: Final = 30.0
 RETRY_AFTER_MAX: Final = 300.0
+WATCH_AGAIN: Final = IDLE_SUBMIT / 2  # so that the relay does not take the connection for idle
 
 
 class Sender:
@@ -41,6 +42,7 @@ class Sender:
         bell: Bell,
         random: Random,
         wake_senders: Callable[[], None],
+        on_presence: Callable[[int, bool | None], None],
     ) -> None:
         # Static after construction.
         self._contact_id = contact_id
@@ -50,14 +52,20 @@ class Sender:
         self._bell = bell
         self._random = random
         self._wake_senders = wake_senders
+        self._on_presence = on_presence
         # Owned by run.
         self._work = asyncio.Event()
+        self._attached: bytes | None = None  # the token that the relay has for this connection
+        self._watched: bytes | None = None  # the capability that it watches for us
+        self._watch_again = 0.0
         self._last_put = 0  # queue place of the last frame put on this connection
         self._in_flight: dict[bytes, int] = {}
         self._retry_after = 0.0
         self._quiet_since = 0.0  # the last answer, or when the oldest frame without one was put
         self._backoff = Backoff()
         self.problem: str | None = None
+        # Set by others.
+        self.watchers = 0  # how many look at this contact now
 
     def wake(self) -> None:
         """Something new waits for this contact."""
@@ -71,12 +79,15 @@ class Sender:
             contact = self._mailroom.contacts.by_id(self._contact_id)
             if contact is None:
                 return
-            if contact.alarm is not None or not self._has_work():
+            if contact.alarm is not None or not (self._has_work() or self._watches(contact)):
                 await self._work.wait()
                 continue
             began = loop.time()
             try:
-                await self._connect_once(contact)
+                try:
+                    await self._connect_once(contact)
+                finally:
+                    self._on_presence(self._contact_id, None)
                 continue
             except (RelayError, StorageError, TrustError) as error:
                 self._waits(str(error))
@@ -88,6 +99,9 @@ class Sender:
     def _has_work(self) -> bool:
         return self._contact_id in self._mailroom.outbox.contacts_waiting()
 
+    def _watches(self, contact: ContactRow) -> bool:
+        return self.watchers > 0 and contact.presence is not None
+
     def _waits(self, problem: str) -> None:
         self.problem = problem
         self._bell.ring()
@@ -98,14 +112,21 @@ class Sender:
             relay, Mode.SUBMIT, self._pins.get(relay), self._random, self._profile.ca
         ) as connection:
             self._pins.keep(relay, connection.greeting.relay_key)
-            if self._mailroom.needs_refresh(contact):
-                contact = await self._fetch(connection, contact, take=False)
-            if self._mailroom.needs_bundle(contact):
-                contact = await self._fetch(connection, contact, take=True)
-                if self._mailroom.needs_bundle(contact):
-                    raise RelayError(f"{contact.name!r} has not published any keys yet.")
+            if self._has_work():
+                contact = await self._make_ready(connection, contact)
             self._last_put, self._in_flight = 0, {}
+            self._attached, self._watched = None, None
             await until_one_ends(self._put(connection), self._hear(connection))
+
+    async def _make_ready(self, connection: RelayConnection, contact: ContactRow) -> ContactRow:
+        """Fetch what must be known before this contact can be written to."""
+        if self._mailroom.needs_refresh(contact):
+            contact = await self._fetch(connection, contact, take=False)
+        if self._mailroom.needs_bundle(contact):
+            contact = await self._fetch(connection, contact, take=True)
+            if self._mailroom.needs_bundle(contact):
+                raise RelayError(f"{contact.name!r} has not published any keys yet.")
+        return contact
 
     async def _fetch(self, connection: RelayConnection, contact: ContactRow, *, take: bool) -> ContactRow:
         """Fetch and believe the contact's bundle; returns the contact as it is then."""
@@ -133,6 +154,8 @@ class Sender:
                 return  # the next connection begins with a new session
             room = WINDOW - len(self._in_flight)
             frames = self._mailroom.outbox.frames(self._contact_id, self._last_put, room) if room > 0 else []
+            if frames:
+                await self._attach(connection, contact)
             if frames and not self._in_flight:
                 self._quiet_since = loop.time()
             for item in frames:
@@ -141,30 +164,63 @@ class Sender:
                 await connection.send(item.frame)
             if frames:
                 continue
-            until = self._quiet_since + ANSWER_DEADLINE if self._in_flight else loop.time() + IDLE_SUBMIT - 10
+            is_watching = await self._watch(connection, contact)
+            until = loop.time() + IDLE_SUBMIT - 10
+            if is_watching:
+                until = self._watch_again
+            if self._in_flight:
+                until = self._quiet_since + ANSWER_DEADLINE
             try:
                 async with asyncio.timeout_at(until):
                     await self._work.wait()
             except TimeoutError:
                 if self._in_flight:
                     raise RelayError("The relay does not answer.") from None
-                return
+                if not is_watching:
+                    return
+
+    async def _attach(self, connection: RelayConnection, contact: ContactRow) -> None:
+        """Show the token that the contact gave us, once on each connection, before the first frame."""
+        if contact.token is None or contact.token == self._attached:
+            return
+        self._attached = contact.token
+        for entry in contact.devices.devices if contact.devices else ():
+            await connection.send(Attach(mailbox=entry.device_key, token=contact.token))
+
+    async def _watch(self, connection: RelayConnection, contact: ContactRow) -> bool:
+        """Ask whether the contact is online, again every minute; False if nobody looks, or may know.
+
+        A watch ends with its connection, so one that nobody needs any more ends with the idle limit.
+        """
+        if not self._watches(contact) or contact.presence is None:
+            self._on_presence(self._contact_id, None)
+            return False
+        now = asyncio.get_running_loop().time()
+        if contact.presence != self._watched or now >= self._watch_again:
+            self._watched, self._watch_again = contact.presence, now + WATCH_AGAIN
+            await connection.send(Watch(ref=1, capability=contact.presence))
+        return True
 
     async def _hear(self, connection: RelayConnection) -> None:
         while True:
             message = await connection.receive()
             match message:
-                case Accepted():
+                case Accepted() | QueuedAsRequest():
                     self._quiet_since = asyncio.get_running_loop().time()
-                    self._mailroom.frame_accepted(message.frames)
+                    self._mailroom.frame_accepted(
+                        message.frames, as_request=isinstance(message, QueuedAsRequest)
+                    )
                     for frame_id in message.frames:
                         self._in_flight.pop(frame_id, None)
                     self.problem = None
                     self._backoff.reset()
                     self._work.set()
-                    if self._mailroom.write_receipts():
+                    if self._mailroom.notes.write_owed():
                         self._wake_senders()
                     self._bell.ring()
+                case Presence():
+                    self._backoff.reset()
+                    self._on_presence(self._contact_id, message.online if self.watchers else None)
                 case Refused():
                     self._go_back(message)
                 case Error():

@@ -10,8 +10,8 @@ from clients import Messenger
 async def echo(friend: str) -> None:
     """Receive, answer, and print the address to write to."""
     async with Messenger.open("echo", relay="ws://127.0.0.1:8760") as me:
-        if not me.contacts():
-            me.add_contact("friend", friend)
+        if not me.contacts.all():
+            me.contacts.add("friend", friend)
         print(f"Write to {me.address}", flush=True)
         async for message in me:
             await me.send(message.contact, message.text)

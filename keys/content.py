@@ -14,7 +14,8 @@ older client loses nothing. Does not judge order, duplicates or meaning.
 |     51 |    - | body                                                                       |
 |      - |    - | extensions: type 1 || length 2 || value, ascending by type, each at most once |
 
-Body of a receipt: stream id 16 || count 1 || count * (first u64 || last u64), ascending, 1 to 64 ranges.
+Bodies: RECEIPT stream id 16 || count 1 || count * (first u64 || last u64), ascending, 1 to 64 ranges.
+READ stream id 16 || through u64. TYPING 1 byte. PROFILE a display name, its gifts as extensions 2 and 3.
 """
 
 from dataclasses import dataclass, field
@@ -38,19 +39,24 @@ class Kind(IntEnum):
     OPEN = 0  # nothing but the handshake in front of it
     TEXT = 1  # UTF-8, at most 65,000 bytes
     RECEIPT = 2  # delivered: cumulative ranges of one stream
-    TYPING = 3
-    PROFILE = 4  # self-asserted display name
+    TYPING = 3  # 1 while somebody types, 0 when that has stopped
+    PROFILE = 4  # our card: a self-asserted display name, and what the recipient may use as our contact
     RESEND = 5  # please send these sequences again
     REPAIR = 6  # the session was made anew
     DATA = 7  # opaque bytes, at most 65,000
+    READ = 8  # a person has seen the recipient's stream up to here
+
+
+# Notes between programs: neither receipted nor shown, and no reason to notice whoever is no contact.
+NOTES: Final = frozenset((Kind.OPEN, Kind.RECEIPT, Kind.TYPING, Kind.PROFILE, Kind.READ))
 
 
 class Extension(IntEnum):
     """Type bytes of extensions. Others are kept."""
 
     DEVICE_LIST = 1  # the sender's own: version u64 || hash 32
-    TOKEN = 2  # delivery token for the recipient to use
-    PRESENCE = 3  # presence capability
+    TOKEN = 2  # 16 bytes, a delivery token for the recipient to use
+    PRESENCE = 3  # 16 bytes, a presence capability for the recipient to use
     SEALING_KEY = 4  # the sender's new sealing prekey, canonical bytes
     REPLY_TO = 5  # message id 16
 
@@ -133,6 +139,36 @@ def decode_receipt(body: bytes) -> Receipt:
     if not 1 <= count <= RANGES_MAX or not ascending:
         raise DecryptError
     return Receipt(stream, ranges)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadMark:
+    """A person has seen everything of this stream up to `through` that has arrived."""
+
+    stream_id: bytes = field(repr=False)
+    through: int
+
+    def encode(self) -> bytes:
+        """The body of a READ, 24 bytes."""
+        return self.stream_id + u64(self.through)
+
+
+def decode_read(body: bytes) -> ReadMark:
+    """Decode the body of a READ. Raises DecryptError."""
+    reader = Reader(body, "read")
+    try:
+        mark = ReadMark(reader.take(STREAM_ID), reader.u64())
+        reader.end()
+    except WireError:
+        raise DecryptError from None
+    return mark
+
+
+def decode_typing(body: bytes) -> bool:
+    """Decode the body of a TYPING. Raises DecryptError."""
+    if body not in (b"\x00", b"\x01"):
+        raise DecryptError
+    return body == b"\x01"
 
 
 def list_extension(version: int, list_hash: bytes) -> tuple[int, bytes]:

@@ -9,13 +9,12 @@ from typing import Any
 
 import apsw
 
-from clients.errors import NotFoundError, UsageError
+from clients.errors import UsageError
 from clients.model import Contact, ContactStatus, Sharing
+from clients.store.names import check_name, clean_display_name, is_half, unknown_name
 from clients.store.store import Store
 from wire.addresses import Address, RelayUrl
 from wire.device_lists import DeviceList, decode_device_list
-
-NAME_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +73,8 @@ def _row(values: tuple[Any, ...]) -> ContactRow:
 
 _SELECT = (
     "SELECT id, name, account_key, relay, status, device_list, alarm, stale, display_name, verified, token, "
-    "presence, shares_presence, shares_typing, shares_read, (SELECT count(*) FROM messages m "
-    "WHERE m.contact = contacts.id AND outgoing = 0 AND seen = 0 AND kind IN (1, 7)) FROM contacts "
+    "presence, shares_presence, shares_typing, shares_read, unread FROM contacts "
 )
-
-
-def check_name(name: str) -> str:
-    """A name as it will be kept. Raises UsageError."""
-    name = name.strip()
-    if (
-        not name
-        or len(name) > NAME_MAX
-        or not name.isprintable()
-        or name.lower().startswith(("-", "bp1", "request-", "removed-"))
-    ):
-        raise UsageError(
-            "A contact's name has 1 to 64 printable characters, and does not begin with -, bp1, request- or "
-            "removed-."
-        )
-    return name
 
 
 def request_name(db: apsw.Connection, account_key: bytes) -> str:
@@ -124,11 +106,10 @@ class Contacts:
 
     def named(self, name: str) -> ContactRow:
         """The contact of this name. Raises NotFoundError."""
-        found = self._one("WHERE status != 'removed' AND name = ?", name)
+        found = None if is_half(name) else self._one("WHERE status != 'removed' AND name = ?", name)
         if found is None:
-            raise NotFoundError(
-                f"There is no contact named {name!r}. Add one: blindpost contact add NAME ADDRESS"
-            )
+            names = self._db.execute("SELECT name FROM contacts WHERE status != 'removed'")
+            raise unknown_name(name, [str(row[0]) for row in names])
         return found
 
     def all(self) -> list[ContactRow]:
@@ -150,14 +131,15 @@ class Contacts:
             try:
                 if known is None:
                     self._db.execute(
-                        "INSERT INTO contacts (name, account_key, relay, status) "
-                        "VALUES (?, ?, ?, 'approved')",
-                        (name, address.account_key, relay),
+                        "INSERT INTO contacts (name, account_key, relay, status, token) "
+                        "VALUES (?, ?, ?, 'approved', ?)",
+                        (name, address.account_key, relay, address.token),
                     )
                 else:
                     self._db.execute(
-                        "UPDATE contacts SET name = ?, relay = ?, status = 'approved' WHERE id = ?",
-                        (name, relay, known.id),
+                        "UPDATE contacts SET name = ?, relay = ?, status = 'approved', "
+                        "token = coalesce(?, token) WHERE id = ?",
+                        (name, relay, address.token, known.id),
                     )
             except apsw.ConstraintError:
                 raise UsageError(f"There is a contact named {name!r} already. Choose another name.") from None
@@ -170,6 +152,101 @@ class Contacts:
             added = self.by_account(address.account_key)
             assert added is not None
             return added
+
+    def learn_card(
+        self, contact_id: int, display_name: str, token: bytes | None, presence: bytes | None
+    ) -> bool:
+        """Keep what a contact sent of itself; whether anything is new.
+
+        A card without a token leaves the one that we have; one without presence says that we may not see it.
+        """
+        self._db.execute(
+            "UPDATE contacts SET display_name = ?1, token = coalesce(?2, token), presence = ?3 WHERE id = ?4 "
+            "AND (display_name != ?1 OR token IS NOT coalesce(?2, token) OR presence IS NOT ?3)",
+            (clean_display_name(display_name), token, presence, contact_id),
+        )
+        return self._db.changes() == 1
+
+    def learn_display_name(self, contact_id: int, display_name: str) -> bool:
+        """Keep what a contact or request calls itself; whether it is new."""
+        self._db.execute(
+            "UPDATE contacts SET display_name = ?1 WHERE id = ?2 AND display_name != ?1",
+            (clean_display_name(display_name), contact_id),
+        )
+        return self._db.changes() == 1
+
+    def set_verified(self, contact_id: int, *, is_verified: bool) -> None:
+        """Whether the user has compared the safety number."""
+        with self._store.transaction() as db:
+            db.execute("UPDATE contacts SET verified = ? WHERE id = ?", (is_verified, contact_id))
+
+    def set_sharing(self, contact_id: int, sharing: Sharing) -> None:
+        """What this contact may learn of us; None: as all others."""
+        with self._store.transaction() as db:
+            db.execute(
+                "UPDATE contacts SET shares_presence = ?, shares_typing = ?, shares_read = ? WHERE id = ?",
+                (sharing.presence, sharing.typing, sharing.read, contact_id),
+            )
+
+    def tell_card_anew(self, contact_id: int) -> None:
+        """Our card holds more for this contact than it was told."""
+        with self._store.transaction() as db:
+            db.execute("UPDATE devices SET told_card = 0 WHERE contact = ?", (contact_id,))
+
+    def set_route(self, contact_id: int, address: Address) -> None:
+        """Where the contact's account is reached now, and the token that lets us in, if it is given."""
+        with self._store.transaction() as db:
+            db.execute(
+                "UPDATE contacts SET relay = ?, token = coalesce(?, token) WHERE id = ?",
+                (address.relay.text if address.relay else "", address.token, contact_id),
+            )
+
+    def block(self, contact: ContactRow) -> None:
+        """Listen no more to a contact, and send it nothing more."""
+        with self._store.transaction() as db:
+            db.execute("DELETE FROM outbox WHERE contact = ?", (contact.id,))
+            db.execute("UPDATE contacts SET status = 'blocked' WHERE id = ?", (contact.id,))
+
+    def rename(self, contact_id: int, name: str) -> None:
+        """Give a contact another name. Raises UsageError."""
+        name = check_name(name)
+        try:
+            with self._store.transaction() as db:
+                db.execute("UPDATE contacts SET name = ? WHERE id = ?", (name, contact_id))
+        except apsw.ConstraintError:
+            raise UsageError(f"There is a contact named {name!r} already. Choose another name.") from None
+
+    def replace(self, contact: ContactRow, address: Address) -> ContactRow:
+        """Put another account under a contact's name; history and what the user chose move along.
+
+        Nothing else of the former is kept: no session, no believed device list, no token, nothing in the
+        outbox. What the other account has sent as a request belongs to the conversation then. The same
+        account is met anew. Raises UsageError if the address is in the contacts under another name.
+        """
+        with self._store.transaction() as db:
+            other = self.by_account(address.account_key)
+            if other is not None and other.id != contact.id and other.status is ContactStatus.APPROVED:
+                raise UsageError(f"This address is in your contacts already, as {other.name!r}.")
+            # Out of the way, so that name and account are free while both rows are there.
+            db.execute(
+                "UPDATE contacts SET name = ?, account_key = ? WHERE id = ?",
+                (f"removed-{contact.id}", b"replaced" + contact.id.to_bytes(8, "big"), contact.id),
+            )
+            added = self.add(contact.name, address)
+            self.set_sharing(added.id, contact.sharing)
+            db.execute("UPDATE contacts SET verified = 0 WHERE id = ?", (added.id,))
+            db.execute(
+                "UPDATE messages SET key = NULL WHERE contact = ?1 AND key IN "
+                "(SELECT key FROM messages WHERE contact = ?2 AND key IS NOT NULL)",
+                (added.id, contact.id),
+            )
+            db.execute("DELETE FROM outbox WHERE contact = ?", (contact.id,))
+            # A message that both conversations hold is there once.
+            db.execute("UPDATE OR IGNORE messages SET contact = ? WHERE contact = ?", (added.id, contact.id))
+            db.execute("DELETE FROM contacts WHERE id = ?", (contact.id,))
+            found = self.by_id(added.id)
+            assert found is not None
+            return found
 
     def owe_receipts(self, contact: ContactRow) -> None:
         """A request was approved: what it sent so far is receipted from now on."""
@@ -195,7 +272,9 @@ class Contacts:
             db.execute("DELETE FROM outbox WHERE contact = ?", (contact.id,))
             db.execute("DELETE FROM messages WHERE contact = ?", (contact.id,))
             db.execute(
-                "UPDATE contacts SET name = ?, relay = '', status = 'removed' WHERE id = ?",
+                "UPDATE contacts SET name = ?, relay = '', status = 'removed', display_name = '', "
+                "verified = 0, token = NULL, presence = NULL, shares_presence = NULL, shares_typing = NULL, "
+                "shares_read = NULL WHERE id = ?",
                 (f"removed-{contact.account_key.hex()}", contact.id),
             )
             return count

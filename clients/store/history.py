@@ -1,105 +1,28 @@
 """History: every message of every conversation, in its sender's order.
 
-Owns the messages table: incoming ones are kept exactly once by message id, shown in the order of their
-stream, held for up to 30 seconds behind a gap and then shown with a mark. Every writing call runs inside
-a transaction that its caller opened.
+Owns incoming messages: they are kept exactly once by message id, shown in the order of their stream, held
+for up to 30 seconds behind a gap and then shown with a mark, handed to the application until it has taken
+them, and seen by a person or not. Every writing call runs inside a transaction that its caller opened.
 """
 
-from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
-from clients.model import Message, MessageStatus
+from clients.store.conversation import SHOWN_KINDS
+from clients.store.outgoing import Outgoing
 from clients.store.ranges import Ranges
-from clients.store.store import Store
-from keys.content import Content, Kind
+from keys.content import MESSAGE_ID, Content, Extension
 
 HOLD_MS: Final = 30_000
-SHOWN_KINDS: Final = (Kind.TEXT, Kind.DATA)
+_END: Final = (2**63 - 1,) * 3  # a place behind every message
 
-
-@dataclass(frozen=True, slots=True)
-class Unsealed:
-    """An outgoing message that has not been encrypted yet."""
-
-    row: int
-    kind: Kind
-    message_id: bytes
-    body: bytes = field(repr=False)
-    sent_ms: int
-
-
-_COLUMNS: Final = (
-    "m.id, m.message_id, c.name, m.outgoing, m.kind, m.body, m.sent_ms, m.sequence, m.status, m.late, "
-    "m.handed, m.missing FROM messages m JOIN contacts c ON c.id = m.contact "
-)
 # A stream's messages that are shown (`SHOWN_KINDS`): row, sequence.
 _IN_STREAM: Final = (
     "SELECT id, sequence FROM messages WHERE device = ? AND stream = ? AND outgoing = 0 AND kind IN (1, 7)"
 )
 
 
-def _message(values: tuple[int, bytes, str, int, int, bytes, int, int, str, int, int, int]) -> Message:
-    _, message_id, name, outgoing, kind, body, sent, sequence, status, late, handed, missing = values
-    return Message(
-        bytes(message_id), name, bool(outgoing), kind, bytes(body), sent, sequence, MessageStatus(status),
-        bool(late), handed == 1, missing,
-    )  # fmt: skip
-
-
-class History:
-    """The messages of a profile."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._db = store.db
-
-    def _next_sort(self, contact: int, now_ms: int) -> int:
-        last = self._db.execute("SELECT max(sort_ms) FROM messages WHERE contact = ?", (contact,)).get
-        return max(now_ms, last or 0)
-
-    # --- outgoing -------------------------------------------------------------------------------------
-
-    def add_outgoing(self, contact: int, kind: Kind, message_id: bytes, body: bytes, now_ms: int) -> None:
-        """Queue a message; it is encrypted in this transaction or later."""
-        self._db.execute(
-            "INSERT INTO messages "
-            "(message_id, contact, outgoing, kind, body, sent_ms, sort_ms, status, handed) "
-            "VALUES (?, ?, 1, ?, ?, ?, ?, 'queued', 2)",
-            (message_id, contact, kind, body, now_ms, self._next_sort(contact, now_ms)),
-        )
-
-    def unsealed(self, contact: int, limit: int) -> list[Unsealed]:
-        """The oldest messages to a contact that are not encrypted yet."""
-        rows = self._db.execute(
-            "SELECT id, kind, message_id, body, sent_ms FROM messages "
-            "WHERE contact = ? AND outgoing = 1 AND sealed = 0 ORDER BY id LIMIT ?",
-            (contact, limit),
-        )
-        return [Unsealed(row[0], Kind(row[1]), bytes(row[2]), bytes(row[3]), row[4]) for row in rows]
-
-    def sealed(self, row: int, sequences: dict[bytes, int]) -> None:
-        """The message is encrypted: remember its sequence to each device, for the receipts."""
-        first = next(iter(sequences.values()))
-        self._db.execute("UPDATE messages SET sealed = 1, sequence = ? WHERE id = ?", (first, row))
-        for device_key, sequence in sequences.items():
-            self._db.execute("INSERT INTO sent VALUES (?, ?, ?)", (device_key, sequence, row))
-
-    def accepted(self, row: int) -> None:
-        """The relay holds every frame of this message."""
-        self._db.execute("UPDATE messages SET status = 'accepted' WHERE id = ? AND status = 'queued'", (row,))
-
-    def delivered(self, device_key: bytes, ranges: tuple[tuple[int, int], ...]) -> int:
-        """The device's own receipt names these sequences of our stream. Returns how many were news."""
-        count = 0
-        for first, last in ranges:
-            rows = self._db.execute(
-                "DELETE FROM sent WHERE device_key = ? AND sequence BETWEEN ? AND ? RETURNING message",
-                (device_key, first, last),
-            ).fetchall()
-            for (row,) in rows:
-                self._db.execute("UPDATE messages SET status = 'delivered' WHERE id = ?", (row,))
-            count += len(rows)
-        return count
+class History(Outgoing):
+    """The messages of a profile. See `Outgoing` for the hook `touched`."""
 
     # --- incoming -------------------------------------------------------------------------------------
 
@@ -150,42 +73,39 @@ class History:
             (*stream, content.sequence),
         ).get
         sort_ms = self._next_sort(contact, now_ms) if after is None else after
-        self._db.execute(
+        reply_to = content.extension(Extension.REPLY_TO)
+        row = self._db.execute(
             "INSERT INTO messages (message_id, contact, outgoing, kind, body, sent_ms, sort_ms, device, "
-            "stream, sequence, status, late, missing, hold_until_ms, handed, extensions) "
-            "VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, 'received', ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            "stream, sequence, status, late, missing, hold_until_ms, handed, extensions, reply_to) "
+            "VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, 'received', ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING "
+            "RETURNING id",
             (
                 content.message_id, contact, content.kind, content.body, content.sent_ms, sort_ms, *stream,
                 content.sequence, is_late, self._missing_before(*stream, content.sequence, arrived), hold,
                 (3 if is_request else 0) if is_shown else 2, content.encode_extensions(),
+                reply_to if reply_to is not None and len(reply_to) == MESSAGE_ID else None,
             ),
-        )  # fmt: skip
-        return self._db.changes() == 1
+        ).get  # fmt: skip
+        if row is not None and is_shown:
+            self.touched(row)
+        return row is not None
 
     def filled(self, device: bytes, stream_id: bytes, sequence: int, arrived: Ranges) -> None:
         """`sequence` arrived: release what was waiting for it, and correct the mark behind it."""
-        self._db.execute(
-            "UPDATE messages SET hold_until_ms = 0 "
-            "WHERE device = ? AND stream = ? AND hold_until_ms > 0 AND sequence <= ?",
-            (device, stream_id, arrived.covered_from(self._shown(device, stream_id))),
+        self._move(
+            "hold_until_ms = 0 WHERE device = ? AND stream = ? AND hold_until_ms > 0 AND sequence <= ?",
+            device,
+            stream_id,
+            arrived.covered_from(self._shown(device, stream_id)),
         )
         after = self._db.execute(
             f"{_IN_STREAM} AND sequence > ? ORDER BY sequence LIMIT 1", (device, stream_id, sequence)
         ).fetchone()
         if after is not None:
             missing = self._missing_before(device, stream_id, after[1], arrived)
-            self._db.execute("UPDATE messages SET missing = ? WHERE id = ?", (missing, after[0]))
+            self._move("missing = ?1 WHERE id = ?2 AND missing != ?1", missing, after[0])
 
     # --- the application's stream ---------------------------------------------------------------------
-
-    def next_message(self, now_ms: int) -> tuple[int, Message] | None:
-        """The next message of an approved contact that the application has not finished with."""
-        values = self._db.execute(
-            f"SELECT {_COLUMNS} WHERE m.outgoing = 0 AND m.handed < 2 AND m.hold_until_ms <= ? "
-            "ORDER BY m.sort_ms, m.sequence, m.id LIMIT 1",
-            (now_ms,),
-        ).fetchone()
-        return None if values is None else (int(values[0]), _message(values))
 
     def held_until(self, now_ms: int) -> int | None:
         """When the next message behind a gap will be shown anyway, in Unix milliseconds."""
@@ -204,30 +124,50 @@ class History:
     def offered(self, row: int) -> None:
         """The application is about to get it; if it crashes now, it gets it again, marked."""
         self._db.execute("UPDATE messages SET handed = 1, hold_until_ms = 0 WHERE id = ?", (row,))
+        place = self._db.execute(
+            "SELECT device, stream, sequence FROM messages WHERE id = ?", (row,)
+        ).fetchone()
+        if place is not None:
+            self._show(*place)
+
+    def _show(self, device: bytes, stream: bytes, sequence: int) -> None:
+        """A stream has been shown up to here: what comes before it now is late."""
         self._db.execute(
-            "UPDATE received SET shown = max(shown, m.sequence) FROM messages m "
-            "WHERE m.id = ? AND device_key = m.device AND received.stream = m.stream",
-            (row,),
+            "UPDATE received SET shown = max(shown, ?) WHERE device_key = ? AND stream = ?",
+            (sequence, device, stream),
         )
 
     def taken(self, row: int) -> None:
         """The application has asked for the one after it."""
-        self._db.execute("UPDATE messages SET handed = 2 WHERE id = ?", (row,))
+        self._move("handed = 2, seen = 1 WHERE id = ? AND (handed < 2 OR seen = 0)", row)
 
-    # --- reading --------------------------------------------------------------------------------------
+    def mark_seen(
+        self, contact: int, through: bytes | None = None, *, take: bool, owe: bool
+    ) -> list[tuple[bytes, bytes, int]]:
+        """A person has seen a conversation, up to the message with the id `through` or to its end.
 
-    def conversation(self, contact: int, limit: int) -> list[Message]:
-        """The last `limit` messages with a contact, oldest first."""
-        rows = self._db.execute(
-            f"SELECT {_COLUMNS} WHERE m.contact = ? AND m.kind IN (1, 7) "
-            "ORDER BY m.sort_ms DESC, m.sequence DESC, m.id DESC LIMIT ?",
-            (contact, limit),
+        With `take`, the application does not get these messages any more. With `owe`, their senders are to be
+        told. Returns (device, stream, highest sequence) of what was news. Raises NotFoundError.
+        """
+        until = _END if through is None else self._place_of(contact, through)
+        rows: list[tuple[Any, ...]] = self._db.execute(
+            "UPDATE messages SET seen = 1, handed = iif(?1 AND handed < 2, 2, handed), "
+            "hold_until_ms = iif(?1, 0, hold_until_ms) "
+            "WHERE contact = ?2 AND outgoing = 0 AND seen = 0 AND kind IN (1, 7) "
+            "AND (sort_ms, sequence, id) <= (?3, ?4, ?5) RETURNING id, device, stream, sequence",
+            (take, contact, *until),
         ).fetchall()
-        return [_message(values) for values in reversed(rows)]
-
-    def status(self, message_id: bytes) -> MessageStatus | None:
-        """Where an outgoing message is."""
-        value = self._db.execute(
-            "SELECT status FROM messages WHERE message_id = ? AND outgoing = 1", (message_id,)
-        ).get
-        return None if value is None else MessageStatus(value)
+        self._touch(rows)
+        highest: dict[tuple[bytes, bytes], int] = {}
+        for _, device, stream, sequence in rows:
+            place = bytes(device), bytes(stream)
+            highest[place] = max(highest.get(place, 0), sequence)
+        for (device, stream), sequence in highest.items():
+            if take:
+                self._show(device, stream, sequence)
+            self._db.execute(
+                "UPDATE received SET read_through = ?1, read_owed = max(read_owed, ?2) "
+                "WHERE device_key = ?3 AND stream = ?4 AND read_through < ?1",
+                (sequence, owe, device, stream),
+            )
+        return [(device, stream, sequence) for (device, stream), sequence in highest.items()]

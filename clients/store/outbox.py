@@ -9,7 +9,7 @@ from typing import Final
 
 from clients.store.ranges import Ranges
 from clients.store.store import Store
-from keys.content import RANGES_MAX, Receipt
+from keys.content import RANGES_MAX, ReadMark, Receipt
 from wire.frames import Put
 
 MESSAGES_MAX: Final = 10_000
@@ -134,6 +134,23 @@ class Outbox:
         """The receipt is in the outbox."""
         self._db.execute(
             "UPDATE received SET owed = 0 WHERE device_key = ? AND stream = ?", (device_key, stream)
+        )
+
+    def reads_owed(self) -> list[tuple[int, bytes, ReadMark]]:
+        """(contact, device, mark) of what a person has seen and its sender is to be told, likewise."""
+        rows = self._db.execute(
+            "SELECT d.contact, r.device_key, r.stream, r.read_through FROM received r "
+            "JOIN devices d ON d.device_key = r.device_key JOIN contacts c ON c.id = d.contact "
+            "WHERE r.read_owed = 1 AND c.status = 'approved' AND c.alarm IS NULL "
+            "AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.mailbox = r.device_key AND o.message IS NULL) "
+            "GROUP BY r.device_key"
+        )
+        return [(row[0], bytes(row[1]), ReadMark(bytes(row[2]), int(row[3]))) for row in rows]
+
+    def read_written(self, device_key: bytes, stream: bytes) -> None:
+        """The read mark is in the outbox, or its sender is not to be told after all."""
+        self._db.execute(
+            "UPDATE received SET read_owed = 0 WHERE device_key = ? AND stream = ?", (device_key, stream)
         )
 
     # --- what has been taken in -----------------------------------------------------------------------

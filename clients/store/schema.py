@@ -134,6 +134,7 @@ MIGRATIONS: Final = (
     -- Up to where our user has read a stream, and whether its sender is still to be told.
     ALTER TABLE received ADD COLUMN read_through INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE received ADD COLUMN read_owed INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX received_read_owed ON received (device_key) WHERE read_owed = 1;
 
     ALTER TABLE messages ADD COLUMN reply_to BLOB;
     ALTER TABLE messages ADD COLUMN key TEXT;
@@ -141,9 +142,35 @@ MIGRATIONS: Final = (
     ALTER TABLE messages ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
     UPDATE messages SET seen = 1;
     CREATE UNIQUE INDEX messages_by_key ON messages (contact, key) WHERE key IS NOT NULL;
-    CREATE INDEX messages_unseen ON messages (contact) WHERE outgoing = 0 AND seen = 0 AND kind IN (1, 7);
+    CREATE INDEX messages_unseen ON messages (contact, sort_ms, sequence)
+        WHERE outgoing = 0 AND seen = 0 AND kind IN (1, 7);
     CREATE INDEX messages_on_the_way ON messages (sent_ms)
         WHERE outgoing = 1 AND status IN ('requested', 'accepted');
+
+    -- Which of our messages a device has receipted and not read. A row goes when it is read.
+    ALTER TABLE sent ADD COLUMN delivered INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX sent_not_delivered ON sent (device_key, sequence) WHERE delivered = 0;
+    CREATE INDEX sent_not_read ON sent (device_key, sequence) WHERE delivered = 1;
+
+    -- How many of a contact's messages nobody has seen, so that looking at a contact does not count them.
+    ALTER TABLE contacts ADD COLUMN unread INTEGER NOT NULL DEFAULT 0;
+    CREATE TRIGGER message_is_unread AFTER INSERT ON messages
+    WHEN new.outgoing = 0 AND new.seen = 0 AND new.kind IN (1, 7) BEGIN
+        UPDATE contacts SET unread = unread + 1 WHERE id = new.contact;
+    END;
+    CREATE TRIGGER message_is_seen AFTER UPDATE OF seen ON messages
+    WHEN old.outgoing = 0 AND old.seen = 0 AND new.seen = 1 AND old.kind IN (1, 7) BEGIN
+        UPDATE contacts SET unread = unread - 1 WHERE id = new.contact;
+    END;
+    CREATE TRIGGER message_has_moved AFTER UPDATE OF contact ON messages
+    WHEN new.outgoing = 0 AND new.seen = 0 AND new.kind IN (1, 7) BEGIN
+        UPDATE contacts SET unread = unread - 1 WHERE id = old.contact;
+        UPDATE contacts SET unread = unread + 1 WHERE id = new.contact;
+    END;
+    CREATE TRIGGER message_is_gone_unread AFTER DELETE ON messages
+    WHEN old.outgoing = 0 AND old.seen = 0 AND old.kind IN (1, 7) BEGIN
+        UPDATE contacts SET unread = unread - 1 WHERE id = old.contact;
+    END;
 
     -- Our own delivery tokens that a relay still takes: for contacts, in the address line, and those before
     -- them. `until` is NULL for the current ones, else Unix seconds.

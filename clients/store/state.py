@@ -151,6 +151,38 @@ class KeyState:
             "UPDATE devices SET newest_signed = max(newest_signed, ?) WHERE device_key = ?", (id, device_key)
         )
 
+    # --- our card -------------------------------------------------------------------------------------
+
+    def told_card(self, device_key: bytes) -> int:
+        """The version of our card that a device was told, 0 for none."""
+        return int(
+            self._db.execute("SELECT told_card FROM devices WHERE device_key = ?", (device_key,)).get or 0
+        )
+
+    def card_told(self, device_key: bytes, version: int, now: int) -> None:
+        """Our card is on its way to this device."""
+        self._db.execute(
+            "UPDATE devices SET told_card = ?, told_card_at = ? WHERE device_key = ?",
+            (version, now, device_key),
+        )
+
+    def without_card(self, version: int) -> list[tuple[int, bytes]]:
+        """(contact, device) of approved contacts that we have a session with, and that have an older card."""
+        rows = self._db.execute(
+            "SELECT d.contact, d.device_key FROM devices d JOIN contacts c ON c.id = d.contact "
+            "WHERE d.told_card < ? AND d.sessions IS NOT NULL AND c.status = 'approved' AND c.alarm IS NULL",
+            (version,),
+        )
+        return [(int(row[0]), bytes(row[1])) for row in rows]
+
+    def forget_card(self, device_key: bytes, told_before: int) -> bool:
+        """Count our card as not told to this device, unless that was just now; whether it was told."""
+        self._db.execute(
+            "UPDATE devices SET told_card = 0 WHERE device_key = ? AND told_card > 0 AND told_card_at < ?",
+            (device_key, told_before),
+        )
+        return self._db.changes() == 1
+
     # --- our own prekeys ------------------------------------------------------------------------------
 
     def own_sealing(self) -> Prekey:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from clients.clock import now_ms, now_seconds
 from clients.errors import TrustError
-from clients.mailroom import now_ms, now_seconds
 from clients.model import ContactStatus
 from clients.store.outbox import STREAMS_MAX
 from keys.content import Content, Extension, Kind
@@ -62,7 +62,7 @@ def test_a_sealing_key_of_low_order_is_not_believed_and_stops_nothing(pair: tupl
     evil = (int(Extension.SEALING_KEY), low_order_sealing_key(mallory))
     alice.take_in(craft(mallory, alice, text(10, b"s" * 16, evil)))
     assert alice.mailroom.state.sealing_key(mallory.mailbox) == before
-    assert alice.mailroom.write_receipts()
+    assert alice.mailroom.notes.write_receipts()
     alice.reopen()
     alice.say(mallory, "still able to write")
     assert len(alice.waiting(mallory)) == 2
@@ -85,8 +85,8 @@ def test_new_streams_without_end_cost_one_receipt_at_a_time_and_little_memory(
     alice, mallory = pair
     alice.send(mallory)
     alice.take_in(*(craft(mallory, alice, text(1, number.to_bytes(16, "big"))) for number in range(40)))
-    assert alice.mailroom.write_receipts()
-    assert not alice.mailroom.write_receipts()
+    assert alice.mailroom.notes.write_receipts()
+    assert not alice.mailroom.notes.write_receipts()
     assert len(alice.waiting(mallory)) == 1
     kept = alice.profile.store.db.execute("SELECT count(*) FROM received").get
     assert kept <= STREAMS_MAX
@@ -102,7 +102,7 @@ def test_a_removed_contact_that_writes_again_is_a_request_and_nothing_is_lost(
     alice.take_in(*bob.send(alice))
     assert alice.mailroom.undecryptable == 0
     assert alice.contact(bob).status is ContactStatus.REQUEST
-    assert not alice.mailroom.write_receipts()
+    assert not alice.mailroom.notes.write_receipts()
     assert alice.texts() == []
     alice.add(bob)
     assert alice.texts() == ["after the removal"]
@@ -123,7 +123,7 @@ def test_two_who_were_kept_apart_for_two_months_understand_each_other_again(
     bob.take_in(*to_bob)
     alice.take_in(*to_alice)
     later = now_seconds() + SILENT_KEEP + 86_400
-    monkeypatch.setattr("clients.mailroom.now_seconds", lambda: later)
+    monkeypatch.setattr("clients.clock.now_seconds", lambda: later)
     # The worst that the relay can have arranged: each sends on a session that the other has dropped.
     for home, keep in ((alice, 0), (bob, 1)):
         peer = bob if home is alice else alice
@@ -150,8 +150,7 @@ def test_a_device_that_was_removed_from_its_list_is_not_heard_on_an_old_session_
     fresh.meet(alice)
     alice.add(fresh)
     fresh.say(alice, "before")
-    (first,) = fresh.send(alice)
-    alice.take_in(first)
+    alice.take_in(*fresh.send(alice))
     fresh.say(alice, "after")
     (late,) = fresh.send(alice)
     account, device = fresh.profile.account, type(fresh.profile.device).generate(os.urandom, now_seconds())

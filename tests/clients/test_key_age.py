@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from clients.mailroom import SEALING_FRESH, now_seconds
+from clients.clock import now_seconds
+from clients.envelopes import SEALING_FRESH
 from clients.sender import WINDOW
 from keys.ratchet import MAX_JUMP
 from tests.support.homes import Home, converse
@@ -20,7 +21,7 @@ def pass_time(monkeypatch: pytest.MonkeyPatch, *homes: Home) -> None:
     for week in range(1, LONG // WEEK + 1):
         for home in homes:
             home.stock.rotate(now + week * WEEK)
-    monkeypatch.setattr("clients.mailroom.now_seconds", lambda: now + LONG)
+    monkeypatch.setattr("clients.clock.now_seconds", lambda: now + LONG)
 
 
 @pytest.fixture
@@ -50,9 +51,9 @@ def test_receipts_wait_for_a_fresh_key_too(pair: tuple[Home, Home], monkeypatch:
     bob.say(alice, "owes a receipt")
     alice.take_in(*bob.send(alice))
     pass_time(monkeypatch, alice, bob)
-    assert not alice.mailroom.write_receipts()
+    assert not alice.mailroom.notes.write_receipts()
     alice.mailroom.learn_bundle(alice.contact(bob), bob.bundle(one_time=False))
-    assert alice.mailroom.write_receipts()
+    assert alice.mailroom.notes.write_receipts()
 
 
 def test_a_contact_that_was_away_as_long_can_be_written_to_with_its_old_key(
@@ -60,7 +61,7 @@ def test_a_contact_that_was_away_as_long_can_be_written_to_with_its_old_key(
 ) -> None:
     alice, bob = pair
     later = now_seconds() + SEALING_FRESH + 1
-    monkeypatch.setattr("clients.mailroom.now_seconds", lambda: later)
+    monkeypatch.setattr("clients.clock.now_seconds", lambda: later)
     alice.say(bob, "are you there?")
     assert alice.waiting(bob) == []
     alice.mailroom.learn_bundle(alice.contact(bob), bob.bundle(one_time=False))

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from clients import mailroom as mailroom_module
+from clients.clock import now_ms, now_seconds
 from clients.errors import OutboxFullError, StorageError, TooLargeError, TrustError, UsageError
-from clients.mailroom import now_ms, now_seconds
 from clients.model import ContactStatus, MessageStatus
 from clients.store import outbox as outbox_module
 from clients.store.history import HOLD_MS
@@ -80,7 +79,7 @@ def test_a_message_of_two_frames_is_accepted_with_its_second(homes: tuple[Home, 
     alice, bob = homes
     alice.meet(bob)
     message = alice.say(bob, "x" * TEXT_MAX)
-    opening, text = alice.waiting(bob)
+    _, opening, text = alice.waiting(bob)
     alice.mailroom.frame_accepted([text.frame_id])
     assert alice.mailroom.history.status(message) is MessageStatus.QUEUED
     alice.mailroom.frame_accepted([opening.frame_id])
@@ -136,7 +135,7 @@ def test_a_request_is_answered_only_after_it_was_accepted(homes: tuple[Home, Hom
     alice.meet(bob)
     alice.say(bob, "hello")
     bob.take_in(*alice.send(bob))
-    with pytest.raises(UsageError, match="contact add NAME bp1"):
+    with pytest.raises(UsageError, match="contact accept request-"):
         bob.say(alice, "who are you?")
     bob.add(alice)
     bob.say(alice, "ah")
@@ -174,7 +173,7 @@ def test_a_replay_after_its_hash_was_forgotten_is_shown_once_all_the_same(
     (put,) = alice.send(bob)
     bob.take_in(put)
     later = now_seconds() + CONSUMED_KEEP + 1
-    monkeypatch.setattr(mailroom_module, "now_seconds", lambda: later)
+    monkeypatch.setattr("clients.clock.now_seconds", lambda: later)
     bob.mailroom.tidy()
     bob.take_in(put)
     assert bob.texts() == ["once"]
@@ -225,7 +224,7 @@ def test_a_stranger_is_a_request_and_nothing_goes_back_by_itself(homes: tuple[Ho
     bob.take_in(*alice.send(bob))
     assert bob.contact(alice).status is ContactStatus.REQUEST
     assert bob.texts() == []
-    assert not bob.mailroom.write_receipts()
+    assert not bob.mailroom.notes.write_receipts()
     assert bob.waiting(alice) == []
 
 
@@ -236,7 +235,7 @@ def test_an_accepted_request_shows_what_it_sent_before_and_is_receipted(homes: t
     bob.take_in(*alice.send(bob))
     bob.add(alice)
     assert bob.texts() == ["hello"]
-    assert bob.mailroom.write_receipts()
+    assert bob.mailroom.notes.write_receipts()
     alice.take_in(*bob.send(alice))
     assert alice.mailroom.history.status(message) is MessageStatus.DELIVERED
 
@@ -246,13 +245,13 @@ def test_a_receipt_says_delivered_and_is_not_receipted_itself(talking: tuple[Hom
     message = alice.say(bob, "hi")
     bob.take_in(*alice.send(bob))
     assert alice.mailroom.history.status(message) is MessageStatus.ACCEPTED
-    assert bob.mailroom.write_receipts()
-    assert not bob.mailroom.write_receipts()
+    assert bob.mailroom.notes.write_receipts()
+    assert not bob.mailroom.notes.write_receipts()
     alice.take_in(*bob.send(alice))
     assert alice.mailroom.history.status(message) is MessageStatus.DELIVERED
-    while alice.mailroom.write_receipts():
+    while alice.mailroom.notes.write_receipts():
         alice.send(bob)
-    assert not bob.mailroom.write_receipts()
+    assert not bob.mailroom.notes.write_receipts()
 
 
 def test_a_receipt_of_a_contact_removed_and_added_again_counts_for_nothing_new(
@@ -262,7 +261,7 @@ def test_a_receipt_of_a_contact_removed_and_added_again_counts_for_nothing_new(
     for number in range(3):
         alice.say(bob, f"old {number}")
     bob.take_in(*alice.send(bob))
-    bob.mailroom.write_receipts()
+    bob.mailroom.notes.write_receipts()
     receipt = bob.send(alice)
     alice.mailroom.contacts.remove(alice.contact(bob))
     alice.meet(bob)
@@ -337,7 +336,7 @@ def test_a_fork_of_the_device_list_raises_the_alarm_and_blocks(talking: tuple[Ho
     assert alice.texts() == ["from a split view"]
     with pytest.raises(TrustError, match="Nothing was sent"):
         alice.say(bob, "hi")
-    assert not alice.mailroom.write_receipts()
+    assert not alice.mailroom.notes.write_receipts()
 
 
 def test_what_was_queued_before_an_alarm_is_not_encrypted_after_it(homes: tuple[Home, Home]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clients import messenger as messenger_module
+from clients.clock import now_ms
 from clients.config import ClientConfig
 from clients.errors import (
     ClientError,
@@ -17,7 +17,7 @@ from clients.errors import (
     TrustError,
     UsageError,
 )
-from clients.mailroom import Mailroom, now_ms
+from clients.mailroom import Mailroom
 from clients.messenger import Messenger
 from clients.model import ContactStatus, MessageStatus
 from clients.profile import Profile
@@ -46,7 +46,7 @@ async def people(
             for name, messenger in zip(names, opened, strict=True):
                 for other_name, other in zip(names, opened, strict=True):
                     if other_name != name:
-                        messenger.add_contact(other_name, other.address)
+                        messenger.contacts.add(other_name, other.address)
         yield opened
 
 
@@ -120,7 +120,7 @@ async def test_a_held_message_is_shown_when_its_time_comes_without_anything_else
         assert await text(bob) == "first"
         waiting = asyncio.create_task(bob.receive())  # no deadline of its own
         await asyncio.sleep(0)
-        behind_a_gap(bob._mailroom, bob.contacts()[0].name)
+        behind_a_gap(bob._mailroom, bob.contacts.all()[0].name)
         bob._bell.ring()
         message = await asyncio.wait_for(waiting, WITHIN)
         assert message is not None
@@ -146,14 +146,14 @@ async def test_what_a_stranger_sent_behind_a_gap_costs_no_turns_of_the_loop(
     tmp_path: Path, relay: RelayProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with people(tmp_path, relay, "alice", "bob", acquainted=False) as (alice, bob):
-        alice.add_contact("bob", bob.address)
+        alice.contacts.add("bob", bob.address)
         sent = await alice.send("bob", "hello")
         await alice.wait(sent, MessageStatus.ACCEPTED, WITHIN)
-        while not bob.contacts():
+        while not bob.contacts.all():
             await bob._bell.rung(WITHIN)
-        behind_a_gap(bob._mailroom, bob.contacts()[0].name)
+        behind_a_gap(bob._mailroom, bob.contacts.all()[0].name)
         later = now_ms() + 2 * HOLD_MS
-        monkeypatch.setattr(messenger_module, "now_ms", lambda: later)
+        monkeypatch.setattr("clients.clock.now_ms", lambda: later)
         looks = 0
         rung = bob._bell.rung
 
@@ -193,16 +193,16 @@ async def test_a_contact_on_a_relay_that_is_none_disturbs_nobody_else(
     tmp_path: Path, relay: RelayProcess, bad: str
 ) -> None:
     async with people(tmp_path, relay, "alice", "bob") as (alice, bob):
-        alice.remove_contact("bob")
+        alice.contacts.remove("bob")
         key = bob.address.text.partition("@")[0]
-        alice.add_contact("elsewhere", f"{key}@{bad}")
+        alice.contacts.add("elsewhere", f"{key}@{bad}")
         stuck = await alice.send("elsewhere", "hi")
         while not alice.problems():
             await alice._bell.rung(WITHIN)
         assert "cannot be reached" in alice.problems()[0]
         assert await alice.wait(stuck, MessageStatus.ACCEPTED, 0) is MessageStatus.QUEUED
-        alice.remove_contact("elsewhere")
-        alice.add_contact("bob", bob.address)
+        alice.contacts.remove("elsewhere")
+        alice.contacts.add("bob", bob.address)
         await alice.send("bob", "hello")
         assert await text(bob) == "hello"
 
@@ -213,9 +213,9 @@ async def test_a_contact_removed_and_another_added_in_one_life_of_the_program(
     async with people(tmp_path, relay, "alice", "bob", "carol") as (alice, bob, carol):
         await alice.send("carol", "hello")
         assert await text(carol) == "hello"
-        alice.remove_contact("carol")
-        alice.remove_contact("bob")
-        alice.add_contact("bob", bob.address)
+        alice.contacts.remove("carol")
+        alice.contacts.remove("bob")
+        alice.contacts.add("bob", bob.address)
         await alice.send("bob", "to bob alone")
         assert await text(bob) == "to bob alone"
 
@@ -228,7 +228,7 @@ async def test_somebody_who_has_not_published_yet_is_written_to_as_soon_as_it_ha
         address = profile.address
         Contacts(profile.store).add("alice", alice.address)
         profile.close()
-        alice.add_contact("bob", address)
+        alice.contacts.add("bob", address)
         sent = await alice.send("bob", "early")
         while not alice.problems():
             await alice._bell.rung(WITHIN)
@@ -274,7 +274,7 @@ async def test_a_receipt_still_owed_when_the_process_ended_goes_out_with_the_nex
     tmp_path: Path, relay: RelayProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with people(tmp_path, relay, "alice", "bob") as (alice, bob):
-        monkeypatch.setattr(bob._mailroom, "write_receipts", lambda: False)
+        monkeypatch.setattr(bob._mailroom.notes, "write_owed", lambda: False)
         sent = await alice.send("bob", "hi")
         assert await text(bob) == "hi"
     async with Messenger.open(tmp_path / "alice") as alice, Messenger.open(tmp_path / "bob"):
@@ -310,12 +310,12 @@ async def test_mistakes_of_the_program_are_named(tmp_path: Path, relay: RelayPro
         with pytest.raises(UsageError, match="lone surrogate"):
             await alice.send("bob", "\ud800")
         with pytest.raises(UsageError, match="your own address"):
-            alice.add_contact("me", alice.address)
+            alice.contacts.add("me", alice.address)
         with pytest.raises(UsageError):
-            alice.add_contact("x", "bp1nonsense")
+            alice.contacts.add("x", "bp1nonsense")
         with pytest.raises(NotFoundError, match="no such message"):
             await alice.wait(b"?" * 16, deadline=0)
-        assert alice.safety_number("bob") == bob.safety_number("alice")
+        assert alice.contacts.safety_number("bob") == bob.contacts.safety_number("alice")
         await alice.send(bob.address, "by address")
         assert await text(bob) == "by address"
     assert issubclass(NotFoundError, ClientError)

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
+from clients.clock import now_ms, now_seconds
 from clients.config import ClientConfig
-from clients.mailroom import Mailroom, now_ms, now_seconds
+from clients.mailroom import Mailroom
 from clients.model import Message
 from clients.prekey_stock import PrekeyStock
 from clients.profile import Profile

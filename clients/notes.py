@@ -1,0 +1,188 @@
+"""Notes between clients, which no user writes: receipts, read marks, cards, and that somebody types.
+
+Owns when one is due, and what a received one changes. They go to approved contacts only, and wait for each
+other at the door of a device. Knows no sockets. Every call but `write_owed` and `typing` runs inside a
+transaction that its caller opened.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from clients import clock
+from clients.card import Card, Cards
+from clients.engine import Draft
+from clients.envelopes import Envelopes
+from clients.model import ContactStatus
+from clients.profile import Profile
+from clients.store.contacts import ContactRow, Contacts
+from clients.store.history import History
+from clients.store.outbox import Outbox
+from clients.store.state import KeyState
+from clients.store.store import Store
+from keys.content import (
+    MESSAGE_ID,
+    Content,
+    Extension,
+    Kind,
+    ReadMark,
+    Receipt,
+    decode_read,
+    decode_receipt,
+    decode_typing,
+)
+from keys.errors import DecryptError
+from keys.primitives import Random
+from wire.limits import TOKEN
+
+DISPLAY_NAME_MAX: Final = 256  # bytes: 64 characters
+TELL_AGAIN: Final = 3600  # seconds: whoever writes without our token may have lost our card
+
+Typing = Callable[[int, bool], None]  # contact's row, whether somebody types there
+
+
+class Notes:
+    """The notes of one profile, out and in."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        state: KeyState,
+        contacts: Contacts,
+        history: History,
+        outbox: Outbox,
+        cards: Cards,
+        envelopes: Envelopes,
+        random: Random,
+    ) -> None:
+        self._store: Store = profile.store
+        self._stream = profile.stream
+        self._state = state
+        self._contacts = contacts
+        self._history = history
+        self._outbox = outbox
+        self._cards = cards
+        self._envelopes = envelopes
+        self._random = random
+        self._cards_due = True
+        self.on_typing: Typing = lambda contact, is_typing: None
+        self.on_card: Callable[[int], None] = lambda contact: None
+
+    # --- out ------------------------------------------------------------------------------------------
+
+    def card_changed(self) -> None:
+        """Our card, or who may have it, is not what it was: `write_owed` tells whoever has another one."""
+        self._cards_due = True
+
+    def write_receipts(self) -> bool:
+        """Put owed receipts into the outbox: to approved contacts only, one outstanding a device."""
+        with self._store.transaction():
+            written = [self._write_receipt(*owed) for owed in self._outbox.receipts_owed()]
+        return any(written)
+
+    def write_owed(self) -> bool:
+        """Put everything that is owed into the outbox; False if nothing was."""
+        with self._store.transaction():
+            written = [self.write_receipts()]
+            written += [self._write_read(*owed) for owed in self._outbox.reads_owed()]
+            if self._cards_due:
+                self._cards_due = False
+                card = self._cards.current(clock.now_seconds())
+                due = self._state.without_card(card.version)
+                written += [self._write_card(contact_id, key, card) for contact_id, key in due]
+        return any(written)
+
+    def _draft(self, kind: Kind, body: bytes, *extensions: tuple[int, bytes]) -> Draft:
+        return Draft(kind, self._random(MESSAGE_ID), body, clock.now_ms(), extensions)
+
+    def _is_ready(self, contact_id: int, device_key: bytes) -> bool:
+        return device_key in self._envelopes.ready_devices(self._contacts.by_id(contact_id))
+
+    def _write_receipt(self, contact_id: int, device_key: bytes, receipt: Receipt) -> bool:
+        if not self._is_ready(contact_id, device_key):
+            return False
+        self._envelopes.write(contact_id, device_key, self._draft(Kind.RECEIPT, receipt.encode()), None)
+        self._outbox.receipt_written(device_key, receipt.stream_id)
+        return True
+
+    def _write_read(self, contact_id: int, device_key: bytes, mark: ReadMark) -> bool:
+        contact = self._contacts.by_id(contact_id)
+        shares = contact is not None and self._shares(contact.sharing.read, self._cards.sharing().read)
+        if shares and not self._is_ready(contact_id, device_key):
+            return False
+        self._outbox.read_written(device_key, mark.stream_id)
+        if shares:
+            self._envelopes.write(contact_id, device_key, self._draft(Kind.READ, mark.encode()), None)
+        return shares
+
+    @staticmethod
+    def _shares(one: bool | None, all: bool | None) -> bool:
+        return bool(all if one is None else one)
+
+    def tell_card(self, contact: ContactRow, device_key: bytes) -> None:
+        """Our card goes ahead of what follows, unless the device has it."""
+        card = self._cards.current(clock.now_seconds())
+        if self._state.told_card(device_key) < card.version:
+            self._write_card(contact.id, device_key, card)
+
+    def _write_card(self, contact_id: int, device_key: bytes, card: Card) -> bool:
+        contact = self._contacts.by_id(contact_id)
+        if contact is None or device_key not in self._envelopes.ready_devices(contact):
+            return False
+        gifts = [(int(Extension.TOKEN), card.token)]
+        if contact.sharing.presence is not False:
+            gifts.append((int(Extension.PRESENCE), card.presence))
+        draft = self._draft(Kind.PROFILE, card.display_name.encode(), *gifts)
+        self._envelopes.write(contact_id, device_key, draft, None)
+        self._state.card_told(device_key, card.version, clock.now_seconds())
+        return True
+
+    def typing(self, contact: ContactRow, *, is_typing: bool) -> bool:
+        """Say that somebody types here, if the contact may know and nothing is on its way there."""
+        if contact.status is not ContactStatus.APPROVED or contact.alarm is not None:
+            return False
+        if not self._shares(contact.sharing.typing, self._cards.sharing().typing):
+            return False
+        with self._store.transaction():
+            devices = self._envelopes.ready_devices(contact)
+            if not devices or self._outbox.frames(contact.id, 0, 1):
+                return False
+            for device_key in devices:
+                draft = self._draft(Kind.TYPING, b"\x01" if is_typing else b"\x00")
+                self._envelopes.write(contact.id, device_key, draft, None)
+        return True
+
+    # --- in -------------------------------------------------------------------------------------------
+
+    def take(self, contact: ContactRow, device_key: bytes, content: Content) -> None:
+        """Act on a received note. Raises DecryptError for one that cannot be read; then nothing changes."""
+        match content.kind:
+            case Kind.RECEIPT:
+                receipt = decode_receipt(content.body)
+                if receipt.stream_id == self._stream:
+                    self._history.delivered(device_key, receipt.ranges)
+            case Kind.READ:
+                mark = decode_read(content.body)
+                if mark.stream_id == self._stream:
+                    self._history.read(device_key, mark.through)
+            case Kind.TYPING:
+                is_typing = decode_typing(content.body)
+                if contact.status is ContactStatus.APPROVED:
+                    self.on_typing(contact.id, is_typing)
+            case Kind.PROFILE:
+                self._take_card(contact, content)
+
+    def _take_card(self, contact: ContactRow, content: Content) -> None:
+        token, presence = content.extension(Extension.TOKEN), content.extension(Extension.PRESENCE)
+        if any(gift is not None and len(gift) != TOKEN for gift in (token, presence)):
+            raise DecryptError
+        if len(content.body) > DISPLAY_NAME_MAX:
+            raise DecryptError
+        name = content.body.decode("utf-8", "replace")
+        self._contacts.learn_card(contact.id, name, token, presence)
+        self.on_card(contact.id)
+
+    def wrote_as_stranger(self, contact: ContactRow, device_key: bytes) -> None:
+        """A contact's frame came without a token that is alive: perhaps our card never reached it."""
+        now = clock.now_seconds()
+        if contact.status is ContactStatus.APPROVED and self._state.forget_card(device_key, now - TELL_AGAIN):
+            self._cards_due = True

@@ -1,0 +1,72 @@
+"""One sender for each contact that something waits for.
+
+Owns which senders there are. Their tasks belong to whoever starts them.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from clients.bell import Bell
+from clients.mailroom import Mailroom
+from clients.profile import Profile
+from clients.sender import Sender
+from keys.primitives import Random
+
+Start = Callable[[Callable[[], Coroutine[Any, Any, None]]], asyncio.Task[None]]
+
+
+class Senders:
+    """The senders of one running client. `start` runs a task until the client ends."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        mailroom: Mailroom,
+        bell: Bell,
+        random: Random,
+        on_presence: Callable[[int, bool | None], None],
+        start: Start,
+    ) -> None:
+        self._profile = profile
+        self._mailroom = mailroom
+        self._bell = bell
+        self._random = random
+        self._on_presence = on_presence
+        self._start = start
+        self._all: dict[int, Sender] = {}
+
+    def wake_all(self) -> None:
+        """See to it that every contact with something waiting has a sender, awake."""
+        for contact_id in self._mailroom.outbox.contacts_waiting():
+            self.wake(contact_id)
+
+    def wake(self, contact_id: int) -> None:
+        """Something waits for this contact, or has changed about it."""
+        self._of(contact_id).wake()
+
+    def nudge(self, contact_id: int) -> None:
+        """Something has changed about this contact; nothing waits for it."""
+        if contact_id in self._all:
+            self._all[contact_id].wake()
+
+    def watch(self, contact_id: int, count: int) -> None:
+        """So many more look at whether this contact is online."""
+        sender = self._of(contact_id)
+        sender.watchers += count
+        sender.wake()
+
+    def _of(self, contact_id: int) -> Sender:
+        sender = self._all.get(contact_id)
+        if sender is None:
+            sender = Sender(
+                contact_id, self._profile, self._mailroom, self._bell, self._random, self.wake_all,
+                self._on_presence,
+            )  # fmt: skip
+            self._all[contact_id] = sender
+            self._start(sender.run)
+        return sender
+
+    def problems(self) -> list[str | None]:
+        """What each of them waits for, if it waits."""
+        return [sender.problem for sender in self._all.values()]
