@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from relay.lanes import Batch
 from relay.metrics import Drop
+from relay.store.base import Token
 from wire.control import ControlMessage
 from wire.device_lists import DeviceList
 from wire.errors import CloseCode
@@ -68,6 +69,29 @@ class Publish:
 
 
 @dataclass(frozen=True, slots=True)
+class Allow:
+    """Store the delivery tokens of this connection's mailbox, answer with `Session.allowed`."""
+
+    ref: int
+    tokens: tuple[Token, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Appear:
+    """Show this connection's device to who holds a capability of one of these hashes."""
+
+    hashes: tuple[bytes, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Tell this connection of the presence behind a hash, now and at each change."""
+
+    ref: int
+    hash: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Fetch:
     """Look up an account, answer with `Session.offered`."""
 
@@ -103,6 +127,9 @@ Action: TypeAlias = (
     | LogIn
     | Register
     | Publish
+    | Allow
+    | Appear
+    | Watch
     | Fetch
     | PutBatch
     | StartDelivery

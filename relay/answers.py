@@ -5,10 +5,11 @@ store returns. Pure; knows no state of a connection.
 """
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Final
 
-from relay.lanes import Outcome
-from relay.store.base import ACCEPTED, Offer, PutResult, StockCount
+from relay.lanes import Kept, Outcome, Verdict
+from relay.store.base import Offer, PutResult, StockCount
 from wire import control, strict_json
 from wire.errors import CloseCode, ErrorCode, WireError
 from wire.frames import PUT, PUT_HEADER
@@ -37,16 +38,20 @@ _REFUSALS: Final[dict[ErrorCode, tuple[str, int | None]]] = {
     ErrorCode.INTERNAL: ("the relay could not store this; nothing was stored", 30),
     ErrorCode.RESTARTING: ("the relay is going down; come back in a moment", 5),
 }
-_RESULTS: Final = {
+_VERDICTS: Final[dict[PutResult, Verdict]] = {
+    PutResult.STORED: Kept.ORDINARY,
+    PutResult.DUPLICATE: Kept.ORDINARY,
+    PutResult.REQUESTED: Kept.REQUEST,
+    PutResult.REQUESTED_BEFORE: Kept.REQUEST,
     PutResult.QUOTA: ErrorCode.QUOTA,
     PutResult.UNKNOWN: ErrorCode.NOT_FOUND,
     PutResult.UNTRIED: ErrorCode.GO_BACK,
 }
 
 
-def refusals_of(results: Sequence[PutResult]) -> list[ErrorCode | None]:
-    """The store's results as codes; None where the frame was accepted."""
-    return [None if result in ACCEPTED else _RESULTS[result] for result in results]
+def verdicts_of(results: Sequence[PutResult]) -> list[Verdict]:
+    """The store's results as what the sender is told."""
+    return [_VERDICTS[result] for result in results]
 
 
 def stock_message(stock: StockCount) -> control.Stock:
@@ -76,20 +81,22 @@ def bundle_message(ref: int, offer: Offer | None) -> control.ControlMessage:
 
 
 def outcome_messages(outcomes: Sequence[Outcome]) -> list[control.ControlMessage]:
-    """What the sender of these frames is told: at most 256 acceptances in a message."""
-    accepted = [outcome.frame_id for outcome in outcomes if outcome.refusal is None]
-    messages: list[control.ControlMessage] = [
-        control.Accepted(frames=accepted[at : at + RESULTS_PER_MESSAGE])
-        for at in range(0, len(accepted), RESULTS_PER_MESSAGE)
-    ]
-    for outcome in outcomes:
-        if outcome.refusal is not None:
-            text, retry_after = _REFUSALS[outcome.refusal]
-            messages.append(
-                control.Refused(
-                    frame=outcome.frame_id, code=outcome.refusal, message=text, retry_after=retry_after
-                )
+    """What the sender of these frames is told, in their order: at most 256 frame ids in a message."""
+    messages: list[control.ControlMessage] = []
+    for verdict, alike in groupby(outcomes, key=lambda outcome: outcome.verdict):
+        frames = [outcome.frame_id for outcome in alike]
+        if isinstance(verdict, ErrorCode):
+            text, retry_after = _REFUSALS[verdict]
+            messages += (
+                control.Refused(frame=frame, code=verdict, message=text, retry_after=retry_after)
+                for frame in frames
             )
+            continue
+        kept = control.Accepted if verdict is Kept.ORDINARY else control.QueuedAsRequest
+        messages += (
+            kept(frames=frames[at : at + RESULTS_PER_MESSAGE])
+            for at in range(0, len(frames), RESULTS_PER_MESSAGE)
+        )
     return messages
 
 

@@ -23,6 +23,7 @@ from relay.directory import Directory
 from relay.logs import LOGGER
 from relay.mailboxes import Mailboxes
 from relay.metrics import Metrics
+from relay.presence import Presence
 from relay.store.base import Store
 from relay.store.memory import MemoryStore
 from relay.store.sqlite import SqliteStore
@@ -108,6 +109,7 @@ def compose(config: Config, key: RelayKey, origins: tuple[str, ...], store: Stor
     surroundings = Surroundings(
         mailboxes,
         Directory(store, mailboxes, metrics),
+        Presence(),
         metrics,
         now,
         config.login_deadline,
@@ -132,6 +134,7 @@ def compose(config: Config, key: RelayKey, origins: tuple[str, ...], store: Stor
 async def _expire(relay: Relay) -> None:
     while True:
         try:
+            await relay.mailboxes.prune(now())
             count = await relay.mailboxes.expire(now() - relay.config.mailbox_ttl)
             if count:
                 log.info("expired %d frames", count)

@@ -29,7 +29,15 @@ from relay.store.base import Quota
 from relay.version import package_version
 from wire.addresses import RelayUrl
 from wire.errors import WireError
-from wire.limits import IDLE_SUBMIT, LOGIN_DEADLINE, MAILBOX_BYTES, MAILBOX_FRAMES, MAILBOX_TTL
+from wire.limits import (
+    IDLE_SUBMIT,
+    LOGIN_DEADLINE,
+    MAILBOX_BYTES,
+    MAILBOX_FRAMES,
+    MAILBOX_TTL,
+    REQUEST_BYTES,
+    REQUEST_FRAMES,
+)
 
 PREFIX: Final = "BLINDPOST_RELAY_"
 DEFAULT_PORT: Final = 8760
@@ -76,6 +84,10 @@ class Config(BaseSettings):
     tls_key: Path | None = Field(None, description="PEM file")
     mailbox_frames: Positive = Field(MAILBOX_FRAMES, description="frames a mailbox holds")
     mailbox_bytes: Positive = Field(MAILBOX_BYTES, description="bytes a mailbox holds")
+    request_frames: Positive = Field(
+        REQUEST_FRAMES, description="frames put without a delivery token that a mailbox holds beside them"
+    )
+    request_bytes: Positive = Field(REQUEST_BYTES, description="bytes put without a delivery token, likewise")
     mailbox_ttl: Positive = Field(MAILBOX_TTL, description="seconds that a frame waits to be pulled")
     login_deadline: Seconds = Field(
         LOGIN_DEADLINE,
@@ -170,7 +182,7 @@ class Config(BaseSettings):
     @property
     def quota(self) -> Quota:
         """What one mailbox holds."""
-        return Quota(self.mailbox_frames, self.mailbox_bytes)
+        return Quota(self.mailbox_frames, self.mailbox_bytes, self.request_frames, self.request_bytes)
 
     def caps(self, in_all: int) -> Caps:
         """How many sockets are let in; `in_all` is what the system allows."""

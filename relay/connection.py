@@ -13,6 +13,8 @@ from typing import Final, Protocol
 from relay.actions import (
     Acknowledge,
     Action,
+    Allow,
+    Appear,
     Close,
     Fetch,
     Greeted,
@@ -23,6 +25,7 @@ from relay.actions import (
     Send,
     SendFrame,
     StartDelivery,
+    Watch,
 )
 from relay.admission import Ticket
 from relay.answers import stock_message
@@ -31,9 +34,11 @@ from relay.lanes import Batch
 from relay.mailboxes import Mailboxes
 from relay.metrics import Drop, Metrics
 from relay.outbound import Farewell, Outbound
+from relay.presence import Presence
 from relay.session import Session
 from relay.states import State
 from relay.store.base import StockCount
+from wire import control
 from wire.control import Error, Refused
 from wire.errors import WireError
 from wire.login import Mode
@@ -70,6 +75,7 @@ class Surroundings:
 
     mailboxes: Mailboxes
     directory: Directory
+    presence: Presence
     metrics: Metrics
     now: Callable[[], int]
     login_deadline: float
@@ -99,7 +105,9 @@ class Connection:
         self._mode: Mode | None = None
         self._acknowledged = 0
         self._to_acknowledge = asyncio.Event()
+        self._has_appeared = False
         self._timer = self._loop.call_at(login_by, self._time_out)
+        self._former: asyncio.TimerHandle | None = None
         self._last_words: asyncio.TimerHandle | None = None
 
     # --- called by others, never blocking ----------------------------------------------------------
@@ -115,6 +123,8 @@ class Connection:
     def remove(self) -> None:
         """See `Resident.remove`."""
         self._end(self._session.removed())
+        if self._device_key is not None:
+            self._shared.presence.disappear(self._device_key)
 
     def notify_stock(self, stock: StockCount) -> None:
         """See `Resident.notify_stock`."""
@@ -122,7 +132,11 @@ class Connection:
             # The login is answered first; the welcome tells the stock as well, but perhaps an older one.
             self._held_notice = stock
             return
-        self._outbound.set_notice(stock_message(stock).encode())
+        self._outbound.set_notice("stock", stock_message(stock).encode())
+
+    def tell(self, ref: int, online: bool) -> None:
+        """See `Watcher.tell`."""
+        self._outbound.set_notice(f"presence {ref}", control.Presence(ref=ref, online=online).encode())
 
     def restart(self) -> None:
         """The relay goes down: say so and close."""
@@ -167,9 +181,12 @@ class Connection:
         self._timer.cancel()
         if self._last_words is not None:
             self._last_words.cancel()
+        if self._former is not None:
+            self._former.cancel()
         self._ticket.leave()
-        if self._device_key is not None:
-            self._shared.mailboxes.leave(self._device_key, self)
+        self._shared.presence.leave(self)
+        if self._device_key is not None and self._shared.mailboxes.leave(self._device_key, self):
+            self._shared.presence.disappear(self._device_key)
         if self._mode is not None:
             self._shared.metrics.connected(self._mode, -1)
         for task in self._tasks:
@@ -250,7 +267,11 @@ class Connection:
                     self._start(self._deliver())
                 case Acknowledge(through):
                     self._acknowledge(through)
-                case Register() | Publish() | Fetch():
+                case Appear(hashes):
+                    self._appear(hashes)
+                case Watch(ref, hash):
+                    self._shared.presence.watch(self, ref, hash)
+                case Register() | Publish() | Allow() | Fetch():
                     await self._request(action)
 
     def _greeted(self, mode: Mode) -> None:
@@ -273,10 +294,24 @@ class Connection:
             self.notify_stock(self._held_notice)
         if status.registered:
             self._ticket.settle()
+            if self._shared.presence.appears(device_key):
+                # A device that comes back is not said to be away in between; but it must say so anew.
+                self._former = self._loop.call_later(self._shared.login_deadline, self._end_former)
         else:
             self._timer = self._loop.call_later(self._shared.login_deadline, self._time_out)
 
-    async def _request(self, action: Register | Publish | Fetch) -> None:
+    def _appear(self, hashes: Sequence[bytes]) -> None:
+        assert self._device_key is not None
+        self._has_appeared = True
+        self._shared.presence.appear(self._device_key, hashes)
+
+    def _end_former(self) -> None:
+        """What the connection before this one showed does not outlive it for long."""
+        assert self._device_key is not None
+        if not self._has_appeared and self._shared.mailboxes.resident(self._device_key) is self:
+            self._shared.presence.disappear(self._device_key)
+
+    async def _request(self, action: Register | Publish | Allow | Fetch) -> None:
         mailboxes, session = self._shared.mailboxes, self._session
         try:
             match action:
@@ -288,6 +323,10 @@ class Connection:
                 case Publish(ref, prekeys):
                     assert self._device_key is not None
                     answer = session.published(ref, await mailboxes.publish(self._device_key, prekeys))
+                case Allow(ref, tokens):
+                    assert self._device_key is not None
+                    await mailboxes.allow(self._device_key, tokens)
+                    answer = session.allowed(ref)
                 case _:
                     offer = await self._shared.directory.fetch(action.account_key, action.take)
                     answer = session.offered(action.ref, offer)
@@ -304,7 +343,9 @@ class Connection:
 
     async def _put_and_tell(self, batch: Batch) -> None:
         try:
-            results = await self._shared.mailboxes.put(batch.mailbox, batch.frames, self._shared.now())
+            results = await self._shared.mailboxes.put(
+                batch.mailbox, batch.frames, self._shared.now(), batch.token_hash
+            )
             actions = self._session.settle(batch, results)
         except WireError as error:
             actions = self._session.settle(batch, error)

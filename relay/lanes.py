@@ -7,7 +7,9 @@ mailbox is with the store at a time; what arrives meanwhile forms the next. Pure
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from enum import Enum
+from itertools import islice, takewhile
+from typing import Final, TypeAlias
 
 from relay.store.base import NewFrame
 from wire.errors import ErrorCode
@@ -30,24 +32,41 @@ FOR_NOW: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Frames for one mailbox, to be put in this order; at most 256."""
+    """Frames for one mailbox, to be put in this order; at most 256, all with the same token or without."""
 
     mailbox: bytes
     frames: tuple[NewFrame, ...]
+    token_hash: bytes | None = field(default=None, repr=False)
+
+
+class Kept(Enum):
+    """As what a frame is durable in its mailbox."""
+
+    ORDINARY = "ordinary"
+    REQUEST = "request"
+
+
+Verdict: TypeAlias = Kept | ErrorCode  # an error code says why the frame was not kept
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one frame's sender is to be told: accepted, or why not."""
+    """What one frame's sender is to be told."""
 
     frame_id: bytes
-    refusal: ErrorCode | None
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    frame: NewFrame
+    token_hash: bytes | None  # of the token that was attached when the frame came
 
 
 @dataclass(slots=True)
 class _Lane:
     in_store: tuple[NewFrame, ...] = ()
-    waiting: list[NewFrame] = field(default_factory=list)
+    waiting: list[_Waiting] = field(default_factory=list)
     refused: bytes | None = None  # the frame id that must be tried again first
 
 
@@ -69,7 +88,7 @@ class Lanes:
         """Whether more mailboxes wait for a retry than are remembered."""
         return sum(lane.refused is not None for lane in self._lanes.values()) > BLOCKED_MAILBOXES
 
-    def offer(self, put: Put) -> Batch | Outcome | None:
+    def offer(self, put: Put, token_hash: bytes | None) -> Batch | Outcome | None:
         """Take a frame in: a batch for the store, or its refusal, or None while it waits for its turn."""
         lane = self._lanes.setdefault(put.mailbox, _Lane())
         if lane.refused is not None:
@@ -78,27 +97,30 @@ class Lanes:
             lane.refused = None
         self._frames += 1
         self._bytes += len(put.envelope)
-        lane.waiting.append(NewFrame(put.frame_id, put.envelope))
+        lane.waiting.append(_Waiting(NewFrame(put.frame_id, put.envelope), token_hash))
         return self._next(put.mailbox, lane)
 
     def _next(self, mailbox: bytes, lane: _Lane) -> Batch | None:
         if lane.in_store or not lane.waiting:
             return None
-        lane.in_store = tuple(lane.waiting[:RESULTS_PER_MESSAGE])
-        del lane.waiting[:RESULTS_PER_MESSAGE]
-        return Batch(mailbox, lane.in_store)
+        # What came before and after another token was attached is not put together.
+        token_hash = lane.waiting[0].token_hash
+        together = takewhile(
+            lambda item: item.token_hash == token_hash, islice(lane.waiting, RESULTS_PER_MESSAGE)
+        )
+        lane.in_store = tuple(item.frame for item in together)
+        del lane.waiting[: len(lane.in_store)]
+        return Batch(mailbox, lane.in_store, token_hash)
 
-    def settle(
-        self, mailbox: bytes, refusals: Sequence[ErrorCode | None]
-    ) -> tuple[list[Outcome], Batch | None]:
+    def settle(self, mailbox: bytes, verdicts: Sequence[Verdict]) -> tuple[list[Outcome], Batch | None]:
         """The store's answer to the batch of `mailbox`: what to tell the sender, and the next batch."""
         lane = self._lanes[mailbox]
         outcomes: list[Outcome] = []
         settled, lane.in_store = lane.in_store, ()
-        for frame, refusal in zip(settled, refusals, strict=True):
-            if refusal in FOR_NOW and lane.refused is None:
+        for frame, verdict in zip(settled, verdicts, strict=True):
+            if verdict in FOR_NOW and lane.refused is None:
                 lane.refused = frame.frame_id
-            outcomes.append(Outcome(frame.frame_id, refusal))
+            outcomes.append(Outcome(frame.frame_id, verdict))
         if lane.refused is not None:
             settled += self._turn_back(lane, outcomes)
         self._frames -= len(settled)
@@ -111,9 +133,10 @@ class Lanes:
     def _turn_back(self, lane: _Lane, outcomes: list[Outcome]) -> tuple[NewFrame, ...]:
         """Refuse what waits behind the refused frame, up to where the sender has retried it already."""
         behind = next(
-            (at for at, frame in enumerate(lane.waiting) if frame.frame_id == lane.refused), len(lane.waiting)
+            (at for at, item in enumerate(lane.waiting) if item.frame.frame_id == lane.refused),
+            len(lane.waiting),
         )
-        turned = tuple(lane.waiting[:behind])
+        turned = tuple(item.frame for item in lane.waiting[:behind])
         del lane.waiting[:behind]
         outcomes.extend(Outcome(frame.frame_id, ErrorCode.GO_BACK) for frame in turned)
         if lane.waiting:

@@ -8,7 +8,17 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from relay.metrics import Drop, Metrics
-from relay.store.base import ACCEPTED, DeviceStatus, NewFrame, PutResult, StockCount, Store, StoredFrame
+from relay.store.base import (
+    ACCEPTED,
+    REQUESTED,
+    DeviceStatus,
+    NewFrame,
+    PutResult,
+    StockCount,
+    Store,
+    StoredFrame,
+    Token,
+)
 from wire.device_lists import DeviceList
 from wire.prekeys import Prekey
 
@@ -47,10 +57,12 @@ class Mailboxes:
             before.replace()
         return await self._store.status(device_key)
 
-    def leave(self, device_key: bytes, resident: Resident) -> None:
-        """Forget `resident`, unless a newer one has taken its place."""
-        if self._residents.get(device_key) is resident:
-            del self._residents[device_key]
+    def leave(self, device_key: bytes, resident: Resident) -> bool:
+        """Forget `resident`; False when a newer one has taken its place already."""
+        if self._residents.get(device_key) is not resident:
+            return False
+        del self._residents[device_key]
+        return True
 
     def resident(self, device_key: bytes) -> Resident | None:
         """The device's connection, if it has one."""
@@ -67,12 +79,20 @@ class Mailboxes:
         """Store verified prekeys."""
         return await self._store.publish(device_key, prekeys)
 
-    async def put(self, mailbox: bytes, frames: Sequence[NewFrame], now: int) -> list[PutResult]:
+    async def allow(self, device_key: bytes, tokens: Sequence[Token]) -> None:
+        """Store the delivery tokens of a mailbox in place of those before."""
+        await self._store.allow(device_key, tokens)
+
+    async def put(
+        self, mailbox: bytes, frames: Sequence[NewFrame], now: int, token_hash: bytes | None
+    ) -> list[PutResult]:
         """Store frames durably, then ring. Not to be cancelled: what is stored must be rung for."""
-        results = await self._store.put(mailbox, frames, now)
+        results = await self._store.put(mailbox, frames, now, token_hash)
         accepted = sum(result in ACCEPTED for result in results)
-        if accepted:
+        requested = sum(result in REQUESTED for result in results)
+        if accepted or requested:
             self._metrics.accepted.inc(accepted)
+            self._metrics.requested.inc(requested)
             resident = self._residents.get(mailbox)
             if resident is not None:
                 resident.ring()
@@ -95,6 +115,10 @@ class Mailboxes:
             total += count
             self._metrics.dropped(Drop.EXPIRED, count)
         return total
+
+    async def prune(self, now: int) -> None:
+        """Delete the delivery tokens that are dead at `now`."""
+        await self._store.prune(now)
 
     def notify_stocks(self, stocks: Iterable[tuple[bytes, StockCount]]) -> None:
         """Tell connected owners what is left of their one-time prekeys."""

@@ -42,6 +42,9 @@ class Metrics:
         self.accepted: Final = Counter(
             "blindpost_frames_accepted", "Frames stored durably", registry=self.registry
         )
+        self.requested: Final = Counter(
+            "blindpost_frames_requested", "Frames stored durably as requests", registry=self.registry
+        )
         self.delivered: Final = Counter(
             "blindpost_frames_delivered", "Frames handed to a connection", registry=self.registry
         )

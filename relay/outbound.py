@@ -1,7 +1,7 @@
 """What waits to be written to one socket.
 
-Owns two bounded queues: control messages go before frames, and neither is ever waited for by another
-connection. Knows no socket.
+Owns its bounded queues: control messages go before notices, notices before frames, and none is ever waited
+for by another connection. Knows no socket.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ class Outbound:
     def __init__(self) -> None:
         self._control: deque[str] = deque()
         self._control_size = 0
-        self._notice: str | None = None
+        self._notices: dict[str, str] = {}
         self._frames: deque[bytes] = deque()
         self._farewell: Farewell | None = None
         self._wake = asyncio.Event()
@@ -44,10 +44,13 @@ class Outbound:
         self._wake.set()
         return True
 
-    def set_notice(self, text: str) -> None:
-        """Queue a notice in place of an unsent one: strangers cause them, and must not fill the queue."""
+    def set_notice(self, about: str, text: str) -> None:
+        """Queue a notice in place of an unsent one about the same.
+
+        Strangers cause them, and must not fill the queue: there are as many as things to be told about.
+        """
         if self._farewell is None:
-            self._notice = text
+            self._notices[about] = text
             self._wake.set()
 
     def add_frame(self, data: bytes) -> None:
@@ -61,7 +64,7 @@ class Outbound:
         if self._farewell is None:
             self._farewell = Farewell(code)
             self._frames.clear()
-            self._notice = None
+            self._notices.clear()
             self._wake.set()
 
     async def next(self) -> str | bytes | Farewell:
@@ -71,9 +74,8 @@ class Outbound:
                 text = self._control.popleft()
                 self._control_size -= len(text)
                 return text
-            if self._notice is not None:
-                text, self._notice = self._notice, None
-                return text
+            if self._notices:
+                return self._notices.pop(next(iter(self._notices)))
             if self._frames:
                 return self._frames.popleft()
             if self._farewell is not None:

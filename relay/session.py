@@ -11,6 +11,8 @@ from typing import Final, Protocol
 from relay.actions import (
     Acknowledge,
     Action,
+    Allow,
+    Appear,
     Close,
     Fetch,
     Greeted,
@@ -21,6 +23,7 @@ from relay.actions import (
     Send,
     SendFrame,
     StartDelivery,
+    Watch,
 )
 from relay.answers import (
     CLOSE_CODES,
@@ -29,18 +32,20 @@ from relay.answers import (
     frame_id_of,
     outcome_messages,
     ref_of,
-    refusals_of,
     stock_message,
+    verdicts_of,
 )
-from relay.lanes import Batch, Lanes, Outcome
+from relay.attachments import Attachments
+from relay.lanes import Batch, Lanes, Outcome, Verdict
 from relay.metrics import Drop
 from relay.states import BEFORE_LOGIN, TRANSITIONS, State
-from relay.store.base import DeviceStatus, Offer, PutResult, StockCount, StoredFrame
+from relay.store.base import DeviceStatus, Offer, PutResult, StockCount, StoredFrame, Token
 from relay.window import Window
 from wire import control
+from wire.capabilities import presence_hash
 from wire.device_lists import DeviceList, decode_device_list
 from wire.errors import CloseCode, ErrorCode, WireError
-from wire.frames import Deliver, decode_put
+from wire.frames import FLAG_REQUEST, Deliver, decode_put
 from wire.limits import PROTOCOL_VERSION
 from wire.login import Greeting
 from wire.prekeys import Prekey, decode_prekey
@@ -81,6 +86,7 @@ class Session:
         self.registered = False
         self._errors = 0
         self._lanes = Lanes()
+        self._attachments = Attachments()
         self._window = Window()
         self.state = State.NEW
 
@@ -108,7 +114,7 @@ class Session:
             put = decode_put(data)
         except WireError as error:
             return self._broken(error, None, frame_id_of(data) if self.state is State.SUBMIT else None)
-        taken = self._lanes.offer(put)
+        taken = self._lanes.offer(put, self._attachments.token_hash_for(put.mailbox))
         if isinstance(taken, Outcome):
             return self._tell([taken])
         return [] if taken is None else [PutBatch(taken)]
@@ -120,6 +126,11 @@ class Session:
                 ErrorCode.OUT_OF_TURN, "this may not be said now, or not on this kind of connection"
             )
         self.state = next_state
+
+    def _move_registered(self, event: str) -> None:
+        if not self.registered and self.state is State.DEVICE:
+            raise WireError(ErrorCode.NOT_REGISTERED, f"{event}: register this device first")
+        self._move(event)
 
     def _take(self, message: control.ClientMessage, now: int) -> list[Action]:
         match message:
@@ -144,10 +155,24 @@ class Session:
             case control.Fetch():
                 self._move("fetch")
                 return [Fetch(message.ref, message.account_key, message.take)]
+            case control.Attach():
+                self._move("attach")
+                self._attachments.attach(message.mailbox, message.token)
+                return []
+            case control.Watch():
+                self._move("watch")
+                self._attachments.watch(message.ref)
+                return [Watch(message.ref, presence_hash(message.capability))]
+            case control.Allow():
+                self._move_registered("allow")
+                if len({token.hash for token in message.tokens}) != len(message.tokens):
+                    raise WireError(ErrorCode.BAD_REQUEST, "allow: a token occurs twice", "tokens")
+                return [Allow(message.ref, tuple(Token(item.hash, item.until) for item in message.tokens))]
+            case control.Appear():
+                self._move_registered("appear")
+                return [Appear(tuple(message.capabilities))]
             case control.Pull():
-                if not self.registered and self.state is State.DEVICE:
-                    raise WireError(ErrorCode.NOT_REGISTERED, "pull: register this device first")
-                self._move("pull")
+                self._move_registered("pull")
                 return [StartDelivery()]
             case control.Acknowledge():
                 self._move("acknowledge")
@@ -218,6 +243,10 @@ class Session:
         """The page is stored."""
         return [Send(control.Published(ref=ref, stock=stock_message(stock)))]
 
+    def allowed(self, ref: int) -> list[Action]:
+        """The tokens are stored."""
+        return [Send(control.Allowed(ref=ref))]
+
     def offered(self, ref: int, offer: Offer | None) -> list[Action]:
         """The bundle, or the answer for whoever cannot be found."""
         return [Send(bundle_message(ref, offer))]
@@ -237,11 +266,10 @@ class Session:
         """The store's answer to a batch."""
         if isinstance(results, WireError):
             # The first stands for all: the others were not tried.
-            refusals: list[ErrorCode | None] = [results.code]
-            refusals += [ErrorCode.GO_BACK] * (len(batch.frames) - 1)
+            verdicts: list[Verdict] = [results.code, *[ErrorCode.GO_BACK] * (len(batch.frames) - 1)]
         else:
-            refusals = refusals_of(results)
-        outcomes, following = self._lanes.settle(batch.mailbox, refusals)
+            verdicts = verdicts_of(results)
+        outcomes, following = self._lanes.settle(batch.mailbox, verdicts)
         actions = self._tell(outcomes)
         if following is not None:
             actions.append(PutBatch(following))
@@ -273,7 +301,8 @@ class Session:
         actions: list[Action] = []
         for frame in frames:
             self._window.deliver(frame.sequence, len(frame.envelope))
-            data = Deliver(frame.frame_id, self._device_key, frame.sequence, 0, frame.envelope).encode()
+            flags = FLAG_REQUEST if frame.is_request else 0
+            data = Deliver(frame.frame_id, self._device_key, frame.sequence, flags, frame.envelope).encode()
             actions.append(SendFrame(data))
         return actions
 

@@ -14,7 +14,7 @@ class State(Enum):
     GREETED = "greeted"  # device mode: the login is awaited
     DEVICE = "device"  # logged in, not pulling yet
     DELIVERING = "delivering"  # logged in and pulling
-    SUBMIT = "submit"  # puts and fetches, without a login
+    SUBMIT = "submit"  # puts, fetches and watches, without a login
     CLOSED = "closed"  # nothing is heard any more
 
 
@@ -22,13 +22,26 @@ class State(Enum):
 TRANSITIONS: Final[dict[State, dict[str, State]]] = {
     State.NEW: {"hello device": State.GREETED, "hello submit": State.SUBMIT},
     State.GREETED: {"login": State.DEVICE},
-    State.DEVICE: {"register": State.DEVICE, "publish": State.DEVICE, "pull": State.DELIVERING},
+    State.DEVICE: {
+        "register": State.DEVICE,
+        "publish": State.DEVICE,
+        "allow": State.DEVICE,
+        "appear": State.DEVICE,
+        "pull": State.DELIVERING,
+    },
     State.DELIVERING: {
         "register": State.DELIVERING,
         "publish": State.DELIVERING,
+        "allow": State.DELIVERING,
+        "appear": State.DELIVERING,
         "acknowledge": State.DELIVERING,
     },
-    State.SUBMIT: {"put": State.SUBMIT, "fetch": State.SUBMIT},
+    State.SUBMIT: {
+        "put": State.SUBMIT,
+        "fetch": State.SUBMIT,
+        "attach": State.SUBMIT,
+        "watch": State.SUBMIT,
+    },
     State.CLOSED: {},
 }
 BEFORE_LOGIN: Final = frozenset((State.NEW, State.GREETED))

@@ -1,23 +1,27 @@
 """Addresses: an account's public key as text that people can paste, with the relay it lives on.
 
     bp1q<52 characters><6 checksum>[@relay]        relay = [scheme://]host[:port][/path]
+    bp1p<77 characters><6 checksum>[@relay]        with a delivery token behind the account key
 
 Owns the text forms. Whoever has the right address cannot be given wrong keys: everything else about the
 account is signed by the key inside it. The QR code of an address is its text, as it stands.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, Self
 from urllib.parse import urlsplit
 
 from wire import bech32m
 from wire.errors import ErrorCode, WireError
-from wire.limits import PUBLIC_KEY, RELAY_TEXT_MAX
+from wire.limits import PUBLIC_KEY, RELAY_TEXT_MAX, TOKEN
 
 PREFIX: Final = "bp"
-VERSION: Final = 0
+BARE: Final = 0  # version of an address that is the account key alone
+WITH_TOKEN: Final = 1  # version of an address that also holds a delivery token
+_SIZES: Final = {BARE: PUBLIC_KEY, WITH_TOKEN: PUBLIC_KEY + TOKEN}
+_KEY_TEXT_MAX: Final = 87  # characters of the longer version; bech32m detects four errors in up to 90
 _SCHEMES: Final = {"ws": "ws", "http": "ws", "wss": "wss", "https": "wss"}
 _DEFAULT_PORT: Final = {"ws": 80, "wss": 443}
 _HOST: Final = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
@@ -110,30 +114,49 @@ class RelayUrl:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An account key (32 bytes, Ed25519) and optionally the relay of the account."""
+    """An account key (32 bytes, Ed25519), and optionally its relay and a delivery token (16 bytes).
+
+    Whoever writes with the token is no stranger to the relay. It says nothing about who the account is.
+    """
 
     account_key: bytes
     relay: RelayUrl | None = None
+    token: bytes | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a token of another size, whose text nobody could read back."""
+        if self.token is not None and len(self.token) != TOKEN:
+            raise ValueError(f"a delivery token has {TOKEN} bytes")
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """From `bp1...[@relay]`. Raises WireError(BAD_REQUEST) with a sentence for people."""
         text = text.strip()
-        if len(text) > 80 + RELAY_TEXT_MAX:
+        if len(text) > _KEY_TEXT_MAX + 1 + RELAY_TEXT_MAX:
             raise _refuse("address: too long")
         key_text, at, relay_text = text.partition("@")
+        # The length tells what may be inside, the checksum then covers the version that must fit it.
+        size = _SIZES[WITH_TOKEN if len(key_text) == _KEY_TEXT_MAX else BARE]
         try:
-            version, key = bech32m.decode(PREFIX, key_text, PUBLIC_KEY)
+            version, data = bech32m.decode(PREFIX, key_text, size)
         except ValueError as error:
             raise _refuse(f"address: {error}; copy the whole line that `blindpost address` prints") from error
-        if version != VERSION:
+        if version not in _SIZES:
             raise _refuse("address: made by a newer version of blindpost; upgrade to use it")
-        return cls(key, RelayUrl.parse(relay_text) if at else None)
+        if size != _SIZES[version]:
+            raise _refuse("address: its length does not fit its version")
+        return cls(data[:PUBLIC_KEY], RelayUrl.parse(relay_text) if at else None, data[PUBLIC_KEY:] or None)
+
+    @property
+    def bare(self) -> "Address":
+        """The same account at the same relay, without the token."""
+        return Address(self.account_key, self.relay)
 
     @property
     def text(self) -> str:
-        """The canonical text."""
-        key = bech32m.encode(PREFIX, VERSION, self.account_key)
+        """The canonical text, with the token where there is one."""
+        version = BARE if self.token is None else WITH_TOKEN
+        key = bech32m.encode(PREFIX, version, self.account_key + (self.token or b""))
         return key if self.relay is None else f"{key}@{self.relay.text}"
 
     def __str__(self) -> str:

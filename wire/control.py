@@ -26,14 +26,18 @@ from wire import strict_json
 from wire.device_lists import LIST_MAX
 from wire.errors import ErrorCode, WireError
 from wire.limits import (
+    CAPABILITIES_MAX,
     DEVICES_PER_ACCOUNT,
     FRAME_ID,
+    HASH,
     NONCE,
     PREKEYS_PER_PAGE,
     PUBLIC_KEY,
     RELAY_TEXT_MAX,
     RESULTS_PER_MESSAGE,
     SIGNATURE,
+    TOKEN,
+    TOKENS_MAX,
 )
 from wire.login import Mode
 from wire.prekeys import PREKEY_MAX
@@ -89,6 +93,8 @@ class Base64Url:
 
 Key: TypeAlias = Annotated[bytes, Base64Url(PUBLIC_KEY, PUBLIC_KEY)]
 Nonce: TypeAlias = Annotated[bytes, Base64Url(NONCE, NONCE)]
+Hash: TypeAlias = Annotated[bytes, Base64Url(HASH, HASH)]
+Token: TypeAlias = Annotated[bytes, Base64Url(TOKEN, TOKEN), Field(repr=False)]
 Signature: TypeAlias = Annotated[bytes, Base64Url(SIGNATURE, SIGNATURE)]
 FrameId: TypeAlias = Annotated[bytes, Base64Url(FRAME_ID, FRAME_ID)]
 EncodedPrekey: TypeAlias = Annotated[bytes, Base64Url(1, PREKEY_MAX)]
@@ -160,6 +166,51 @@ class Acknowledge(ControlMessage):
     through: U63
 
 
+class AllowedToken(ControlMessage):
+    """A delivery token by its hash (`wire.capabilities.token_hash`); from `until` on it is dead."""
+
+    hash: Hash
+    until: U63 | None = None
+
+
+class Allow(ControlMessage):
+    """All delivery tokens of this device's mailbox, in place of those before, durably."""
+
+    type: Literal["allow"] = "allow"
+    ref: U32
+    tokens: Annotated[list[AllowedToken], Field(max_length=TOKENS_MAX)]
+
+
+class Appear(ControlMessage):
+    """Whoever holds one of these presence capabilities may know that this device is connected.
+
+    Given as hashes (`wire.capabilities.presence_hash`), in place of those before; with none the device is
+    invisible. Kept in memory, for as long as this connection lasts. No answer.
+    """
+
+    type: Literal["appear"] = "appear"
+    capabilities: Annotated[list[Hash], Field(max_length=CAPABILITIES_MAX)]
+
+
+class Attach(ControlMessage):
+    """A delivery token for later PUTs to a mailbox on this connection. No answer, whatever the token is."""
+
+    type: Literal["attach"] = "attach"
+    mailbox: Key
+    token: Token
+
+
+class Watch(ControlMessage):
+    """Ask whether a device is connected, now and at each change, by a presence capability.
+
+    The same `ref` again replaces the watch, and keeps the connection from going idle.
+    """
+
+    type: Literal["watch"] = "watch"
+    ref: U32
+    capability: Token
+
+
 class Fetch(ControlMessage):
     """Ask for an account's device list and bundles. With `take`, one-time prekeys are handed out too."""
 
@@ -219,6 +270,24 @@ class Published(ControlMessage):
     stock: Stock
 
 
+class Allowed(ControlMessage):
+    """The delivery tokens are stored."""
+
+    type: Literal["allowed"] = "allowed"
+    ref: U32
+
+
+class Presence(ControlMessage):
+    """Whether a device is connected that appears under the watched capability.
+
+    An unknown capability and a device that is away are one answer.
+    """
+
+    type: Literal["presence"] = "presence"
+    ref: U32
+    online: bool
+
+
 class OfferedDevice(ControlMessage):
     """The prekeys of one device: signed, sealing, KEM, and a one-time X25519 prekey if one was left."""
 
@@ -239,6 +308,13 @@ class Accepted(ControlMessage):
     """These frames are durable in their mailbox (fsynced), or already acknowledged by the device."""
 
     type: Literal["accepted"] = "accepted"
+    frames: Annotated[list[FrameId], Field(min_length=1, max_length=RESULTS_PER_MESSAGE)]
+
+
+class QueuedAsRequest(ControlMessage):
+    """These frames are durable in their mailbox, but as requests: no token that holds was attached."""
+
+    type: Literal["queued_as_request"] = "queued_as_request"
     frames: Annotated[list[FrameId], Field(min_length=1, max_length=RESULTS_PER_MESSAGE)]
 
 
@@ -267,10 +343,22 @@ class Error(ControlMessage):
 
 
 ClientMessage: TypeAlias = Annotated[
-    Hello | Login | Register | Publish | Pull | Acknowledge | Fetch, Field(discriminator="type")
+    Hello | Login | Register | Publish | Pull | Acknowledge | Allow | Appear | Fetch | Attach | Watch,
+    Field(discriminator="type"),
 ]
 RelayMessage: TypeAlias = Annotated[
-    RelayHello | Welcome | Registered | Published | Stock | Bundle | Accepted | Refused | Error,
+    RelayHello
+    | Welcome
+    | Registered
+    | Published
+    | Allowed
+    | Stock
+    | Bundle
+    | Accepted
+    | QueuedAsRequest
+    | Refused
+    | Presence
+    | Error,
     Field(discriminator="type"),
 ]
 CLIENT_MESSAGES: Final[TypeAdapter[ClientMessage]] = TypeAdapter(ClientMessage)

@@ -27,7 +27,7 @@ from wire.limits import BUCKETS, ENVELOPE_MAX, FRAME_ID, PROTOCOL_VERSION, PUBLI
 
 PUT: Final = 0x01  # 1 type | 1 version | 16 frame id | 32 mailbox | envelope
 DELIVER: Final = 0x02  # 1 type | 1 version | 16 frame id | 32 mailbox | 8 sequence | 1 flags | envelope
-FLAG_REQUEST: Final = 0x01  # the sender held no delivery token
+FLAG_REQUEST: Final = 0x01  # put without a delivery token that holds
 
 PUT_HEADER: Final = 50
 DELIVER_HEADER: Final = 59

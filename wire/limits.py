@@ -47,6 +47,16 @@ MAILBOX_FRAMES: Final = 10_000
 MAILBOX_BYTES: Final = 64 * 1024 * 1024
 MAILBOX_TTL: Final = 30 * 86_400
 
+REQUEST_FRAMES: Final = 100  # put without a delivery token that holds, beside the mailbox's own quota
+REQUEST_BYTES: Final = 1024 * 1024
+
+# Delivery tokens and presence.
+TOKEN: Final = 16  # of a delivery token, and of a presence capability: random, so nobody guesses one
+TOKENS_MAX: Final = 16  # per mailbox
+CAPABILITIES_MAX: Final = 4  # presence capabilities under which one device is seen
+ATTACHED_MAX: Final = 64  # mailboxes with a token, per submit connection
+WATCHES_MAX: Final = 8  # per submit connection
+
 # Connections.
 UNACKNOWLEDGED_FRAMES: Final = 256
 UNACKNOWLEDGED_BYTES: Final = 1024 * 1024

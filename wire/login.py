@@ -22,8 +22,8 @@ from wire.limits import PROTOCOL_VERSION
 class Mode(StrEnum):
     """The two kinds of connection."""
 
-    DEVICE = "device"  # logs in; registers, publishes, pulls, acknowledges
-    SUBMIT = "submit"  # never logs in; puts frames, fetches bundles
+    DEVICE = "device"  # logs in; registers, publishes, allows, appears, pulls, acknowledges
+    SUBMIT = "submit"  # never logs in; puts frames, fetches bundles, watches presence
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from wire.device_lists import DeviceList
 from wire.errors import ErrorCode, WireError
-from wire.limits import MAILBOX_BYTES, MAILBOX_FRAMES, ONE_TIME_MAX
+from wire.limits import MAILBOX_BYTES, MAILBOX_FRAMES, ONE_TIME_MAX, REQUEST_BYTES, REQUEST_FRAMES
 from wire.prekeys import DeviceBundle, Prekey
 
 
@@ -21,12 +21,15 @@ class PutResult(StrEnum):
 
     STORED = "stored"
     DUPLICATE = "duplicate"  # the mailbox holds this frame id already: accepted, stored once
+    REQUESTED = "requested"  # stored as a request: no token that holds came with it
+    REQUESTED_BEFORE = "requested_before"  # the mailbox holds this frame id already, as a request
     QUOTA = "quota"
     UNKNOWN = "unknown"  # no such mailbox
     UNTRIED = "untried"  # an earlier frame of the same call was refused
 
 
 ACCEPTED: Final = frozenset((PutResult.STORED, PutResult.DUPLICATE))
+REQUESTED: Final = frozenset((PutResult.REQUESTED, PutResult.REQUESTED_BEFORE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,19 @@ class StoredFrame:
     sequence: int
     frame_id: bytes
     envelope: bytes = field(repr=False)
+    is_request: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A delivery token by its hash, 32 bytes; dead from the Unix second `until` on."""
+
+    hash: bytes = field(repr=False)
+    until: int | None = None
+
+    def holds(self, now: int) -> bool:
+        """Whether it lets frames in."""
+        return self.until is None or now < self.until
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +93,12 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What one mailbox holds at most."""
+    """What one mailbox holds at most; what came as a request counts apart, and takes nobody else's room."""
 
     frames: int = MAILBOX_FRAMES
     bytes: int = MAILBOX_BYTES
+    request_frames: int = REQUEST_FRAMES
+    request_bytes: int = REQUEST_BYTES
 
 
 class StoreUnusableError(Exception):
@@ -106,8 +124,18 @@ class Store(Protocol):
     async def fetch(self, account_key: bytes, take: bool) -> Offer | None:
         """The account's list and bundles. With `take` each one-time prekey goes to exactly one caller."""
 
-    async def put(self, mailbox: bytes, frames: Sequence[NewFrame], now: int) -> list[PutResult]:
-        """Append in order, up to the first that is refused; one result per frame. `now`: Unix seconds."""
+    async def allow(self, device_key: bytes, tokens: Sequence[Token]) -> None:
+        """Replace all tokens of a mailbox; their hashes are distinct. Raises WireError(NOT_REGISTERED)."""
+
+    async def put(
+        self, mailbox: bytes, frames: Sequence[NewFrame], now: int, token_hash: bytes | None
+    ) -> list[PutResult]:
+        """Append in order, up to the first that is refused; one result per frame. `now`: Unix seconds.
+
+        `token_hash` is that of the token which came with all of these frames. Unless it is one of the
+        mailbox's own and holds at `now`, they are requests. A request that comes again with a token that
+        holds becomes an ordinary frame, if there is room, and keeps its place.
+        """
 
     async def pull(
         self, mailbox: bytes, after_sequence: int, max_frames: int, max_bytes: int
@@ -119,6 +147,9 @@ class Store(Protocol):
 
     async def expire(self, stored_before: int, at_most: int) -> int:
         """Delete up to `at_most` frames put before that time, count them, return how many."""
+
+    async def prune(self, now: int) -> int:
+        """Delete the tokens that are dead at `now`, return how many."""
 
     async def status(self, device_key: bytes) -> DeviceStatus:
         """What the device is told at login."""
@@ -152,9 +183,9 @@ def refuse_foreign_device() -> WireError:
     return WireError(ErrorCode.REGISTRATION_REFUSED, "device list: a device belongs to another account")
 
 
-def refuse_unregistered() -> WireError:
-    """The error for prekeys of a device without a mailbox."""
-    return WireError(ErrorCode.NOT_REGISTERED, "publish: register this device first")
+def refuse_unregistered(what: str) -> WireError:
+    """The error for prekeys or tokens of a device without a mailbox."""
+    return WireError(ErrorCode.NOT_REGISTERED, f"{what}: register this device first")
 
 
 def replaces_lasting(stored: Prekey | None, offered: Prekey) -> bool:

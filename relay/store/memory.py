@@ -16,9 +16,20 @@ from relay.store.base import (
     Quota,
     StockCount,
     StoredFrame,
+    Token,
 )
 from wire.device_lists import DeviceList
 from wire.prekeys import ONE_TIME_KINDS, DeviceBundle, Prekey, PrekeyKind
+
+
+@dataclass(slots=True)
+class _Held:
+    """A stored frame."""
+
+    frame: NewFrame
+    stored_at: int
+    number: int  # among all frames of all mailboxes
+    is_request: bool
 
 
 @dataclass(slots=True)
@@ -26,10 +37,11 @@ class _Mailbox:
     account_key: bytes | None
     next_sequence: int = 1
     expired: int = 0
-    size: int = 0
-    # By sequence: the frame, when it was put, and its number among all frames of all mailboxes.
-    frames: dict[int, tuple[NewFrame, int, int]] = field(default_factory=dict)
-    frame_ids: set[bytes] = field(default_factory=set)
+    frames: dict[int, _Held] = field(default_factory=dict)  # by sequence
+    sequences: dict[bytes, int] = field(default_factory=dict)  # by frame id
+    # Frames and bytes of what came with a token, and of requests.
+    counts: dict[bool, tuple[int, int]] = field(default_factory=lambda: {False: (0, 0), True: (0, 0)})
+    tokens: dict[bytes, Token] = field(default_factory=dict)  # by hash
     prekeys: dict[PrekeyKind, dict[int, Prekey]] = field(default_factory=dict)
     highest: dict[PrekeyKind, int] = field(default_factory=dict)
 
@@ -44,9 +56,18 @@ class _Mailbox:
         return StockCount(one_time, kem)
 
     def drop(self, sequence: int) -> None:
-        frame, _, _ = self.frames.pop(sequence)
-        self.frame_ids.discard(frame.frame_id)
-        self.size -= len(frame.envelope)
+        held = self.frames.pop(sequence)
+        del self.sequences[held.frame.frame_id]
+        self.count(held, -1)
+
+    def count(self, held: _Held, change: int) -> None:
+        frames, size = self.counts[held.is_request]
+        self.counts[held.is_request] = frames + change, size + change * len(held.frame.envelope)
+
+    def has_room(self, frame: NewFrame, is_request: bool, quota: Quota) -> bool:
+        frames, size = self.counts[is_request]
+        most = (quota.request_frames, quota.request_bytes) if is_request else (quota.frames, quota.bytes)
+        return frames < most[0] and size + len(frame.envelope) <= most[1]
 
 
 class MemoryStore:
@@ -88,7 +109,7 @@ class MemoryStore:
         """See `Store.publish`."""
         mailbox = self._open_mailbox(device_key)
         if mailbox is None:
-            raise base.refuse_unregistered()
+            raise base.refuse_unregistered("publish")
         # On a copy, so that a refused page changes nothing.
         changed = {kind: dict(mailbox.of_kind(kind)) for kind in PrekeyKind}
         highest = dict(mailbox.highest)
@@ -127,26 +148,46 @@ class MemoryStore:
         stocked = mailbox.of_kind(kind)
         return stocked.pop(min(stocked)) if stocked else None
 
-    async def put(self, mailbox: bytes, frames: Sequence[NewFrame], now: int) -> list[PutResult]:
+    async def allow(self, device_key: bytes, tokens: Sequence[Token]) -> None:
+        """See `Store.allow`."""
+        box = self._open_mailbox(device_key)
+        if box is None:
+            raise base.refuse_unregistered("allow")
+        box.tokens = {token.hash: token for token in tokens}
+
+    async def put(
+        self, mailbox: bytes, frames: Sequence[NewFrame], now: int, token_hash: bytes | None
+    ) -> list[PutResult]:
         """See `Store.put`."""
         box = self._open_mailbox(mailbox)
         if box is None:
             return [PutResult.UNKNOWN] * len(frames)
+        token = None if token_hash is None else box.tokens.get(token_hash)
+        is_request = token is None or not token.holds(now)
         results: list[PutResult] = []
         for frame in frames:
-            if frame.frame_id in box.frame_ids:
-                results.append(PutResult.DUPLICATE)
-            elif len(box.frames) >= self._quota.frames or box.size + len(frame.envelope) > self._quota.bytes:
-                results.append(PutResult.QUOTA)
+            results.append(self._put(box, frame, now, is_request))
+            if results[-1] is PutResult.QUOTA:
                 break
-            else:
-                self._stored += 1
-                box.frames[box.next_sequence] = (frame, now, self._stored)
-                box.frame_ids.add(frame.frame_id)
-                box.size += len(frame.envelope)
-                box.next_sequence += 1
-                results.append(PutResult.STORED)
         return results + [PutResult.UNTRIED] * (len(frames) - len(results))
+
+    def _put(self, box: _Mailbox, frame: NewFrame, now: int, is_request: bool) -> PutResult:
+        if (sequence := box.sequences.get(frame.frame_id)) is not None:
+            held = box.frames[sequence]
+            # The stored envelope counts, not the one that came now: that one is not kept.
+            if held.is_request and not is_request and box.has_room(held.frame, False, self._quota):
+                box.count(held, -1)
+                held.is_request = False
+                box.count(held, 1)
+            return PutResult.REQUESTED_BEFORE if held.is_request else PutResult.DUPLICATE
+        if not box.has_room(frame, is_request, self._quota):
+            return PutResult.QUOTA
+        self._stored += 1
+        box.frames[box.next_sequence] = held = _Held(frame, now, self._stored, is_request)
+        box.count(held, 1)
+        box.sequences[frame.frame_id] = box.next_sequence
+        box.next_sequence += 1
+        return PutResult.REQUESTED if is_request else PutResult.STORED
 
     async def pull(
         self, mailbox: bytes, after_sequence: int, max_frames: int, max_bytes: int
@@ -154,13 +195,14 @@ class MemoryStore:
         """See `Store.pull`."""
         box = self._open_mailbox(mailbox)
         pulled: list[StoredFrame] = []
-        for sequence, (frame, _, _) in box.frames.items() if box is not None else ():
+        for sequence, held in box.frames.items() if box is not None else ():
             if sequence <= after_sequence:
                 continue
+            frame = held.frame
             max_bytes -= len(frame.envelope)
             if max_bytes < 0 or len(pulled) >= max_frames:
                 break
-            pulled.append(StoredFrame(sequence, frame.frame_id, frame.envelope))
+            pulled.append(StoredFrame(sequence, frame.frame_id, frame.envelope, held.is_request))
         return pulled
 
     async def acknowledge(self, mailbox: bytes, through: int) -> int:
@@ -176,16 +218,28 @@ class MemoryStore:
     async def expire(self, stored_before: int, at_most: int) -> int:
         """See `Store.expire`."""
         old = [
-            (stored_at, number, sequence, box)
+            (held.stored_at, held.number, sequence, box)
             for box in self._mailboxes.values()
-            for sequence, (_, stored_at, number) in box.frames.items()
-            if stored_at < stored_before
+            for sequence, held in box.frames.items()
+            if held.stored_at < stored_before
         ]
         old.sort(key=lambda item: item[:2])
         for _, _, sequence, box in old[:at_most]:
             box.drop(sequence)
             box.expired += 1
         return len(old[:at_most])
+
+    async def prune(self, now: int) -> int:
+        """See `Store.prune`."""
+        dead = [
+            (box, token)
+            for box in self._mailboxes.values()
+            for token in box.tokens.values()
+            if not token.holds(now)
+        ]
+        for box, token in dead:
+            del box.tokens[token.hash]
+        return len(dead)
 
     async def status(self, device_key: bytes) -> DeviceStatus:
         """See `Store.status`."""

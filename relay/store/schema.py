@@ -59,6 +59,20 @@ MIGRATIONS: Final = (
         PRIMARY KEY (mailbox, kind, id)
     ) WITHOUT ROWID;
     """,
+    # Delivery tokens, and frames that were put without one. What was stored before there were tokens was
+    # accepted as an ordinary frame, and stays one. `frames` and `bytes` of a mailbox count those alone.
+    """
+    ALTER TABLE mailboxes ADD COLUMN request_frames INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE mailboxes ADD COLUMN request_bytes INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE frames ADD COLUMN request INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE tokens (
+        mailbox INTEGER NOT NULL REFERENCES mailboxes (id),
+        hash    BLOB NOT NULL,
+        until   INTEGER,
+        PRIMARY KEY (mailbox, hash)
+    ) WITHOUT ROWID;
+    CREATE INDEX tokens_by_end ON tokens (until) WHERE until IS NOT NULL;
+    """,
 )
 
 

@@ -23,6 +23,7 @@ from relay.store.base import (
     Quota,
     StockCount,
     StoredFrame,
+    Token,
 )
 from relay.store.schema import open_reader, open_writer
 from relay.store.writer import Log, Writer, as_wire_error
@@ -79,9 +80,22 @@ class SqliteStore:
         operation = partial(tables.fetch, account_key=account_key, take=take)
         return await (self._writer.submit(operation) if take else self._read(operation))
 
-    async def put(self, mailbox: bytes, frames: Sequence[NewFrame], now: int) -> list[PutResult]:
+    async def allow(self, device_key: bytes, tokens: Sequence[Token]) -> None:
+        """See `Store.allow`."""
+        await self._writer.submit(partial(tables.allow, device_key=device_key, tokens=tokens))
+
+    async def put(
+        self, mailbox: bytes, frames: Sequence[NewFrame], now: int, token_hash: bytes | None
+    ) -> list[PutResult]:
         """See `Store.put`."""
-        operation = partial(tables.put, quota=self._quota, device_key=mailbox, frames=frames, now=now)
+        operation = partial(
+            tables.put,
+            quota=self._quota,
+            device_key=mailbox,
+            frames=frames,
+            now=now,
+            token_hash=token_hash,
+        )
         return await self._writer.submit(operation, sum(len(frame.envelope) for frame in frames))
 
     async def pull(
@@ -105,6 +119,10 @@ class SqliteStore:
     async def expire(self, stored_before: int, at_most: int) -> int:
         """See `Store.expire`."""
         return await self._writer.submit(partial(tables.expire, stored_before=stored_before, at_most=at_most))
+
+    async def prune(self, now: int) -> int:
+        """See `Store.prune`."""
+        return await self._writer.submit(partial(tables.prune, now=now))
 
     async def status(self, device_key: bytes) -> DeviceStatus:
         """See `Store.status`."""

@@ -5,6 +5,7 @@ raises. Knows no thread and no event loop.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import apsw
@@ -18,6 +19,7 @@ from relay.store.base import (
     Quota,
     StockCount,
     StoredFrame,
+    Token,
 )
 from wire.device_lists import DeviceList, decode_device_list
 from wire.prekeys import ONE_TIME_KINDS, DeviceBundle, Prekey, PrekeyKind, decode_prekey
@@ -75,7 +77,12 @@ def _drop(connection: apsw.Connection, device_key: bytes) -> None:
     mailbox = _mailbox(connection, device_key)
     connection.execute("DELETE FROM frames WHERE mailbox = ?", (mailbox,))
     connection.execute("DELETE FROM prekeys WHERE mailbox = ?", (mailbox,))
-    connection.execute("UPDATE mailboxes SET account = NULL, frames = 0, bytes = 0 WHERE id = ?", (mailbox,))
+    connection.execute("DELETE FROM tokens WHERE mailbox = ?", (mailbox,))
+    connection.execute(
+        "UPDATE mailboxes SET account = NULL, frames = 0, bytes = 0, request_frames = 0, request_bytes = 0"
+        " WHERE id = ?",
+        (mailbox,),
+    )
 
 
 def _stock(connection: apsw.Connection, mailbox: int) -> StockCount:
@@ -107,7 +114,7 @@ def publish(connection: apsw.Connection, device_key: bytes, prekeys: Sequence[Pr
     """See `Store.publish`."""
     mailbox = _mailbox(connection, device_key)
     if mailbox is None:
-        raise base.refuse_unregistered()
+        raise base.refuse_unregistered("publish")
     for prekey in prekeys:
         if prekey.kind in ONE_TIME_KINDS:
             if not _stock_up(connection, mailbox, prekey):
@@ -168,38 +175,101 @@ def _take(connection: apsw.Connection, mailbox: int, kind: PrekeyKind) -> Prekey
     return prekey
 
 
+def allow(connection: apsw.Connection, device_key: bytes, tokens: Sequence[Token]) -> None:
+    """See `Store.allow`."""
+    mailbox = _mailbox(connection, device_key)
+    if mailbox is None:
+        raise base.refuse_unregistered("allow")
+    connection.execute("DELETE FROM tokens WHERE mailbox = ?", (mailbox,))
+    for token in tokens:
+        connection.execute(
+            "INSERT INTO tokens (mailbox, hash, until) VALUES (?, ?, ?)", (mailbox, token.hash, token.until)
+        )
+
+
+def _holds(connection: apsw.Connection, mailbox: int, token_hash: bytes | None, now: int) -> bool:
+    if token_hash is None:
+        return False
+    row = connection.execute(
+        "SELECT until FROM tokens WHERE mailbox = ? AND hash = ?", (mailbox, token_hash)
+    ).fetchone()
+    return row is not None and Token(token_hash, row[0]).holds(now)
+
+
+@dataclass(slots=True)
+class _Room:
+    """What a mailbox holds of ordinary frames, or of requests, and may hold."""
+
+    frames: int
+    bytes: int
+    max_frames: int
+    max_bytes: int
+
+    def take(self, size: int) -> bool:
+        """Count a frame in, if there is room for it."""
+        if self.frames >= self.max_frames or self.bytes + size > self.max_bytes:
+            return False
+        self.frames += 1
+        self.bytes += size
+        return True
+
+    def give(self, size: int) -> None:
+        """Count a frame out."""
+        self.frames -= 1
+        self.bytes -= size
+
+
 def put(
-    connection: apsw.Connection, quota: Quota, device_key: bytes, frames: Sequence[NewFrame], now: int
+    connection: apsw.Connection,
+    quota: Quota,
+    device_key: bytes,
+    frames: Sequence[NewFrame],
+    now: int,
+    token_hash: bytes | None,
 ) -> list[PutResult]:
     """See `Store.put`."""
     row = connection.execute(
-        "SELECT id, next_sequence, frames, bytes FROM mailboxes WHERE device_key = ? AND account IS NOT NULL",
+        "SELECT id, next_sequence, frames, bytes, request_frames, request_bytes FROM mailboxes"
+        " WHERE device_key = ? AND account IS NOT NULL",
         (device_key,),
     ).fetchone()
     if row is None:
         return [PutResult.UNKNOWN] * len(frames)
-    mailbox, next_sequence, count, size = row
+    mailbox, next_sequence = row[:2]
+    ordinary = _Room(row[2], row[3], quota.frames, quota.bytes)
+    requests = _Room(row[4], row[5], quota.request_frames, quota.request_bytes)
+    is_request = not _holds(connection, mailbox, token_hash, now)
+    room, stored = (requests, PutResult.REQUESTED) if is_request else (ordinary, PutResult.STORED)
     results: list[PutResult] = []
     for frame in frames:
         held = connection.execute(
-            "SELECT 1 FROM frames WHERE mailbox = ? AND frame_id = ?", (mailbox, frame.frame_id)
+            "SELECT id, request, length(envelope) FROM frames WHERE mailbox = ? AND frame_id = ?",
+            (mailbox, frame.frame_id),
         ).fetchone()
         if held is not None:
-            results.append(PutResult.DUPLICATE)
+            id, still_request, size = held
+            if still_request and not is_request and ordinary.take(size):
+                requests.give(size)
+                connection.execute("UPDATE frames SET request = 0 WHERE id = ?", (id,))
+                still_request = 0
+            results.append(PutResult.REQUESTED_BEFORE if still_request else PutResult.DUPLICATE)
             continue
-        if count >= quota.frames or size + len(frame.envelope) > quota.bytes:
+        if not room.take(len(frame.envelope)):
             results.append(PutResult.QUOTA)
             break
         connection.execute(
-            "INSERT INTO frames (mailbox, sequence, frame_id, stored_at, envelope) VALUES (?, ?, ?, ?, ?)",
-            (mailbox, next_sequence, frame.frame_id, now, frame.envelope),
+            "INSERT INTO frames (mailbox, sequence, frame_id, stored_at, envelope, request)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (mailbox, next_sequence, frame.frame_id, now, frame.envelope, int(is_request)),
         )
-        next_sequence, count, size = next_sequence + 1, count + 1, size + len(frame.envelope)
-        results.append(PutResult.STORED)
-    if PutResult.STORED in results:
+        next_sequence += 1
+        results.append(stored)
+    counts = (ordinary.frames, ordinary.bytes, requests.frames, requests.bytes)
+    if counts != row[2:]:
         connection.execute(
-            "UPDATE mailboxes SET next_sequence = ?, frames = ?, bytes = ? WHERE id = ?",
-            (next_sequence, count, size, mailbox),
+            "UPDATE mailboxes SET next_sequence = ?, frames = ?, bytes = ?, request_frames = ?,"
+            " request_bytes = ? WHERE id = ?",
+            (next_sequence, *counts, mailbox),
         )
     return results + [PutResult.UNTRIED] * (len(frames) - len(results))
 
@@ -208,19 +278,25 @@ def pull(
     connection: apsw.Connection, device_key: bytes, after_sequence: int, max_frames: int, max_bytes: int
 ) -> list[StoredFrame]:
     """See `Store.pull`."""
-    rows: Iterator[tuple[int, bytes, bytes]] = connection.execute(
-        "SELECT sequence, frame_id, envelope FROM frames"
+    rows: Iterator[tuple[int, bytes, bytes, int]] = connection.execute(
+        "SELECT sequence, frame_id, envelope, request FROM frames"
         " WHERE mailbox = (SELECT id FROM mailboxes WHERE device_key = ?) AND sequence > ?"
         " ORDER BY sequence LIMIT ?",
         (device_key, after_sequence, max_frames),
     )
     pulled: list[StoredFrame] = []
-    for sequence, frame_id, envelope in rows:
+    for sequence, frame_id, envelope, request in rows:
         max_bytes -= len(envelope)
         if max_bytes < 0:
             break
-        pulled.append(StoredFrame(sequence, frame_id, envelope))
+        pulled.append(StoredFrame(sequence, frame_id, envelope, bool(request)))
     return pulled
+
+
+_COUNT_OUT: Final = (
+    "UPDATE mailboxes SET frames = frames - ?, bytes = bytes - ?, request_frames = request_frames - ?,"
+    " request_bytes = request_bytes - ?, expired = expired + ? WHERE id = ?"
+)
 
 
 def acknowledge(connection: apsw.Connection, device_key: bytes, through: int) -> int:
@@ -228,32 +304,39 @@ def acknowledge(connection: apsw.Connection, device_key: bytes, through: int) ->
     mailbox = _mailbox(connection, device_key)
     if mailbox is None:
         return 0
-    rows: Iterator[tuple[int]] = connection.execute(
-        "SELECT length(envelope) FROM frames WHERE mailbox = ? AND sequence <= ?", (mailbox, through)
-    )
-    sizes = [size for (size,) in rows]
-    count, size = len(sizes), sum(sizes)
+    count, size, requests, of_requests = connection.execute(
+        "SELECT count(*), total(length(envelope)), total(request), total(length(envelope) * request)"
+        " FROM frames WHERE mailbox = ? AND sequence <= ?",
+        (mailbox, through),
+    ).get
     if count:
+        # `total` gives a float, exact up to 2^53, where `sum` of no rows would be NULL.
+        ordinary = count - int(requests), int(size) - int(of_requests)
         connection.execute("DELETE FROM frames WHERE mailbox = ? AND sequence <= ?", (mailbox, through))
-        connection.execute(
-            "UPDATE mailboxes SET frames = frames - ?, bytes = bytes - ? WHERE id = ?", (count, size, mailbox)
-        )
-    return count
+        connection.execute(_COUNT_OUT, (*ordinary, int(requests), int(of_requests), 0, mailbox))
+    return int(count)
 
 
 def expire(connection: apsw.Connection, stored_before: int, at_most: int) -> int:
     """See `Store.expire`."""
-    old = connection.execute(
-        "SELECT id, mailbox, length(envelope) FROM frames WHERE stored_at < ? ORDER BY stored_at, id LIMIT ?",
+    old: Iterator[tuple[int, int, int, int]] = connection.execute(
+        "SELECT id, mailbox, length(envelope), request FROM frames WHERE stored_at < ?"
+        " ORDER BY stored_at, id LIMIT ?",
         (stored_before, at_most),
-    ).fetchall()
-    for id, mailbox, size in old:
+    )
+    count = 0
+    for id, mailbox, size, request in list(old):
         connection.execute("DELETE FROM frames WHERE id = ?", (id,))
-        connection.execute(
-            "UPDATE mailboxes SET frames = frames - 1, bytes = bytes - ?, expired = expired + 1 WHERE id = ?",
-            (size, mailbox),
-        )
-    return len(old)
+        counts = (0, 0, 1, size) if request else (1, size, 0, 0)
+        connection.execute(_COUNT_OUT, (*counts, 1, mailbox))
+        count += 1
+    return count
+
+
+def prune(connection: apsw.Connection, now: int) -> int:
+    """See `Store.prune`."""
+    connection.execute("DELETE FROM tokens WHERE until <= ?", (now,))
+    return connection.changes()
 
 
 def status(connection: apsw.Connection, device_key: bytes) -> DeviceStatus:
