@@ -9,8 +9,19 @@ if TYPE_CHECKING:
     from clients.errors import ClientError
     from clients.messenger import Messenger
     from clients.model import Contact, Message, MessageStatus
+    from clients.watching import ContactEvent, MessageEvent, Resync, StateEvent
 
-__all__ = ["ClientError", "Contact", "Message", "MessageStatus", "Messenger"]
+__all__ = [
+    "ClientError",
+    "Contact",
+    "ContactEvent",
+    "Message",
+    "MessageEvent",
+    "MessageStatus",
+    "Messenger",
+    "Resync",
+    "StateEvent",
+]
 
 _HOMES = {
     "ClientError": "clients.errors",
@@ -18,6 +29,10 @@ _HOMES = {
     "Contact": "clients.model",
     "Message": "clients.model",
     "MessageStatus": "clients.model",
+    "ContactEvent": "clients.watching",
+    "MessageEvent": "clients.watching",
+    "Resync": "clients.watching",
+    "StateEvent": "clients.watching",
 }
 
 

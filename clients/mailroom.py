@@ -258,6 +258,8 @@ class Mailroom:
         self.history.filled(device_key, content.stream_id, content.sequence, arrived)
         if is_request:
             self.notes.wrote_as_stranger(contact, device_key)
+        if is_approved and not self.state.told_card(device_key):
+            self.notes.card_changed()  # whoever was added before it first wrote gets our card with the receipt
 
 
 def check_writable(contact: ContactRow) -> None:

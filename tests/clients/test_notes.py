@@ -67,6 +67,20 @@ def test_both_hold_each_others_gifts_after_the_first_messages(pair: tuple[Home, 
         assert (known.token, known.presence) == (card.token, card.presence)
 
 
+def test_whoever_was_added_before_it_first_wrote_gets_the_card_with_the_receipt(tmp_path: Path) -> None:
+    alice, bob = Home(tmp_path, "alice"), Home(tmp_path, "bob")
+    bob.add(alice)
+    assert not bob.mailroom.notes.write_owed()
+    alice.meet(bob)
+    alice.say(bob, "hello")
+    bob.take_in(*alice.send(bob))
+    assert bob.mailroom.notes.write_owed()
+    alice.take_in(*bob.send(alice))
+    assert alice.contact(bob).token == bob.mailroom.cards.current(now_seconds()).token
+    alice.close()
+    bob.close()
+
+
 def test_a_card_is_told_once_and_again_when_it_changes(pair: tuple[Home, Home]) -> None:
     alice, bob = pair
     assert not alice.mailroom.notes.write_owed()
