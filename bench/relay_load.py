@@ -18,11 +18,23 @@ from pathlib import Path
 from clients.connection import RelayConnection, dial
 from keys.identities import Account, Device
 from wire.addresses import RelayUrl
-from wire.control import Accepted, Acknowledge, Pull, Register, Registered
+from wire.capabilities import token_hash
+from wire.control import (
+    Accepted,
+    Acknowledge,
+    Allow,
+    Allowed,
+    AllowedToken,
+    Attach,
+    Pull,
+    Register,
+    Registered,
+)
 from wire.frames import Deliver, Put
 from wire.login import Mode
 
 WINDOW = 128
+TOKEN = os.urandom(16)  # one for all mailboxes: without, only a hundred frames would be taken as requests
 
 
 class BrokenPromise(Exception):
@@ -83,11 +95,14 @@ async def register(relay: RelayUrl, pair: Pair) -> None:
         await connection.log_in(pair.device)
         await connection.send(Register(ref=0, device_list=devices.encode()))
         await connection.expect(Registered)
+        await connection.send(Allow(ref=1, tokens=[AllowedToken(hash=token_hash(TOKEN))]))
+        await connection.expect(Allowed)
 
 
 async def put_all(relay: RelayUrl, pair: Pair) -> None:
     """Put every frame, up to 128 on their way, until all are accepted."""
     async with dial(relay, Mode.SUBMIT, None, os.urandom) as connection:
+        await connection.send(Attach(mailbox=pair.device.key, token=TOKEN))
         room = asyncio.Semaphore(WINDOW)
         answers = asyncio.create_task(_hear(connection, room, {frame.frame_id for frame in pair.frames}))
         for frame in pair.frames:

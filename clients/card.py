@@ -13,6 +13,7 @@ from clients.errors import UsageError
 from clients.model import Sharing
 from clients.store.store import Store
 from keys.primitives import Random
+from wire.capabilities import presence_capability
 from wire.limits import MAILBOX_TTL, TOKEN, TOKENS_MAX
 
 PREVIOUS_KEEP: Final = MAILBOX_TTL + 7 * 86_400  # seconds: a contact that was away so long still gets through
@@ -43,10 +44,15 @@ class Cards:
         """The card as it is; made on first use."""
         with self._store.transaction():
             token = self._current(_CONTACTS)
-            version, presence = self._store.meta("card_version"), self._store.meta("presence")
-            if version is None or presence is None:
-                version, presence = self._raise_version(), self._new_presence()
-            return Card(int(version), self.display_name, token, presence)
+            secret, version = self.presence_secret(now), self._store.meta("card_version")
+            if version is None:
+                version = self._raise_version()
+            return Card(int(version), self.display_name, token, presence_capability(secret))
+
+    def presence_secret(self, now: int) -> bytes:
+        """What the relay is shown so that contacts see us online, 16 bytes; made on first use."""
+        with self._store.transaction():
+            return self._store.meta("presence") or self._new_presence()
 
     def address_token(self, now: int) -> bytes:
         """The token in the address line; made on first use."""
@@ -142,9 +148,9 @@ class Cards:
         return bytes(token)
 
     def _new_presence(self) -> bytes:
-        presence = self._random(TOKEN)
-        self._store.set_meta("presence", presence)
-        return presence
+        secret = self._random(TOKEN)
+        self._store.set_meta("presence", secret)
+        return secret
 
     def _raise_version(self) -> bytes:
         version = str(int(self._store.meta("card_version") or b"0") + 1).encode()

@@ -32,7 +32,7 @@ from keys.content import (
 )
 from keys.errors import DecryptError
 from keys.primitives import Random
-from wire.limits import TOKEN
+from wire.limits import HASH, TOKEN
 
 DISPLAY_NAME_MAX: Final = 256  # bytes: 64 characters
 TELL_AGAIN: Final = 3600  # seconds: whoever writes without our token may have lost our card
@@ -173,8 +173,9 @@ class Notes:
 
     def _take_card(self, contact: ContactRow, content: Content) -> None:
         token, presence = content.extension(Extension.TOKEN), content.extension(Extension.PRESENCE)
-        if any(gift is not None and len(gift) != TOKEN for gift in (token, presence)):
-            raise DecryptError
+        for gift, size in ((token, TOKEN), (presence, HASH)):
+            if gift is not None and len(gift) != size:
+                raise DecryptError
         if len(content.body) > DISPLAY_NAME_MAX:
             raise DecryptError
         name = content.body.decode("utf-8", "replace")

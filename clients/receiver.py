@@ -19,7 +19,7 @@ from clients.profile import Profile
 from clients.store.pins import Pins
 from clients.tasks import until_one_ends
 from keys.primitives import Random
-from wire.capabilities import presence_hash, token_hash
+from wire.capabilities import token_hash
 from wire.control import (
     Acknowledge,
     Allow,
@@ -163,8 +163,8 @@ class Receiver:
         cards, now = self._mailroom.cards, clock.now_seconds()
         tokens = [AllowedToken(hash=token_hash(token), until=until) for token, until in cards.allowed(now)]
         await connection.send(Allow(ref=2, tokens=tokens))
-        capabilities = [presence_hash(cards.current(now).presence)] if cards.sharing().presence else []
-        await connection.send(Appear(capabilities=capabilities))
+        secrets = [cards.presence_secret(now)] if cards.sharing().presence else []
+        await connection.send(Appear(secrets=secrets))
 
     async def _keep_allowed(self, connection: RelayConnection) -> None:
         while True:

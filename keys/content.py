@@ -56,7 +56,7 @@ class Extension(IntEnum):
 
     DEVICE_LIST = 1  # the sender's own: version u64 || hash 32
     TOKEN = 2  # 16 bytes, a delivery token for the recipient to use
-    PRESENCE = 3  # 16 bytes, a presence capability for the recipient to use
+    PRESENCE = 3  # 32 bytes, a presence capability for the recipient to use
     SEALING_KEY = 4  # the sender's new sealing prekey, canonical bytes
     REPLY_TO = 5  # message id 16
 

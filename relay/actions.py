@@ -78,17 +78,17 @@ class Allow:
 
 @dataclass(frozen=True, slots=True)
 class Appear:
-    """Show this connection's device to who holds a capability of one of these hashes."""
+    """Show this connection's device to whoever holds one of these capabilities."""
 
-    hashes: tuple[bytes, ...] = field(repr=False)
+    capabilities: tuple[bytes, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Tell this connection of the presence behind a hash, now and at each change."""
+    """Tell this connection of the presence behind a capability, now and at each change."""
 
     ref: int
-    hash: bytes = field(repr=False)
+    capability: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -267,10 +267,10 @@ class Connection:
                     self._start(self._deliver())
                 case Acknowledge(through):
                     self._acknowledge(through)
-                case Appear(hashes):
-                    self._appear(hashes)
-                case Watch(ref, hash):
-                    self._shared.presence.watch(self, ref, hash)
+                case Appear(capabilities):
+                    self._appear(capabilities)
+                case Watch(ref, capability):
+                    self._shared.presence.watch(self, ref, capability)
                 case Register() | Publish() | Allow() | Fetch():
                     await self._request(action)
 
@@ -300,10 +300,10 @@ class Connection:
         else:
             self._timer = self._loop.call_later(self._shared.login_deadline, self._time_out)
 
-    def _appear(self, hashes: Sequence[bytes]) -> None:
+    def _appear(self, capabilities: Sequence[bytes]) -> None:
         assert self._device_key is not None
         self._has_appeared = True
-        self._shared.presence.appear(self._device_key, hashes)
+        self._shared.presence.appear(self._device_key, capabilities)
 
     def _end_former(self) -> None:
         """What the connection before this one showed does not outlive it for long."""

@@ -1,9 +1,9 @@
 """Who may know that a device is connected: those who hold a capability that it appears under.
 
-Owns which device appears under which hashes, and which open connection watches which hash. A watch names
-nobody: neither the watcher, who never logged in, nor the watched, who is found by the hash of what was
-shown. All of it is in memory, and ends with the connections. Bounded by them: `relay.session` lets a device
-appear under so many hashes and a connection keep so many watches. Pure; knows no socket.
+Owns which device appears under which capabilities, and which open connection watches which. A watch names
+nobody: neither the watcher, who never logged in, nor the watched. All of it is in memory, and ends with the
+connections. Bounded by them: `relay.session` lets a device appear under so many capabilities and a connection
+keep so many watches. Pure; knows no socket.
 """
 
 from collections.abc import Collection
@@ -23,28 +23,28 @@ class Presence:
     """Every device that appears and every watch, on this relay."""
 
     def __init__(self) -> None:
-        self._shown: dict[bytes, frozenset[bytes]] = {}  # device key: hashes
-        self._online: dict[bytes, set[bytes]] = {}  # hash: device keys
-        self._watches: dict[Watcher, dict[int, bytes]] = {}  # ref: hash
-        self._watchers: dict[bytes, set[tuple[Watcher, int]]] = {}  # hash: connections and their refs
+        self._shown: dict[bytes, frozenset[bytes]] = {}  # device key: capabilities
+        self._online: dict[bytes, set[bytes]] = {}  # capability: device keys
+        self._watches: dict[Watcher, dict[int, bytes]] = {}  # ref: capability
+        self._watchers: dict[bytes, set[tuple[Watcher, int]]] = {}  # capability: connections, refs
 
-    def appear(self, device_key: bytes, hashes: Collection[bytes]) -> None:
+    def appear(self, device_key: bytes, capabilities: Collection[bytes]) -> None:
         """Show a connected device to who holds one of these, in place of those before."""
-        before, now = self._shown.pop(device_key, frozenset()), frozenset(hashes)
+        before, now = self._shown.pop(device_key, frozenset()), frozenset(capabilities)
         assert len(now) <= CAPABILITIES_MAX
         if now:
             self._shown[device_key] = now
-        for hash in now - before:
-            devices = self._online.setdefault(hash, set())
+        for capability in now - before:
+            devices = self._online.setdefault(capability, set())
             devices.add(device_key)
             if len(devices) == 1:
-                self._tell(hash, True)
-        for hash in before - now:
-            devices = self._online[hash]
+                self._tell(capability, True)
+        for capability in before - now:
+            devices = self._online[capability]
             devices.discard(device_key)
             if not devices:
-                del self._online[hash]
-                self._tell(hash, False)
+                del self._online[capability]
+                self._tell(capability, False)
 
     def disappear(self, device_key: bytes) -> None:
         """The device's connection ended, and no newer one has taken its place."""
@@ -54,27 +54,27 @@ class Presence:
         """Whether anybody may know of this device."""
         return device_key in self._shown
 
-    def watch(self, watcher: Watcher, ref: int, hash: bytes) -> None:
+    def watch(self, watcher: Watcher, ref: int, capability: bytes) -> None:
         """Tell `watcher` now and at each change; in place of what it watched by this `ref`."""
         watches = self._watches.setdefault(watcher, {})
         if ref in watches:
             self._forget(watcher, ref, watches[ref])
-        watches[ref] = hash
+        watches[ref] = capability
         assert len(watches) <= WATCHES_MAX
-        self._watchers.setdefault(hash, set()).add((watcher, ref))
-        watcher.tell(ref, hash in self._online)
+        self._watchers.setdefault(capability, set()).add((watcher, ref))
+        watcher.tell(ref, capability in self._online)
 
     def leave(self, watcher: Watcher) -> None:
         """The connection ended: forget its watches."""
-        for ref, hash in self._watches.pop(watcher, {}).items():
-            self._forget(watcher, ref, hash)
+        for ref, capability in self._watches.pop(watcher, {}).items():
+            self._forget(watcher, ref, capability)
 
-    def _forget(self, watcher: Watcher, ref: int, hash: bytes) -> None:
-        watchers = self._watchers[hash]
+    def _forget(self, watcher: Watcher, ref: int, capability: bytes) -> None:
+        watchers = self._watchers[capability]
         watchers.discard((watcher, ref))
         if not watchers:
-            del self._watchers[hash]
+            del self._watchers[capability]
 
-    def _tell(self, hash: bytes, online: bool) -> None:
-        for watcher, ref in self._watchers.get(hash, ()):
+    def _tell(self, capability: bytes, online: bool) -> None:
+        for watcher, ref in self._watchers.get(capability, ()):
             watcher.tell(ref, online)

@@ -42,7 +42,7 @@ from relay.states import BEFORE_LOGIN, TRANSITIONS, State
 from relay.store.base import DeviceStatus, Offer, PutResult, StockCount, StoredFrame, Token
 from relay.window import Window
 from wire import control
-from wire.capabilities import presence_hash
+from wire.capabilities import presence_capability
 from wire.device_lists import DeviceList, decode_device_list
 from wire.errors import CloseCode, ErrorCode, WireError
 from wire.frames import FLAG_REQUEST, Deliver, decode_put
@@ -162,7 +162,7 @@ class Session:
             case control.Watch():
                 self._move("watch")
                 self._attachments.watch(message.ref)
-                return [Watch(message.ref, presence_hash(message.capability))]
+                return [Watch(message.ref, message.capability)]
             case control.Allow():
                 self._move_registered("allow")
                 if len({token.hash for token in message.tokens}) != len(message.tokens):
@@ -170,7 +170,7 @@ class Session:
                 return [Allow(message.ref, tuple(Token(item.hash, item.until) for item in message.tokens))]
             case control.Appear():
                 self._move_registered("appear")
-                return [Appear(tuple(message.capabilities))]
+                return [Appear(tuple(map(presence_capability, message.secrets)))]
             case control.Pull():
                 self._move_registered("pull")
                 return [StartDelivery()]

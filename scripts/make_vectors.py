@@ -28,18 +28,28 @@ from keys.ratchet import Ratchet  # noqa: E402 after the path is set
 from keys.safety_number import safety_number  # noqa: E402 after the path is set
 from keys.seal import InnerType, seal  # noqa: E402 after the path is set
 from wire.addresses import Address, RelayUrl  # noqa: E402 after the path is set
+from wire.bech32m import encode  # noqa: E402 after the path is set
+from wire.capabilities import presence_capability, token_hash  # noqa: E402 after the path is set
 from wire.control import (  # noqa: E402 after the path is set
     Accepted,
     Acknowledge,
+    Allow,
+    Allowed,
+    AllowedToken,
+    Appear,
+    Attach,
     ControlMessage,
     Error,
     Fetch,
     Hello,
     Login,
+    Presence,
     Publish,
     Pull,
+    QueuedAsRequest,
     RelayHello,
     Stock,
+    Watch,
     Welcome,
 )
 from wire.device_lists import DeviceList  # noqa: E402 after the path is set
@@ -112,14 +122,24 @@ def addresses() -> File:
         {
             "account_key": key.hex(),
             "relay": relay,
-            "text": Address(key, None if relay is None else RelayUrl.parse(relay)).text,
+            "token": None if token is None else token.hex(),
+            "text": Address(key, None if relay is None else RelayUrl.parse(relay), token).text,
         }
+        for token in (None, named("address token", 16))
         for key, relay in zip(keys, relays, strict=True)
     ]
     key_text = Address(keys[2]).text
+    long_text = Address(keys[2], token=named("address token", 16)).text
     invalid = {
         "one letter changed": key_text[:-1] + ("q" if key_text[-1] != "q" else "p"),
         "one letter missing": key_text[:-1],
+        "one letter of the token changed": long_text[:-8]
+        + ("q" if long_text[-8] != "q" else "p")
+        + long_text[-7:],
+        "without the token's end": long_text[:62],
+        "version 0 with a token": encode("bp", 0, keys[2] + named("address token", 16)),
+        "version 1 without a token": encode("bp", 1, keys[2]),
+        "version 2": encode("bp", 2, keys[2]),
         "mixed case": key_text[:30] + key_text[30:].upper(),
         "another prefix": "bq" + key_text[2:],
         "user in the relay": key_text + "@user@relay.example",
@@ -433,7 +453,7 @@ def small_things() -> File:
 
 
 def controls() -> File:
-    """Control messages as texts, and the byte strings that a login signs."""
+    """Control messages as texts, what a login signs, the hashes of tokens and capabilities."""
     key, nonce, signature = named("key"), named("nonce"), named("signature", 64)
     stock = Stock(one_time=12, one_time_kem=0)
     client: list[ControlMessage] = [
@@ -443,13 +463,21 @@ def controls() -> File:
         Pull(),
         Acknowledge(through=2**63 - 1),
         Fetch(ref=0, account_key=ALICE.account.key, take=True),
+        Allow(ref=2, tokens=[AllowedToken(hash=key), AllowedToken(hash=nonce, until=NOW)]),
+        Appear(secrets=[named("presence", 16)]),
+        Attach(mailbox=key, token=named("token", 16)),
+        Watch(ref=3, capability=presence_capability(named("presence", 16))),
     ]
     relay: list[ControlMessage] = [
         RelayHello(version=1, relay_key=key, nonce=nonce, time=NOW, signature=signature),
         Welcome(signature=signature, registered=True, expired=0, stock=stock),
         Accepted(frames=[named("frame", 16)]),
         Error(code=ErrorCode.RATE_LIMITED, message="too often", ref=1, retry_after=60),
+        Allowed(ref=2),
+        QueuedAsRequest(frames=[named("frame", 16)]),
+        Presence(ref=3, online=True),
     ]
+    secrets = [named("token", 16), bytes(16)]
     key_text = json.loads(client[1].encode())["device_key"]
     login = client[1].encode()
     greeting = Greeting(Mode.DEVICE, "wss://relay.example/post", key, named("relay nonce"), nonce, NOW)
@@ -472,6 +500,14 @@ def controls() -> File:
             {"why": "relay's message", "text": relay[2].encode()},
             {"why": "no object", "text": '["pull"]'},
             {"why": "too deep", "text": '{"type":' + "[" * 9 + "]" * 9 + "}"},
+        ],
+        "hashes": [
+            {
+                "secret": secret.hex(),
+                "token_hash": token_hash(secret).hex(),
+                "presence_capability": presence_capability(secret).hex(),
+            }
+            for secret in secrets
         ],
         "login": {
             "origin": greeting.origin,

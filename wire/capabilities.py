@@ -1,8 +1,8 @@
-"""What the relay knows of a delivery token and of a presence capability: their hashes.
+"""What stands for a delivery token and for a presence secret: hashes.
 
-Owns the two hashes. A token and a capability are 16 random bytes each, given to contacts inside encrypted
-messages; whoever shows one is not asked who it is. The relay keeps and compares hashes only, so that its
-database gives nobody the right to write or to watch. Knows nothing of what they allow.
+Owns the two hashes. The relay keeps only the hash of a token, so that its database gives nobody the right to
+write. Of a presence secret contacts keep only the hash, the capability: they can watch its owner, and cannot
+appear in its place, because for that the relay wants the secret itself. Knows nothing of what they allow.
 """
 
 from hashlib import sha256
@@ -19,6 +19,6 @@ def token_hash(token: bytes) -> bytes:
     return sha256(_TOKEN + token).digest()
 
 
-def presence_hash(capability: bytes) -> bytes:
-    """SHA-256(label `presence` || presence capability, 16 bytes): 32 bytes."""
-    return sha256(_PRESENCE + capability).digest()
+def presence_capability(secret: bytes) -> bytes:
+    """SHA-256(label `presence` || presence secret, 16 bytes): 32 bytes."""
+    return sha256(_PRESENCE + secret).digest()

@@ -182,14 +182,16 @@ class Allow(ControlMessage):
 
 
 class Appear(ControlMessage):
-    """Whoever holds one of these presence capabilities may know that this device is connected.
+    """Whoever holds the capability of one of these secrets may know that this device is connected.
 
-    Given as hashes (`wire.capabilities.presence_hash`), in place of those before; with none the device is
-    invisible. Kept in memory, for as long as this connection lasts. No answer.
+    In place of those before (`wire.capabilities.presence_capability`); with none the device is invisible.
+    Kept in memory, for as long as this connection lasts. No answer.
     """
 
     type: Literal["appear"] = "appear"
-    capabilities: Annotated[list[Hash], Field(max_length=CAPABILITIES_MAX)]
+    secrets: Annotated[
+        list[Annotated[bytes, Base64Url(TOKEN, TOKEN)]], Field(max_length=CAPABILITIES_MAX, repr=False)
+    ]
 
 
 class Attach(ControlMessage):
@@ -208,7 +210,7 @@ class Watch(ControlMessage):
 
     type: Literal["watch"] = "watch"
     ref: U32
-    capability: Token
+    capability: Annotated[Hash, Field(repr=False)]
 
 
 class Fetch(ControlMessage):

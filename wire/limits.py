@@ -51,7 +51,7 @@ REQUEST_FRAMES: Final = 100  # put without a delivery token that holds, beside t
 REQUEST_BYTES: Final = 1024 * 1024
 
 # Delivery tokens and presence.
-TOKEN: Final = 16  # of a delivery token, and of a presence capability: random, so nobody guesses one
+TOKEN: Final = 16  # of a delivery token, and of a presence secret: random, so nobody guesses one
 TOKENS_MAX: Final = 16  # per mailbox
 CAPABILITIES_MAX: Final = 4  # presence capabilities under which one device is seen
 ATTACHED_MAX: Final = 64  # mailboxes with a token, per submit connection

@@ -32,7 +32,7 @@ class ContactRow:
     display_name: str
     is_verified: bool
     token: bytes | None = field(repr=False)  # 16 bytes: what lets our frames in as a contact's
-    presence: bytes | None = field(repr=False)  # 16 bytes: what shows us whether it is online
+    presence: bytes | None = field(repr=False)  # 32 bytes: what shows us whether it is online
     sharing: Sharing
     unread: int
 
@@ -106,10 +106,16 @@ class Contacts:
 
     def named(self, name: str) -> ContactRow:
         """The contact of this name. Raises NotFoundError."""
-        found = None if is_half(name) else self._one("WHERE status != 'removed' AND name = ?", name)
+        known = "WHERE status != 'removed' AND name = ?"
+        found = None if is_half(name) else self._one(known, name)
         if found is None:
-            names = self._db.execute("SELECT name FROM contacts WHERE status != 'removed'")
-            raise unknown_name(name, [str(row[0]) for row in names])
+            # SQLite knows the case of A to Z alone.
+            rows = self._db.execute("SELECT name FROM contacts WHERE status != 'removed'")
+            names = [str(row[0]) for row in rows]
+            same = next((other for other in names if other.casefold() == name.casefold()), None)
+            found = None if same is None else self._one(known, same)
+            if found is None:
+                raise unknown_name(name, names)
         return found
 
     def all(self) -> list[ContactRow]:
@@ -128,21 +134,19 @@ class Contacts:
             known = self.by_account(address.account_key)
             if known is not None and known.status is ContactStatus.APPROVED:
                 raise UsageError(f"This address is in your contacts already, as {known.name!r}.")
-            try:
-                if known is None:
-                    self._db.execute(
-                        "INSERT INTO contacts (name, account_key, relay, status, token) "
-                        "VALUES (?, ?, ?, 'approved', ?)",
-                        (name, address.account_key, relay, address.token),
-                    )
-                else:
-                    self._db.execute(
-                        "UPDATE contacts SET name = ?, relay = ?, status = 'approved', "
-                        "token = coalesce(?, token) WHERE id = ?",
-                        (name, relay, address.token, known.id),
-                    )
-            except apsw.ConstraintError:
-                raise UsageError(f"There is a contact named {name!r} already. Choose another name.") from None
+            self._check_free(name, None if known is None else known.id)
+            if known is None:
+                self._db.execute(
+                    "INSERT INTO contacts (name, account_key, relay, status, token) "
+                    "VALUES (?, ?, ?, 'approved', ?)",
+                    (name, address.account_key, relay, address.token),
+                )
+            else:
+                self._db.execute(
+                    "UPDATE contacts SET name = ?, relay = ?, status = 'approved', "
+                    "token = coalesce(?, token) WHERE id = ?",
+                    (name, relay, address.token, known.id),
+                )
             # What it wrote as a request goes to the application now.
             self._db.execute(
                 "UPDATE messages SET handed = 0 WHERE handed = 3 "
@@ -210,11 +214,15 @@ class Contacts:
     def rename(self, contact_id: int, name: str) -> None:
         """Give a contact another name. Raises UsageError."""
         name = check_name(name)
-        try:
-            with self._store.transaction() as db:
-                db.execute("UPDATE contacts SET name = ? WHERE id = ?", (name, contact_id))
-        except apsw.ConstraintError:
-            raise UsageError(f"There is a contact named {name!r} already. Choose another name.") from None
+        with self._store.transaction() as db:
+            self._check_free(name, contact_id)
+            db.execute("UPDATE contacts SET name = ? WHERE id = ?", (name, contact_id))
+
+    def _check_free(self, name: str, id: int | None) -> None:
+        """Raises UsageError if another contact has this name, in whatever case."""
+        rows = self._db.execute("SELECT name FROM contacts WHERE id IS NOT ?", (id,))
+        if any(str(row[0]).casefold() == name.casefold() for row in rows):
+            raise UsageError(f"There is a contact named {name!r} already. Choose another name.")
 
     def replace(self, contact: ContactRow, address: Address) -> ContactRow:
         """Put another account under a contact's name; history and what the user chose move along.
@@ -240,7 +248,6 @@ class Contacts:
                 "(SELECT key FROM messages WHERE contact = ?2 AND key IS NOT NULL)",
                 (added.id, contact.id),
             )
-            db.execute("DELETE FROM outbox WHERE contact = ?", (contact.id,))
             # A message that both conversations hold is there once.
             db.execute("UPDATE OR IGNORE messages SET contact = ? WHERE contact = ?", (added.id, contact.id))
             db.execute("DELETE FROM contacts WHERE id = ?", (contact.id,))

@@ -14,6 +14,7 @@ from keys.identities import Account, Device
 from keys.prekeys import generate_prekey
 from keys.primitives import sign, signing_key
 from wire import control
+from wire.capabilities import presence_capability, token_hash
 from wire.errors import ErrorCode
 from wire.login import Greeting, Mode
 from wire.prekeys import PrekeyKind
@@ -76,6 +77,15 @@ def examples() -> list[control.ControlMessage]:
         control.Registered(ref=0),
         control.Publish(ref=1, prekeys=[*lasting, prekey(PrekeyKind.LAST_RESORT_KEM)]),
         control.Published(ref=1, stock=control.Stock(one_time=0, one_time_kem=0)),
+        control.Allow(
+            ref=2,
+            tokens=[
+                control.AllowedToken(hash=token_hash(named("token", 16))),
+                control.AllowedToken(hash=token_hash(named("token before", 16)), until=NOW + 37 * 86_400),
+            ],
+        ),
+        control.Allowed(ref=2),
+        control.Appear(secrets=[named("presence", 16)]),
         control.Pull(),
         control.Acknowledge(through=17),
         stock,
@@ -85,10 +95,14 @@ def examples() -> list[control.ControlMessage]:
             device_list=devices,
             devices=[control.OfferedDevice(device_key=device.key, prekeys=[*lasting, kem, one_time])],
         ),
+        control.Attach(mailbox=device.key, token=named("token", 16)),
         control.Accepted(frames=[named("frame 1", 16), named("frame 2", 16)]),
+        control.QueuedAsRequest(frames=[named("frame 4", 16)]),
         control.Refused(
             frame=named("frame 3", 16), code=ErrorCode.QUOTA, message="the mailbox is full", retry_after=60
         ),
+        control.Watch(ref=1, capability=presence_capability(named("presence", 16))),
+        control.Presence(ref=1, online=True),
         control.Error(
             code=ErrorCode.BAD_REQUEST,
             message="control message: a field has a wrong type, size or value",

@@ -21,7 +21,7 @@ from relay.lanes import FOR_NOW
 from relay.states import TRANSITIONS, State
 from tests.docs.control_examples import examples, shortened
 from wire import control, frames, limits
-from wire.addresses import PREFIX, VERSION, Address
+from wire.addresses import BARE, PREFIX, WITH_TOKEN, Address
 from wire.binary import label
 from wire.device_lists import ENTRY_SIZE, LIST_MAX
 from wire.errors import CloseCode, ErrorCode
@@ -62,12 +62,13 @@ def test_the_examples_are_what_the_program_writes() -> None:
 
 
 def test_every_message_has_an_example_that_is_read_back() -> None:
-    both = {"hello", "login", "register", "publish", "pull", "acknowledge", "fetch"}
+    said = {"hello", "login", "register", "publish", "allow", "appear", "pull", "acknowledge", "fetch"}
+    said |= {"attach", "watch"}
     seen = set()
     for message in examples():
         text = message.encode()
         name = json.loads(text)["type"]
-        decode = control.decode_client_message if name in both else control.decode_relay_message
+        decode = control.decode_client_message if name in said else control.decode_relay_message
         assert decode(text) == message
         seen.add(name)
     models = {model.model_fields["type"].default for model in control.ControlMessage.__subclasses__()
@@ -87,9 +88,10 @@ def test_the_signatures_of_the_examples_hold() -> None:
 
 def test_the_table_of_messages_names_every_field() -> None:
     table = {quoted(row[1])[0]: row for row in rows(section(4)) if row[0] in ("client", "relay")}
+    whole = {control.OfferedDevice: table["bundle"][2], control.AllowedToken: table["allow"][2]}
     for model in control.ControlMessage.__subclasses__():
         if "type" not in model.model_fields:  # a part of another message
-            assert set(model.model_fields) <= set(quoted(table["bundle"][2]))
+            assert set(model.model_fields) <= set(quoted(whole[model]))
             continue
         row = table.pop(model.model_fields["type"].default)
         told = [name for name in quoted(row[2]) if name != "stock" or "stock" in model.model_fields]
@@ -131,7 +133,13 @@ def test_the_limits_are_those_of_the_code() -> None:
     ("number", "sentence"),
     [
         (1, f"`label(hello)` is {len(label('hello'))} bytes"),
-        (2, f"characters: {len(Address(bytes(32)).text)} characters in all"),
+        (2, f"{len(Address(bytes(32)).text)} characters in all, 4 spare bits"),
+        (2, f"{len(Address(bytes(32), token=bytes(16)).text)} characters in all, 1 spare bit"),
+        (8, f"{limits.MAILBOX_FRAMES:,} frames and {limits.MAILBOX_BYTES >> 20} MiB per mailbox"),
+        (8, f"{limits.REQUEST_FRAMES} requests of {limits.REQUEST_BYTES >> 20} MiB together"),
+        (8, f"More than {limits.ATTACHED_MAX} mailboxes on one connection are TOO_LARGE"),
+        (8, f"up to {limits.CAPABILITIES_MAX} presence secrets"),
+        (8, f"more than {limits.WATCHES_MAX} refs are TOO_LARGE"),
         (5, f"No WebSocket message may exceed {value_of('relay.server.MESSAGE_MAX'):,} bytes"),
         (7, f"{13 + 32 + 64} bytes for X25519, {PREKEY_MAX} for ML-KEM-768"),
         (9, f"handshake header, {HEADER_SIZE} bytes"),
@@ -168,7 +176,11 @@ def test_sizes_in_the_tables() -> None:
     assert f"up to {LIST_MAX} bytes" in section(4)
     assert (HEADER, OVERHEAD) == (40, 16 + 32 + 16)
     assert re.search(r"\| 88 \| +\| AEAD", section(10))
-    assert (PREFIX, VERSION) == ("bp", 0)
+    assert (PREFIX, BARE, WITH_TOKEN) == ("bp", 0, 1)
+    assert f"array of 0 to {limits.TOKENS_MAX} objects" in section(4)
+    assert f"array of 0 to {limits.CAPABILITIES_MAX} presence secrets" in section(4)
+    assert f"`token` {limits.TOKEN}" in section(4)
+    assert f"`capability` {limits.HASH}" in section(4)
 
 
 # --- kinds ---

@@ -1,9 +1,14 @@
-"""One relay for all tests of a file that do not change it."""
+"""One relay for all tests of a file that do not change it; both engines of the store; a bare relay."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
+from relay.store.base import Store
+from tests.relay.engines import Engine, Memory, Sqlite
+from tests.relay.shells import Bench
 from tests.support.relay_process import RelayProcess
 
 
@@ -11,3 +16,24 @@ from tests.support.relay_process import RelayProcess
 def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayProcess]:
     with RelayProcess(tmp_path_factory.mktemp("relay"), settings={"sockets-per-prefix": 200}) as process:
         yield process
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Engine]:
+    engine: Engine = Memory() if request.param == "memory" else Sqlite(tmp_path / "relay.db")
+    yield engine
+    await engine.store.close()
+
+
+@pytest.fixture
+def store(engine: Engine) -> Store:
+    return engine.store
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    bench = Bench()
+    yield bench
+    for task in bench.running:
+        task.cancel()
+    await asyncio.gather(*bench.running, return_exceptions=True)

@@ -5,10 +5,15 @@ from dataclasses import dataclass, field
 
 from nacl.signing import SigningKey
 
+from relay.store.base import Token
+from wire.capabilities import token_hash
 from wire.device_lists import NO_PREVIOUS, DeviceEntry, DeviceList
 from wire.prekeys import KEY_SIZE, Prekey, PrekeyKind, prekey_signed_bytes
 
 NOW = 1_800_000_000
+TOKEN = b"a token of tests"  # what senders of these tests attach unless they say otherwise
+HELD = token_hash(TOKEN)
+ALLOWED = [Token(HELD)]
 
 
 def envelope(size: int = 1024, fill: bytes = b"") -> bytes:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.relay.devices import Account, Device
+from tests.relay.devices import HELD, TOKEN, Account, Device
 from wire import control
 from wire.control import ControlMessage
 from wire.frames import Deliver, Put, decode_deliver
@@ -26,6 +26,7 @@ class Peer:
         self.origin = origin
         self.greeting: Greeting | None = None
         self.ref = 0
+        self.attached: set[bytes] = set()
 
     async def send(self, message: ControlMessage) -> None:
         await self.websocket.send(message.encode())
@@ -33,8 +34,14 @@ class Peer:
     async def send_text(self, text: str) -> None:
         await self.websocket.send(text)
 
-    async def put(self, mailbox: bytes, envelope: bytes, frame_id: bytes | None = None) -> bytes:
+    async def put(
+        self, mailbox: bytes, envelope: bytes, frame_id: bytes | None = None, *, as_stranger: bool = False
+    ) -> bytes:
+        """Put a frame, the first one to a mailbox behind the token that it allows in these tests."""
         frame_id = frame_id or os.urandom(16)
+        if not as_stranger and mailbox not in self.attached:
+            self.attached.add(mailbox)
+            await self.send(control.Attach(mailbox=mailbox, token=TOKEN))
         await self.websocket.send(Put(frame_id, mailbox, envelope).encode())
         return frame_id
 
@@ -79,6 +86,11 @@ class Peer:
         await self.send(control.Register(ref=self.ref, device_list=account.list().encode()))
         assert (await self.next(control.Registered)).ref == self.ref
 
+    async def allow(self, *tokens: control.AllowedToken) -> None:
+        self.ref += 1
+        await self.send(control.Allow(ref=self.ref, tokens=list(tokens)))
+        assert (await self.next(control.Allowed)).ref == self.ref
+
     async def publish(self, device: Device, one_time: int = 5) -> control.Stock:
         self.ref += 1
         prekeys = [*device.lasting(), *device.one_time(1, one_time)]
@@ -107,10 +119,11 @@ async def submitting(url: str) -> AsyncIterator[Peer]:
 
 @asynccontextmanager
 async def logged_in(url: str, account: Account, pull: bool = True) -> AsyncIterator[Peer]:
-    """The account's first device: registered, logged in and pulling."""
+    """The account's first device: registered, logged in, allowing the token of these tests, and pulling."""
     async with dial(url) as peer:
         await peer.log_in(account.device)
         await peer.register(account)
+        await peer.allow(control.AllowedToken(hash=HELD))
         if pull:
             await peer.send(control.Pull())
         yield peer

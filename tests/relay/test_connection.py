@@ -3,126 +3,21 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
 
 import pytest
 
 from relay import connection as shell
-from relay.admission import Admission, Caps
-from relay.auth import Authority, RelayKey
-from relay.connection import Connection, SocketClosed, Surroundings
-from relay.directory import Directory
+from relay.connection import Connection
 from relay.mailboxes import Mailboxes
-from relay.metrics import Metrics
 from relay.outbound import CONTROL_MESSAGES, Farewell, Outbound
-from relay.session import Session
 from relay.store.base import DeviceStatus, StockCount, StoredFrame
 from relay.store.memory import MemoryStore
-from tests.relay.devices import NOW, Account, envelope
+from tests.relay.devices import Account, envelope
+from tests.relay.shells import Bench
 from wire import control
-from wire.control import ControlMessage
 from wire.errors import CloseCode, ErrorCode, WireError
 from wire.frames import Put
 from wire.limits import OUTBOUND_BUFFER
-from wire.login import Greeting, Mode
-
-ORIGIN = "ws://relay"
-
-
-class FakeSocket:
-    """What the relay hears is queued by the test; what it says is queued for the test."""
-
-    def __init__(self) -> None:
-        self.incoming: asyncio.Queue[str | bytes | None] = asyncio.Queue()
-        self.said: asyncio.Queue[str | bytes | int] = asyncio.Queue()
-        self.reads = asyncio.Event()
-        self.reads.set()
-        self.aborted = asyncio.Event()
-        self.gone = asyncio.Event()
-
-    async def receive(self) -> str | bytes:
-        message = await self.incoming.get()
-        if message is None:
-            self.gone.set()
-            raise SocketClosed
-        return message
-
-    async def send_text(self, text: str) -> None:
-        await self.reads.wait()
-        self.said.put_nowait(text)
-
-    async def send_bytes(self, data: bytes) -> None:
-        await self.reads.wait()
-        self.said.put_nowait(data)
-
-    async def close(self, code: int) -> None:
-        await self.reads.wait()
-        self.said.put_nowait(code)
-        self.incoming.put_nowait(None)
-
-    def abort(self) -> None:
-        self.aborted.set()
-        self.incoming.put_nowait(None)
-
-    def hear(self, message: ControlMessage) -> None:
-        self.incoming.put_nowait(message.encode())
-
-    async def next(self) -> ControlMessage | bytes | int:
-        said = await asyncio.wait_for(self.said.get(), 5)
-        return control.decode_relay_message(said) if isinstance(said, str) else said
-
-
-class Bench:
-    """One relay's parts, without a server."""
-
-    def __init__(self, store: MemoryStore | None = None, login_deadline: float = 10) -> None:
-        self.login_deadline = login_deadline
-        self.store = store or MemoryStore()
-        self.metrics = Metrics()
-        self.mailboxes = Mailboxes(self.store, self.metrics)
-        self.faults: list[BaseException] = []
-        directory = Directory(self.store, self.mailboxes, self.metrics)
-        self.shared = Surroundings(
-            self.mailboxes, directory, self.metrics, lambda: NOW, self.login_deadline, 120, self.faults.append
-        )
-        self.admission = Admission(Caps(9, 9, 9, 9))
-        self.key = RelayKey(bytes(32))
-        self.running: list[asyncio.Task[None]] = []
-
-    def connect(self) -> tuple[FakeSocket, Connection, asyncio.Task[None]]:
-        socket, session = FakeSocket(), Session(Authority(self.key), {ORIGIN}, bytes(32))
-        ticket = self.admission.enter("here")
-        assert ticket is not None
-        login_by = asyncio.get_running_loop().time() + 10
-        connection = Connection(socket, session, ticket, self.shared, login_by)
-        task = asyncio.create_task(connection.run())
-        self.running.append(task)
-        return socket, connection, task
-
-    async def device(self, account: Account) -> tuple[FakeSocket, Connection, asyncio.Task[None]]:
-        socket, connection, task = self.connect()
-        socket.hear(control.Hello(mode=Mode.DEVICE, version=1, origin=ORIGIN, nonce=bytes(32)))
-        await socket.next()
-        greeting = Greeting(Mode.DEVICE, ORIGIN, self.key.public, bytes(32), bytes(32), NOW)
-        signature = account.device.sign(greeting.login_bytes(account.device.key))
-        socket.hear(control.Login(device_key=account.device.key, signature=signature))
-        assert isinstance(await socket.next(), control.Welcome)
-        return socket, connection, task
-
-    async def submit(self) -> tuple[FakeSocket, Connection, asyncio.Task[None]]:
-        socket, connection, task = self.connect()
-        socket.hear(control.Hello(mode=Mode.SUBMIT, version=1, origin=ORIGIN, nonce=bytes(32)))
-        assert isinstance(await socket.next(), control.RelayHello)
-        return socket, connection, task
-
-
-@pytest.fixture
-async def bench() -> AsyncIterator[Bench]:
-    bench = Bench()
-    yield bench
-    for task in bench.running:
-        task.cancel()
-    await asyncio.gather(*bench.running, return_exceptions=True)
 
 
 async def test_a_gone_peer_leaves_nothing_running_and_nothing_counted(bench: Bench) -> None:
@@ -160,9 +55,9 @@ class SlowStore(MemoryStore):
         super().__init__()
         self.gate = asyncio.Event()
 
-    async def put(self, mailbox, frames, now):  # type: ignore[no-untyped-def]  # a store's method, as it is
+    async def put(self, mailbox, frames, now, token_hash):  # type: ignore[no-untyped-def]  # a store's method, as it is
         await self.gate.wait()
-        return await super().put(mailbox, frames, now)
+        return await super().put(mailbox, frames, now, token_hash)
 
 
 async def test_a_frame_in_the_store_rings_though_its_sender_is_gone() -> None:
@@ -292,7 +187,7 @@ async def test_an_unregistered_login_keeps_its_place_until_it_registers() -> Non
 async def test_notices_replace_each_other() -> None:
     outbound = Outbound()
     for number in range(5000):
-        outbound.set_notice(f"stock {number}")
+        outbound.set_notice("stock", f"stock {number}")
     outbound.add_control("answer")
     outbound.add_frame(b"frame")
     assert [await outbound.next() for _ in range(3)] == ["answer", "stock 4999", b"frame"]

@@ -106,6 +106,10 @@ MESSAGES: dict[str, ControlMessage] = {
     "register": control.Register(ref=1, device_list=BOB.list().encode()),
     "publish": control.Publish(ref=2, prekeys=[BOB.device.prekey(PrekeyKind.SIGNED, 1).encode()]),
     "pull": control.Pull(),
+    "allow": control.Allow(ref=4, tokens=[]),
+    "appear": control.Appear(secrets=[]),
+    "attach": control.Attach(mailbox=BOB.device.key, token=bytes(16)),
+    "watch": control.Watch(ref=5, capability=bytes(32)),
     "acknowledge": control.Acknowledge(through=0),
     "fetch": control.Fetch(ref=3, account_key=BOB.key, take=True),
 }

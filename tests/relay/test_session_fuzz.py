@@ -30,6 +30,10 @@ def _valid() -> list[str | bytes]:
         control.Pull(),
         control.Acknowledge(through=3),
         control.Fetch(ref=3, account_key=BOB.key, take=True),
+        control.Allow(ref=4, tokens=[control.AllowedToken(hash=bytes(32), until=NOW)]),
+        control.Appear(secrets=[bytes(16)]),
+        control.Attach(mailbox=bytes(32), token=bytes(16)),
+        control.Watch(ref=5, capability=bytes(32)),
     ]
     frames = [Put(bytes([n]) * 16, bytes([n % 2]) * 32, envelope()).encode() for n in range(4)]
     return [*(message.encode() for message in messages), *frames]

@@ -2,74 +2,15 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Protocol
 
 import pytest
 
-from relay.store.base import NewFrame, PutResult, Quota, StockCount, Store
-from relay.store.memory import MemoryStore
-from relay.store.sqlite import SqliteStore
-from tests.relay.devices import NOW, Account, Device, envelope
+from relay.store.base import PutResult, StockCount, Store
+from tests.relay.devices import HELD, NOW, Account, Device
+from tests.relay.engines import Engine, frames, pulled, registered
 from wire.errors import ErrorCode, WireError
 from wire.limits import ONE_TIME_MAX
 from wire.prekeys import PrekeyKind
-
-QUOTA = Quota(frames=4, bytes=4 * 1024 + 2048)
-
-
-class Engine(Protocol):
-    store: Store
-
-    async def reopen(self) -> None: ...
-
-
-class Memory:
-    """Cannot be reopened: what it promises about that is nothing."""
-
-    def __init__(self) -> None:
-        self.store: Store = MemoryStore(QUOTA)
-
-    async def reopen(self) -> None:
-        return None
-
-
-class Sqlite:
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.store: Store = SqliteStore.open(path, QUOTA)
-
-    async def reopen(self) -> None:
-        await self.store.close()
-        self.store = SqliteStore.open(self._path, QUOTA)
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Engine]:
-    engine: Engine = Memory() if request.param == "memory" else Sqlite(tmp_path / "relay.db")
-    yield engine
-    await engine.store.close()
-
-
-@pytest.fixture
-def store(engine: Engine) -> Store:
-    return engine.store
-
-
-def frames(count: int, size: int = 1024) -> list[NewFrame]:
-    return [NewFrame(os.urandom(16), envelope(size)) for _ in range(count)]
-
-
-async def pulled(store: Store, device: Device, after: int = 0) -> list[tuple[int, bytes]]:
-    return [(f.sequence, f.envelope) for f in await store.pull(device.key, after, 256, 1 << 20)]
-
-
-async def registered(store: Store, account: Account | None = None) -> Account:
-    account = account or Account()
-    assert await store.register(account.list()) == ()
-    return account
-
 
 # --- frames --------------------------------------------------------------------------------------------
 
@@ -77,28 +18,28 @@ async def registered(store: Store, account: Account | None = None) -> Account:
 async def test_frames_come_out_in_the_order_of_their_puts(store: Store) -> None:
     device = (await registered(store)).device
     sent = frames(4)
-    assert await store.put(device.key, sent[:3], NOW) == [PutResult.STORED] * 3
-    assert await store.put(device.key, sent[3:], NOW) == [PutResult.STORED]
+    assert await store.put(device.key, sent[:3], NOW, HELD) == [PutResult.STORED] * 3
+    assert await store.put(device.key, sent[3:], NOW, HELD) == [PutResult.STORED]
     assert await pulled(store, device) == [(n, frame.envelope) for n, frame in enumerate(sent, 1)]
     assert await pulled(store, device, after=2) == [(3, sent[2].envelope), (4, sent[3].envelope)]
 
 
 async def test_concurrent_puts_to_one_mailbox_get_distinct_sequences(store: Store) -> None:
     device = (await registered(store)).device
-    await asyncio.gather(*(store.put(device.key, [frame], NOW) for frame in frames(4)))
+    await asyncio.gather(*(store.put(device.key, [frame], NOW, HELD) for frame in frames(4)))
     assert [sequence for sequence, _ in await pulled(store, device)] == [1, 2, 3, 4]
 
 
 async def test_an_unknown_mailbox_takes_nothing(store: Store) -> None:
-    assert await store.put(Device().key, frames(2), NOW) == [PutResult.UNKNOWN] * 2
+    assert await store.put(Device().key, frames(2), NOW, HELD) == [PutResult.UNKNOWN] * 2
     assert await pulled(store, Device()) == []
 
 
 async def test_a_frame_id_is_stored_once(store: Store) -> None:
     device = (await registered(store)).device
     (frame,) = frames(1)
-    assert await store.put(device.key, [frame], NOW) == [PutResult.STORED]
-    assert await store.put(device.key, [frame, frame], NOW) == [PutResult.DUPLICATE] * 2
+    assert await store.put(device.key, [frame], NOW, HELD) == [PutResult.STORED]
+    assert await store.put(device.key, [frame, frame], NOW, HELD) == [PutResult.DUPLICATE] * 2
     assert len(await pulled(store, device)) == 1
 
 
@@ -106,32 +47,32 @@ async def test_the_same_frame_id_is_another_frame_in_another_mailbox(store: Stor
     one, two = (await registered(store)).device, (await registered(store)).device
     (frame,) = frames(1)
     for device in (one, two):
-        assert await store.put(device.key, [frame], NOW) == [PutResult.STORED]
+        assert await store.put(device.key, [frame], NOW, HELD) == [PutResult.STORED]
 
 
 async def test_the_quota_in_frames_stops_at_the_first_that_does_not_fit(store: Store) -> None:
     device = (await registered(store)).device
     sent = frames(6)
     expected = [PutResult.STORED] * 4 + [PutResult.QUOTA, PutResult.UNTRIED]
-    assert await store.put(device.key, sent, NOW) == expected
+    assert await store.put(device.key, sent, NOW, HELD) == expected
     # A repetition costs nothing, so a full mailbox takes it.
-    assert await store.put(device.key, sent[:1], NOW) == [PutResult.DUPLICATE]
+    assert await store.put(device.key, sent[:1], NOW, HELD) == [PutResult.DUPLICATE]
     assert await store.acknowledge(device.key, 1) == 1
-    assert await store.put(device.key, sent[4:], NOW) == [PutResult.STORED, PutResult.QUOTA]
+    assert await store.put(device.key, sent[4:], NOW, HELD) == [PutResult.STORED, PutResult.QUOTA]
 
 
 async def test_the_quota_in_bytes(store: Store) -> None:
     device = (await registered(store)).device
     big, small = frames(1, 4096), frames(3)
-    assert await store.put(device.key, big, NOW) == [PutResult.STORED]
-    assert await store.put(device.key, small, NOW) == [PutResult.STORED] * 2 + [PutResult.QUOTA]
+    assert await store.put(device.key, big, NOW, HELD) == [PutResult.STORED]
+    assert await store.put(device.key, small, NOW, HELD) == [PutResult.STORED] * 2 + [PutResult.QUOTA]
     await store.acknowledge(device.key, 1)
-    assert await store.put(device.key, small[2:], NOW) == [PutResult.STORED]
+    assert await store.put(device.key, small[2:], NOW, HELD) == [PutResult.STORED]
 
 
 async def test_pull_keeps_both_bounds(store: Store) -> None:
     device = (await registered(store)).device
-    await store.put(device.key, frames(3), NOW)
+    await store.put(device.key, frames(3), NOW, HELD)
     assert len(await store.pull(device.key, 0, 2, 1 << 20)) == 2
     assert len(await store.pull(device.key, 0, 256, 2 * 1024)) == 2
     assert await store.pull(device.key, 0, 256, 1023) == []
@@ -139,7 +80,7 @@ async def test_pull_keeps_both_bounds(store: Store) -> None:
 
 async def test_acknowledged_frames_are_gone_and_their_space_is_free(store: Store) -> None:
     device = (await registered(store)).device
-    await store.put(device.key, frames(3), NOW)
+    await store.put(device.key, frames(3), NOW, HELD)
     assert await store.acknowledge(device.key, 2) == 2
     assert await store.acknowledge(device.key, 2) == 0
     assert [sequence for sequence, _ in await pulled(store, device)] == [3]
@@ -149,7 +90,7 @@ async def test_acknowledged_frames_are_gone_and_their_space_is_free(store: Store
 async def test_sequences_are_never_used_again(engine: Engine) -> None:
     device = (await registered(engine.store)).device
     for expected in range(1, 5):
-        await engine.store.put(device.key, frames(1), NOW)
+        await engine.store.put(device.key, frames(1), NOW, HELD)
         assert [sequence for sequence, _ in await pulled(engine.store, device)] == [expected]
         await engine.store.acknowledge(device.key, expected)
         await engine.reopen()
@@ -158,7 +99,7 @@ async def test_sequences_are_never_used_again(engine: Engine) -> None:
 async def test_everything_is_there_after_reopening(engine: Engine) -> None:
     account = await registered(engine.store)
     sent = frames(2)
-    await engine.store.put(account.device.key, sent, NOW)
+    await engine.store.put(account.device.key, sent, NOW, HELD)
     await engine.store.publish(
         account.device.key, [*account.device.lasting(), *account.device.one_time(1, 3)]
     )
@@ -176,13 +117,13 @@ async def test_everything_is_there_after_reopening(engine: Engine) -> None:
 async def test_expiry_takes_the_oldest_counts_them_and_frees_space(store: Store) -> None:
     device = (await registered(store)).device
     for age in (3, 2, 1, 0):
-        await store.put(device.key, frames(1), NOW - age)
+        await store.put(device.key, frames(1), NOW - age, HELD)
     assert await store.expire(NOW - 1, at_most=1) == 1
     assert [sequence for sequence, _ in await pulled(store, device)] == [2, 3, 4]
     assert await store.expire(NOW - 1, at_most=100) == 1
     assert await store.expire(NOW - 1, at_most=100) == 0
     assert (await store.status(device.key)).expired == 2
-    assert await store.put(device.key, frames(3), NOW) == [PutResult.STORED] * 2 + [PutResult.QUOTA]
+    assert await store.put(device.key, frames(3), NOW, HELD) == [PutResult.STORED] * 2 + [PutResult.QUOTA]
 
 
 # --- device lists --------------------------------------------------------------------------------------
@@ -194,7 +135,7 @@ def refused(code: ErrorCode) -> "pytest.RaisesExc[WireError]":
 
 async def test_registering_the_same_list_again_changes_nothing(store: Store) -> None:
     account = await registered(store)
-    await store.put(account.device.key, frames(1), NOW)
+    await store.put(account.device.key, frames(1), NOW, HELD)
     assert await store.register(account.list()) == ()
     assert len(await pulled(store, account.device)) == 1
 
@@ -223,13 +164,13 @@ async def test_a_dropped_device_loses_mailbox_and_prekeys(engine: Engine) -> Non
     first = account.list()
     await registered(store, account)
     kept, dropped = account.devices
-    await store.put(dropped.key, frames(2), NOW)
+    await store.put(dropped.key, frames(2), NOW, HELD)
     await store.publish(dropped.key, [*dropped.lasting(), *dropped.one_time(1, 2)])
     account.devices = [kept]
     second = account.successor(first)
     assert await store.register(second) == (dropped.key,)
     assert not (await store.status(dropped.key)).registered
-    assert await store.put(dropped.key, frames(1), NOW) == [PutResult.UNKNOWN]
+    assert await store.put(dropped.key, frames(1), NOW, HELD) == [PutResult.UNKNOWN]
     assert await pulled(store, dropped) == []
     with refused(ErrorCode.NOT_REGISTERED):
         await store.publish(dropped.key, dropped.lasting())
@@ -238,7 +179,7 @@ async def test_a_dropped_device_loses_mailbox_and_prekeys(engine: Engine) -> Non
     await store.register(account.successor(second))
     await engine.reopen()
     store = engine.store
-    await store.put(dropped.key, frames(1), NOW)
+    await store.put(dropped.key, frames(1), NOW, HELD)
     assert [sequence for sequence, _ in await pulled(store, dropped)] == [3]
     stock = await store.publish(dropped.key, [*dropped.lasting(), *dropped.one_time(1, 3)])
     assert stock == StockCount(1, 0)

@@ -19,7 +19,7 @@ from relay.store import schema, tables
 from relay.store.base import NewFrame, PutResult, Quota, StoreUnusableError
 from relay.store.sqlite import SqliteStore
 from relay.store.writer import WAITING_BYTES, Writer
-from tests.relay.devices import NOW, Account, envelope
+from tests.relay.devices import ALLOWED, HELD, NOW, Account, envelope
 from wire.errors import ErrorCode, WireError
 
 # Puts for ever and prints each id once the store says that it is durable.
@@ -31,11 +31,11 @@ from relay.store.sqlite import SqliteStore
 
 async def main():
     store = SqliteStore.open(Path(sys.argv[1]))
-    mailbox = bytes.fromhex(sys.argv[2])
+    mailbox, token_hash = bytes.fromhex(sys.argv[2]), bytes.fromhex(sys.argv[3])
     async def one():
         while True:
             frames = [NewFrame(os.urandom(16), b"\\x01" + bytes(1023)) for _ in range(3)]
-            results = await store.put(mailbox, frames, 1)
+            results = await store.put(mailbox, frames, 1, token_hash)
             assert set(results) == {PutResult.STORED}
             os.write(1, b"".join(frame.frame_id.hex().encode() + b"\\n" for frame in frames))
     await asyncio.gather(*(one() for _ in range(8)))
@@ -90,10 +90,11 @@ async def test_every_answer_follows_an_fsync_of_the_log(tmp_path: Path, counting
     store = SqliteStore.open(path, vfs="counting")
     account = Account()
     await store.register(account.list())
+    await store.allow(account.device.key, ALLOWED)
     await store.publish(account.device.key, [*account.device.lasting(), *account.device.one_time(1, 9)])
     for _ in range(5):
         before = len(counting)
-        await store.put(account.device.key, [new_frame()], NOW)
+        await store.put(account.device.key, [new_frame()], NOW, HELD)
         assert len(counting) > before, "accepted without an fsync"
         before = len(counting)
         await store.fetch(account.key, take=True)
@@ -107,15 +108,18 @@ async def test_what_waits_together_shares_one_fsync(tmp_path: Path, counting: li
     store = SqliteStore.open(path, vfs="counting")
     account = Account()
     await store.register(account.list())
+    await store.allow(account.device.key, ALLOWED)
     before = len(counting)
-    await asyncio.gather(*(store.put(account.device.key, [new_frame()], NOW) for _ in range(500)))
+    await asyncio.gather(*(store.put(account.device.key, [new_frame()], NOW, HELD) for _ in range(500)))
     assert len(counting) - before < 100
     await store.close()
 
 
 def killed_putter(path: Path, mailbox: bytes, after: int) -> list[bytes]:
     """Every id that a process printed which was killed after it had printed `after` of them."""
-    child = subprocess.Popen([sys.executable, "-c", PUTTER, str(path), mailbox.hex()], stdout=subprocess.PIPE)
+    child = subprocess.Popen(
+        [sys.executable, "-c", PUTTER, str(path), mailbox.hex(), HELD.hex()], stdout=subprocess.PIPE
+    )
     assert child.stdout is not None
     acknowledged = [child.stdout.readline().strip() for _ in range(after)]
     child.send_signal(signal.SIGKILL)
@@ -131,6 +135,7 @@ async def test_nothing_acknowledged_is_lost_to_kill_9(tmp_path: Path, after: int
     account = Account()
     store = SqliteStore.open(path)
     await store.register(account.list())
+    await store.allow(account.device.key, ALLOWED)
     await store.close()
     acknowledged = killed_putter(path, account.device.key, after)
     store = SqliteStore.open(path)
@@ -140,7 +145,7 @@ async def test_nothing_acknowledged_is_lost_to_kill_9(tmp_path: Path, after: int
     assert len(acknowledged) >= after
     assert [frame_id for frame_id in acknowledged if frame_id not in held] == []
     # And the next sequence is above every one that was ever given.
-    await store.put(account.device.key, [last := new_frame()], NOW)
+    await store.put(account.device.key, [last := new_frame()], NOW, HELD)
     sequences = [frame.sequence for frame in await store.pull(account.device.key, 0, 10**6, 1 << 40)]
     assert sequences == sorted(set(sequences))
     assert (await store.pull(account.device.key, 0, 10**6, 1 << 40))[-1].frame_id == last.frame_id
@@ -150,6 +155,7 @@ async def test_nothing_acknowledged_is_lost_to_kill_9(tmp_path: Path, after: int
 async def test_a_full_disk_is_said_and_recovered_from(store: SqliteStore) -> None:
     account = Account()
     await store.register(account.list())
+    await store.allow(account.device.key, ALLOWED)
     limit = await store._writer.submit(
         lambda connection: connection.pragma("max_page_count", int(connection.pragma("page_count")) + 40)
     )
@@ -158,7 +164,7 @@ async def test_a_full_disk_is_said_and_recovered_from(store: SqliteStore) -> Non
     async def fill() -> None:
         while True:
             frame = new_frame(4096)
-            await store.put(account.device.key, [frame], NOW)
+            await store.put(account.device.key, [frame], NOW, HELD)
             stored.append(frame.frame_id)
 
     with pytest.raises(WireError) as raised:
@@ -169,15 +175,15 @@ async def test_a_full_disk_is_said_and_recovered_from(store: SqliteStore) -> Non
     assert held == stored
     # A mixed batch: whoever needs no new page is served.
     results = await asyncio.gather(
-        store.put(account.device.key, [new_frame(65_536)], NOW),
-        store.put(account.device.key, [NewFrame(stored[0], envelope())], NOW),
+        store.put(account.device.key, [new_frame(65_536)], NOW, HELD),
+        store.put(account.device.key, [NewFrame(stored[0], envelope())], NOW, HELD),
         return_exceptions=True,
     )
     assert isinstance(results[0], WireError)
     assert results[1] == [PutResult.DUPLICATE]
     assert isinstance(limit, int)
     await store._writer.submit(lambda connection: connection.pragma("max_page_count", limit + 10_000))
-    assert await store.put(account.device.key, [new_frame(65_536)], NOW) == [PutResult.STORED]
+    assert await store.put(account.device.key, [new_frame(65_536)], NOW, HELD) == [PutResult.STORED]
 
 
 async def test_a_disk_with_no_room_for_an_envelope_is_not_ready(
@@ -192,15 +198,16 @@ async def test_a_disk_with_no_room_for_an_envelope_is_not_ready(
 async def test_one_broken_operation_does_not_spoil_the_batch(store: SqliteStore) -> None:
     account = Account()
     await store.register(account.list())
+    await store.allow(account.device.key, ALLOWED)
 
     def broken(connection: apsw.Connection) -> None:
         connection.execute("UPDATE mailboxes SET next_sequence = 99")
         raise KeyError("a defect of ours")
 
     results = await asyncio.gather(
-        store.put(account.device.key, [new_frame()], NOW),
+        store.put(account.device.key, [new_frame()], NOW, HELD),
         store._writer.submit(broken),
-        store.put(account.device.key, [new_frame()], NOW),
+        store.put(account.device.key, [new_frame()], NOW, HELD),
         return_exceptions=True,
     )
     assert results[0] == results[2] == [PutResult.STORED]
@@ -331,7 +338,8 @@ async def test_a_file_that_is_not_sound_is_refused_and_left_alone(
     store = SqliteStore.open(path)
     account = Account()
     await store.register(account.list())
-    await store.put(account.device.key, [new_frame(16_384)], NOW)
+    await store.allow(account.device.key, ALLOWED)
+    await store.put(account.device.key, [new_frame(16_384)], NOW, HELD)
     await store.close()
     damage(path, how)
     before = path.read_bytes() if path.exists() else None
@@ -348,6 +356,7 @@ async def test_each_version_is_migrated_to_the_newest(
     store = SqliteStore.open(path)
     account = Account()
     await store.register(account.list())
+    await store.allow(account.device.key, ALLOWED)
     await store.close()
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, "CREATE TABLE later (id INTEGER)"))
     store = SqliteStore.open(path)

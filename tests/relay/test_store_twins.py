@@ -9,7 +9,7 @@ from typing import TypeAlias
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.store.base import NewFrame, Quota, Store
+from relay.store.base import NewFrame, Quota, Store, Token
 from relay.store.memory import MemoryStore
 from relay.store.sqlite import SqliteStore
 from tests.relay.devices import Account, Device
@@ -21,7 +21,8 @@ Step: TypeAlias = Callable[[Store], Awaitable[object]]
 
 ACCOUNTS = (Account(devices=[Device(), Device()]), Account())
 DEVICES = [device for account in ACCOUNTS for device in account.devices]
-QUOTA = Quota(5, 7000)
+QUOTA = Quota(5, 7000, 3, 4000)
+HASHES = (b"1" * 32, b"2" * 32)
 
 
 def _lists() -> list[DeviceList]:
@@ -44,8 +45,16 @@ FRAMES = [NewFrame(bytes([n]) * 16, b"\1" + bytes(1023 if n % 3 else 2047)) for 
 devices = st.integers(0, len(DEVICES) - 1)
 
 
-def _put(device: int, frames: list[NewFrame], now: int) -> Step:
-    return lambda store: store.put(DEVICES[device].key, frames, now)
+def _put(device: int, frames: list[NewFrame], now: int, token_hash: bytes | None) -> Step:
+    return lambda store: store.put(DEVICES[device].key, frames, now, token_hash)
+
+
+def _allow(device: int, tokens: list[Token]) -> Step:
+    return lambda store: store.allow(DEVICES[device].key, tokens)
+
+
+def _prune(now: int) -> Step:
+    return lambda store: store.prune(now)
 
 
 def _pull(device: int, after: int, count: int, size: int) -> Step:
@@ -76,9 +85,20 @@ def _status(device: int) -> Step:
     return lambda store: store.status(DEVICES[device].key)
 
 
+allowed = st.lists(
+    st.builds(Token, st.sampled_from(HASHES), st.none() | st.integers(0, 9)), unique_by=lambda item: item.hash
+)
 steps = st.one_of(
     st.builds(_register, st.integers(0, len(LISTS) - 1)),
-    st.builds(_put, devices, st.lists(st.sampled_from(FRAMES), min_size=1, max_size=4), st.integers(0, 9)),
+    st.builds(
+        _put,
+        devices,
+        st.lists(st.sampled_from(FRAMES), min_size=1, max_size=4),
+        st.integers(0, 9),
+        st.sampled_from((None, *HASHES)),
+    ),
+    st.builds(_allow, devices, allowed),
+    st.builds(_prune, st.integers(0, 9)),
     st.builds(_pull, devices, st.integers(0, 9), st.integers(1, 6), st.sampled_from((1024, 4096, 99_999))),
     st.builds(_acknowledge, devices, st.integers(0, 12)),
     st.builds(_expire, st.integers(0, 10), st.integers(1, 5)),

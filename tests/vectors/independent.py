@@ -163,3 +163,38 @@ def envelope(
     two = derive(one[:32], ikm, named("seal-s") + names + front[33:], 56)
     plain = (bytes([type]) + inner + b"\x80").ljust(1024 - 113 - 16, b"\x00")
     return front + sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(plain, front, two[32:], two[:32])
+
+
+LETTERS = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+
+
+def key_text(account_key: bytes, token: bytes | None) -> str:
+    """BIP-350 as arithmetic of polynomials over GF(32), its checksum as one long division."""
+    bits = "".join(f"{byte:08b}" for byte in account_key + (token or b""))
+    bits += "0" * (-len(bits) % 5)
+    data = [0 if token is None else 1, *(int(bits[at : at + 5], 2) for at in range(0, len(bits), 5))]
+    prefix = [ord(c) >> 5 for c in "bp"] + [0] + [ord(c) & 31 for c in "bp"]
+    remainder = [0, 0, 0, 0, 0, 1]
+    for value in (*prefix, *data, 0, 0, 0, 0, 0, 0):
+        top, *rest = remainder
+        remainder = [*rest, value]
+        for place, factor in enumerate(GENERATOR):
+            remainder[place] ^= times(top, factor)
+    checksum = [place ^ constant for place, constant in zip(remainder, FINAL, strict=True)]
+    return "bp1" + "".join(LETTERS[value] for value in (*data, *checksum))
+
+
+# BIP-173: x^6 + {29}x^5 + {22}x^4 + {20}x^3 + {21}x^2 + {29}x + {18}, over GF(32) modulo x^5 + x^3 + 1.
+GENERATOR = (29, 22, 20, 21, 29, 18)
+FINAL = tuple(0x2BC830A3 >> shift & 31 for shift in (25, 20, 15, 10, 5, 0))
+
+
+def times(one: int, other: int) -> int:
+    product = 0
+    for bit in range(5):
+        if other >> bit & 1:
+            product ^= one << bit
+    for bit in (8, 7, 6, 5):
+        if product >> bit & 1:
+            product ^= 0b101001 << bit - 5
+    return product

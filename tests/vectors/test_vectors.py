@@ -19,6 +19,7 @@ from keys.seal import open_envelope
 from scripts import make_vectors
 from tests.vectors import independent
 from wire.addresses import Address, RelayUrl
+from wire.capabilities import presence_capability, token_hash
 from wire.control import decode_client_message, decode_relay_message
 from wire.device_lists import decode_device_list
 from wire.errors import WireError
@@ -56,7 +57,9 @@ def test_every_file_is_what_make_vectors_writes() -> None:
 def test_addresses() -> None:
     for item in load("addresses")["valid"]:
         relay = item["relay"] and RelayUrl.parse(item["relay"])
-        assert Address.parse(item["text"]) == Address(unhex(item["account_key"]), relay)
+        token = item["token"] and unhex(item["token"])
+        assert Address.parse(item["text"]) == Address(unhex(item["account_key"]), relay, token)
+        assert independent.key_text(unhex(item["account_key"]), token) == item["text"].partition("@")[0]
 
 
 @pytest.mark.parametrize("item", cases("addresses", "invalid"))
@@ -339,6 +342,17 @@ def test_control_messages() -> None:
 def test_control_messages_that_are_refused(item: dict[str, str]) -> None:
     with pytest.raises(WireError):
         decode_client_message(item["text"])
+
+
+def test_hashes_of_tokens_and_capabilities() -> None:
+    for item in load("control")["hashes"]:
+        secret = unhex(item["secret"])
+        assert token_hash(secret).hex() == item["token_hash"]
+        assert presence_capability(secret).hex() == item["presence_capability"]
+        assert hashlib.sha256(independent.named("token") + secret).hexdigest() == item["token_hash"]
+        assert (
+            hashlib.sha256(independent.named("presence") + secret).hexdigest() == item["presence_capability"]
+        )
 
 
 def test_login_bytes() -> None:

@@ -13,6 +13,7 @@ from wire.limits import RELAY_TEXT_MAX
 
 KEY = bytes(range(32))
 TEXT = Address(KEY).text
+TOKEN = bytes(range(100, 116))
 
 
 @pytest.mark.parametrize(
@@ -98,10 +99,67 @@ def test_every_single_character_substitution_is_caught() -> None:
                     Address.parse(TEXT[:at] + letter + TEXT[at + 1 :])
 
 
+def test_every_single_character_substitution_is_caught_in_an_address_with_a_token() -> None:
+    text = Address(KEY, token=TOKEN).text
+    for at in range(len(text)):
+        for letter in string.ascii_lowercase + string.digits:
+            if letter != text[at]:
+                with pytest.raises(WireError):
+                    Address.parse(text[:at] + letter + text[at + 1 :])
+
+
 def test_a_newer_version_says_upgrade() -> None:
-    for version in (1, 31):
-        with pytest.raises(WireError, match="upgrade"):
-            Address.parse(bech32m.encode(PREFIX, version, KEY))
+    for version in (2, 31):
+        for data in (KEY, KEY + TOKEN):
+            with pytest.raises(WireError, match="upgrade"):
+                Address.parse(bech32m.encode(PREFIX, version, data))
+
+
+# --- with a token ---
+
+
+def test_an_address_with_a_token_is_of_version_1_and_holds_both() -> None:
+    address = Address(KEY, RelayUrl.parse("example.org"), TOKEN)
+    text = address.text
+    assert text.startswith("bp1p")
+    assert len(text.partition("@")[0]) == 3 + 1 + 77 + 6
+    assert bech32m.decode(PREFIX, text.partition("@")[0], 48) == (1, KEY + TOKEN)
+    parsed = Address.parse(text)
+    assert (parsed, parsed.token) == (address, TOKEN)
+    assert Address.parse(text.upper().replace("EXAMPLE.ORG", "example.org")) == address
+    assert address.bare == Address(KEY, RelayUrl.parse("example.org"))
+    assert address.bare.bare == address.bare
+    assert address.bare.text == f"{TEXT}@example.org"
+
+
+def test_version_and_length_must_fit_each_other() -> None:
+    for version, data in ((0, KEY + TOKEN), (1, KEY)):
+        with pytest.raises(WireError, match="does not fit"):
+            Address.parse(bech32m.encode(PREFIX, version, data))
+    for size in (0, 15, 17, 32):
+        with pytest.raises(WireError):
+            Address.parse(bech32m.encode(PREFIX, 1, KEY + bytes(size)))
+    text = Address(KEY, token=TOKEN).text
+    for broken in (text[:-1], text + "q", TEXT + text[3:], text[:62]):
+        with pytest.raises(WireError):
+            Address.parse(broken)
+
+
+@pytest.mark.parametrize("size", [0, 15, 17])
+def test_a_token_of_another_size_is_a_mistake_of_ours(size: int) -> None:
+    with pytest.raises(ValueError, match="16 bytes"):
+        Address(KEY, token=bytes(size))
+
+
+def test_the_token_is_not_printed_by_accident() -> None:
+    assert "token" not in repr(Address(KEY, token=TOKEN))
+
+
+def test_the_longest_address_with_a_token_is_read() -> None:
+    relay = RelayUrl.parse("example.org" + "/" + "a" * 188)
+    assert len(relay.text) == 200
+    address = Address(KEY, relay, TOKEN)
+    assert Address.parse(address.text) == address
 
 
 @pytest.mark.parametrize(
@@ -143,9 +201,12 @@ schemes = st.sampled_from(["", "ws://", "wss://", "http://", "https://"])
 relays = st.builds(lambda *parts: "".join(parts), schemes, hosts, ports, paths)
 
 
-@given(st.binary(min_size=32, max_size=32), st.none() | relays)
-def test_canonical_text_round_trips(key: bytes, relay: str | None) -> None:
-    address = Address(key, None if relay is None else RelayUrl.parse(relay))
+tokens = st.none() | st.binary(min_size=16, max_size=16)
+
+
+@given(st.binary(min_size=32, max_size=32), st.none() | relays, tokens)
+def test_canonical_text_round_trips(key: bytes, relay: str | None, token: bytes | None) -> None:
+    address = Address(key, None if relay is None else RelayUrl.parse(relay), token)
     assert Address.parse(address.text) == address
     assert Address.parse(address.text).text == address.text == str(address)
 

@@ -12,6 +12,11 @@ from wire import control
 from wire.control import (
     Accepted,
     Acknowledge,
+    Allow,
+    Allowed,
+    AllowedToken,
+    Appear,
+    Attach,
     Bundle,
     ControlMessage,
     Error,
@@ -19,14 +24,17 @@ from wire.control import (
     Hello,
     Login,
     OfferedDevice,
+    Presence,
     Publish,
     Published,
     Pull,
+    QueuedAsRequest,
     Refused,
     Register,
     Registered,
     RelayHello,
     Stock,
+    Watch,
     Welcome,
     decode_base64url,
     decode_client_message,
@@ -34,7 +42,7 @@ from wire.control import (
     encode_base64url,
 )
 from wire.errors import ErrorCode, WireError
-from wire.limits import CONTROL_MAX, RESULTS_PER_MESSAGE
+from wire.limits import CAPABILITIES_MAX, CONTROL_MAX, RESULTS_PER_MESSAGE, TOKENS_MAX
 from wire.login import Mode
 
 KEY, SIGNATURE, ID = bytes(range(32)), bytes(range(64)), bytes(range(16))
@@ -48,6 +56,12 @@ CLIENT: list[ControlMessage] = [
     Pull(),
     Acknowledge(through=2**63 - 1),
     Fetch(ref=0, account_key=KEY, take=True),
+    Allow(ref=4, tokens=[]),
+    Allow(ref=5, tokens=[AllowedToken(hash=KEY), AllowedToken(hash=KEY, until=2**63 - 1)]),
+    Appear(secrets=[]),
+    Appear(secrets=[ID, bytes(16)]),
+    Attach(mailbox=KEY, token=ID),
+    Watch(ref=6, capability=KEY),
 ]
 RELAY: list[ControlMessage] = [
     RelayHello(version=1, relay_key=KEY, nonce=KEY, time=5, signature=SIGNATURE),
@@ -58,6 +72,9 @@ RELAY: list[ControlMessage] = [
     Bundle(ref=3, device_list=b"list", devices=[OfferedDevice(device_key=KEY, prekeys=[b"a", b"b", b"c"])]),
     Bundle(ref=3, device_list=b"list", devices=[]),
     Accepted(frames=[ID]),
+    Allowed(ref=4),
+    QueuedAsRequest(frames=[ID, bytes(16)]),
+    Presence(ref=6, online=True),
     Refused(frame=ID, code=ErrorCode.QUOTA, message="full", retry_after=5),
     Refused(frame=ID, code=ErrorCode.NOT_FOUND, message="no"),
     Error(code=ErrorCode.BAD_REQUEST, message="why", field="ref", ref=9, retry_after=1),
@@ -87,7 +104,7 @@ def refused(decode: Any, value: object) -> WireError:
 
 
 def test_every_message_of_the_protocol_is_tried_here() -> None:
-    tried = {type(message) for _, message in ALL} | {OfferedDevice}
+    tried = {type(message) for _, message in ALL} | {OfferedDevice, AllowedToken}
     assert tried == set(ControlMessage.__subclasses__())
 
 
@@ -138,7 +155,7 @@ def test_no_wrong_value_gets_past_a_field_unless_it_is_of_the_fields_own_type(
             try:
                 after = decode(json.dumps({**fields(message), field: wrong}))
             except WireError as error:
-                assert error.field in (field, None) or field in ("stock", "devices"), (field, wrong)
+                assert error.field in (field, None) or field in ("stock", "devices", "tokens"), (field, wrong)
                 assert "CANARY" not in f"{error}{error.field}"
             else:
                 # None is the same as leaving an optional field out.
@@ -202,6 +219,20 @@ def test_lists_are_bounded_at_both_ends() -> None:
             decode_relay_message(text)
         else:
             assert refused(decode_relay_message, text).field == "frames"
+    for count, holds in ((RESULTS_PER_MESSAGE, True), (0, False), (RESULTS_PER_MESSAGE + 1, False)):
+        text = json.dumps({"type": "queued_as_request", "frames": [encode_base64url(ID)] * count})
+        if holds:
+            decode_relay_message(text)
+        else:
+            assert refused(decode_relay_message, text).field == "frames"
+    hash = encode_base64url(KEY)
+    for field, item, most in (
+        ("tokens", {"hash": hash}, TOKENS_MAX),
+        ("secrets", encode_base64url(ID), CAPABILITIES_MAX),
+    ):
+        known = {"type": "allow", "ref": 1} if field == "tokens" else {"type": "appear"}
+        decode_client_message(json.dumps({**known, field: [item] * most}))
+        assert refused(decode_client_message, {**known, field: [item] * (most + 1)}).field == field
     device = {"device_key": encode_base64url(KEY)}
     for count in (0, 2, 5):
         offered = {
@@ -226,6 +257,23 @@ def test_integers_are_bounded_exactly() -> None:
 def test_binary_fields_are_of_exact_size(size: int) -> None:
     value = {**fields(CLIENT[2]), "device_key": encode_base64url(bytes(size))}
     assert refused(decode_client_message, value).field == "device_key"
+
+
+@pytest.mark.parametrize("size", [0, 15, 17, 31, 33])
+def test_tokens_and_capabilities_are_of_exact_size(size: int) -> None:
+    wrong = encode_base64url(bytes(size))
+    for message, field in (
+        (Attach(mailbox=KEY, token=ID), "token"),
+        (Watch(ref=1, capability=KEY), "capability"),
+    ):
+        assert refused(decode_client_message, {**fields(message), field: wrong}).field == field
+    short = {"type": "allow", "ref": 1, "tokens": [{"hash": encode_base64url(ID)}]}
+    assert refused(decode_client_message, short).field == "hash"
+
+
+def test_no_message_prints_a_token_or_a_capability() -> None:
+    for message in (Attach(mailbox=KEY, token=ID), Watch(ref=1, capability=ID * 2)):
+        assert repr(ID)[2:-1] not in f"{message!r}{message}".replace(repr(KEY), "")
 
 
 def variants(text: str) -> list[str]:
