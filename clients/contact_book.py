@@ -125,8 +125,11 @@ class ContactBook:
             with self._deciding(contact.id):
                 self._history.fail_unsent(contact.id, "the contact was blocked before this was sent")
                 self._contacts.block(contact)
-                self._cards.rotate_token(self._now(), revoke=True)
-                self._cards.rotate_presence(self._now())
+                if self._contacts.was_told_card(contact.id):
+                    self._cards.rotate_token(self._now(), revoke=True)
+                    self._cards.rotate_presence(self._now())
+                else:
+                    self._cards.renew_address(self._now())  # all that a stranger can hold
         return self._shown(contact.id)
 
     def unblock(self, name: str) -> Contact:

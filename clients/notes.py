@@ -32,6 +32,8 @@ from keys.content import (
 )
 from keys.errors import DecryptError
 from keys.primitives import Random
+from wire.addresses import RelayUrl
+from wire.errors import WireError
 from wire.limits import HASH, TOKEN
 
 DISPLAY_NAME_MAX: Final = 256  # bytes: 64 characters
@@ -56,6 +58,7 @@ class Notes:
     ) -> None:
         self._store: Store = profile.store
         self._stream = profile.stream
+        self._relay = profile.relay.text.encode()
         self._state = state
         self._contacts = contacts
         self._history = history
@@ -128,8 +131,8 @@ class Notes:
         contact = self._contacts.by_id(contact_id)
         if contact is None or device_key not in self._envelopes.ready_devices(contact):
             return False
-        gifts = [(int(Extension.TOKEN), card.token)]
-        if contact.sharing.presence is not False:
+        gifts = [(int(Extension.TOKEN), card.token), (int(Extension.RELAY), self._relay)]
+        if self._shares(contact.sharing.presence, self._cards.sharing().presence):
             gifts.append((int(Extension.PRESENCE), card.presence))
         draft = self._draft(Kind.PROFILE, card.display_name.encode(), *gifts)
         self._envelopes.write(contact_id, device_key, draft, None)
@@ -180,7 +183,17 @@ class Notes:
             raise DecryptError
         name = content.body.decode("utf-8", "replace")
         self._contacts.learn_card(contact.id, name, token, presence)
+        if contact.relay is None:
+            self._learn_relay(contact, content.extension(Extension.RELAY) or b"")
         self.on_card(contact.id)
+
+    def _learn_relay(self, contact: ContactRow, text: bytes) -> None:
+        """Where to answer whoever is known by its key alone. What the user has pasted stands."""
+        try:
+            relay = RelayUrl.parse(text.decode("ascii"))
+        except (WireError, UnicodeDecodeError):
+            return
+        self._contacts.set_relay(contact.id, relay)
 
     def wrote_as_stranger(self, contact: ContactRow, device_key: bytes) -> None:
         """A contact's frame came without a token that is alive: perhaps our card never reached it."""

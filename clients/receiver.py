@@ -158,13 +158,13 @@ class Receiver:
                     pass  # the last words of a relay that is closing are kept by the connection
 
     async def _allow(self, connection: RelayConnection) -> None:
-        """Tell the relay which delivery tokens hold, and to whom this device appears online."""
+        """Tell the relay which delivery tokens hold, and by what those who may can see us online."""
         self._card_changed.clear()
         cards, now = self._mailroom.cards, clock.now_seconds()
         tokens = [AllowedToken(hash=token_hash(token), until=until) for token, until in cards.allowed(now)]
         await connection.send(Allow(ref=2, tokens=tokens))
-        secrets = [cards.presence_secret(now)] if cards.sharing().presence else []
-        await connection.send(Appear(secrets=secrets))
+        # Shown in any case: whoever may not see us holds no capability of this secret.
+        await connection.send(Appear(secrets=[cards.presence_secret(now)]))
 
     async def _keep_allowed(self, connection: RelayConnection) -> None:
         while True:

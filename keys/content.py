@@ -59,6 +59,7 @@ class Extension(IntEnum):
     PRESENCE = 3  # 32 bytes, a presence capability for the recipient to use
     SEALING_KEY = 4  # the sender's new sealing prekey, canonical bytes
     REPLY_TO = 5  # message id 16
+    RELAY = 6  # where the sender's account lives, as in an address
 
 
 @dataclass(frozen=True, slots=True)

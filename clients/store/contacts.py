@@ -205,6 +205,15 @@ class Contacts:
                 (address.relay.text if address.relay else "", address.token, contact_id),
             )
 
+    def set_relay(self, contact_id: int, relay: RelayUrl) -> None:
+        """Where the contact says that its account lives."""
+        self._db.execute("UPDATE contacts SET relay = ? WHERE id = ?", (relay.text, contact_id))
+
+    def was_told_card(self, contact_id: int) -> bool:
+        """Whether this contact may hold a card of ours."""
+        told = "SELECT 1 FROM devices WHERE contact = ? AND told_card_at > 0"
+        return self._db.execute(told, (contact_id,)).get is not None
+
     def block(self, contact: ContactRow) -> None:
         """Listen no more to a contact, and send it nothing more."""
         with self._store.transaction() as db:

@@ -12,6 +12,7 @@ from clients.model import ContactStatus, MessageStatus, Sharing
 from clients.notes import TELL_AGAIN
 from keys.content import MESSAGE_ID, Extension, Kind
 from tests.support.homes import Home, converse
+from wire.addresses import RelayUrl
 from wire.frames import FLAG_REQUEST, Deliver, Put
 from wire.limits import MAILBOX_TTL
 
@@ -192,6 +193,21 @@ def test_a_read_mark_that_overtakes_the_receipt_counts_when_that_comes(pair: tup
     assert status(alice, message) is MessageStatus.ACCEPTED
     alice.take_in(*receipt)
     assert status(alice, message) is MessageStatus.READ
+
+
+def test_a_request_says_where_to_answer_and_the_users_own_word_stands(tmp_path: Path) -> None:
+    alice, bob = Home(tmp_path, "alice"), Home(tmp_path, "bob")
+    alice.meet(bob)
+    alice.say(bob, "hello")
+    bob.take_in(*alice.send(bob))
+    assert bob.contact(alice).relay == alice.profile.relay
+    assert alice.contact(bob).relay == bob.profile.relay
+    elsewhere = RelayUrl.parse("wss://elsewhere.example")
+    card = craft(alice, bob, Kind.PROFILE, b"", (int(Extension.RELAY), elsewhere.text.encode()))
+    bob.take_in(*card)
+    assert bob.contact(alice).relay == alice.profile.relay
+    alice.close()
+    bob.close()
 
 
 @pytest.mark.parametrize("in_all", [True, False])

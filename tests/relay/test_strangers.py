@@ -138,6 +138,14 @@ async def test_presence_comes_goes_and_comes_back(relay: RelayProcess) -> None:
         assert await other.next(control.Presence) == control.Presence(ref=9, online=False)
 
 
+async def test_who_may_watch_cannot_appear(relay: RelayProcess) -> None:
+    async with logged_in(relay.url, Account()) as contact, submitting(relay.url) as watcher:
+        await contact.send(control.Appear(secrets=[CAPABILITY[:16], CAPABILITY[16:]]))
+        await contact.allow()  # its answer: what was said before has been heard
+        await watcher.send(control.Watch(ref=1, capability=CAPABILITY))
+        assert await watcher.next(control.Presence) == control.Presence(ref=1, online=False)
+
+
 async def test_a_device_that_comes_back_does_not_flap(relay: RelayProcess) -> None:
     bob = Account()
     async with submitting(relay.url) as watcher:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from clients.errors import NotFoundError, UsageError
-from clients.model import ContactStatus
-from clients.store.contacts import NAME_MAX, Contacts, check_name
+from clients.model import ContactStatus, Sharing
+from clients.store.contacts import Contacts
+from clients.store.names import NAME_MAX, check_name, clean_display_name, offered_name
 from clients.store.state import KeyState
 from clients.store.store import Store
 from keys.identities import Account, Device
@@ -168,3 +169,129 @@ def test_contacts_are_listed_with_those_approved_first(store: Store, contacts: C
     contacts.add("carol", CAROL)
     assert [row.status.value for row in contacts.all()] == ["approved", "approved", "request"]
     assert [row.name for row in contacts.all()][:2] == ["carol", "zoe"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [("bbo", "bob"), ("BOBB", "bob"), ("Carol Le", "Carol Lee"), ("carl lee", "Carol Lee"), ("zz", None)],
+)
+def test_an_unknown_name_offers_the_nearest_and_the_next_command(
+    contacts: Contacts, wrong: str, right: str | None
+) -> None:
+    contacts.add("bob", BOB)
+    contacts.add("Carol Lee", CAROL)
+    with pytest.raises(NotFoundError) as error:
+        contacts.named(wrong)
+    offered = f" Did you mean {right!r}?" if right else ""
+    assert str(error.value) == (
+        f"There is no contact named {wrong!r}.{offered} Add one: blindpost contact add NAME ADDRESS"
+    )
+
+
+def test_case_is_none_in_any_script(contacts: Contacts) -> None:
+    contacts.add("Зоя Straße", BOB)
+    for name in ("зоя straße", "ЗОЯ STRASSE"):
+        assert contacts.named(name).name == "Зоя Straße"
+        with pytest.raises(UsageError, match="already"):
+            contacts.add(name, CAROL)
+
+
+@pytest.mark.parametrize("name", ["\ud800", "x" * 100_000, "\0", "\u202e", "' OR 1=1 --"])
+def test_any_text_may_be_asked_for_as_a_name(contacts: Contacts, name: str) -> None:
+    contacts.add("bob", BOB)
+    with pytest.raises(NotFoundError) as error:
+        contacts.named(name)
+    assert len(str(error.value)) < 250
+    assert str(error.value).isprintable()
+
+
+def test_requests_and_blocked_ones_have_names_and_removed_ones_have_none(
+    store: Store, contacts: Contacts
+) -> None:
+    devices = devices_of("stranger")
+    ask(store, devices)
+    request = contacts.all()[0]
+    assert contacts.named(request.name) == request
+    contacts.block(request)
+    assert contacts.named(request.name).status is ContactStatus.BLOCKED
+    contacts.remove(contacts.named(request.name))
+    for name in (request.name, f"removed-{request.account_key.hex()}"):
+        with pytest.raises(NotFoundError):
+            contacts.named(name)
+
+
+def test_a_card_is_kept_as_it_came_and_cleaned(contacts: Contacts) -> None:
+    bob = contacts.add("bob", Address(b"b" * 32, None, b"a" * 16)).id
+
+    def known() -> tuple[str, bytes | None, bytes | None]:
+        row = contacts.by_id(bob)
+        assert row is not None
+        return row.display_name, row.token, row.presence
+
+    assert known() == ("", b"a" * 16, None)
+    assert contacts.learn_card(bob, " Bob\n\u202eB. \x1b[2J", b"t" * 16, b"p" * 16)
+    assert known() == ("BobB. [2J", b"t" * 16, b"p" * 16)
+    assert not contacts.learn_card(bob, " Bob\n\u202eB. \x1b[2J", b"t" * 16, b"p" * 16)
+    assert contacts.learn_card(bob, "Bob", None, None)
+    assert known() == ("Bob", b"t" * 16, None)
+    assert contacts.learn_display_name(bob, "x" * 100)
+    assert not contacts.learn_display_name(bob, "x" * 65)
+    assert known() == ("x" * 64, b"t" * 16, None)
+    row = contacts.by_id(bob)
+    assert row is not None
+    assert "tttt" not in repr(row)
+    assert "pppp" not in repr(row)
+
+
+def test_what_was_chosen_for_a_contact_is_kept_until_it_is_removed(contacts: Contacts) -> None:
+    bob = contacts.add("bob", Address(b"b" * 32, None, b"a" * 16))
+    contacts.set_verified(bob.id, is_verified=True)
+    contacts.set_sharing(bob.id, Sharing(False, None, True))
+    contacts.learn_card(bob.id, "Bob", b"t" * 16, b"p" * 16)
+    row = contacts.named("bob")
+    assert (row.is_verified, row.sharing) == (True, Sharing(False, None, True))
+    assert row.shown().sharing == Sharing(False, None, True)
+    contacts.remove(row)
+    again = contacts.add("bob", BOB)
+    assert again.id == bob.id
+    assert (again.is_verified, again.sharing, again.display_name) == (False, Sharing(), "")
+    assert (again.token, again.presence) == (None, None)
+
+
+def test_the_token_of_an_address_is_kept_and_none_leaves_the_known_one(
+    store: Store, contacts: Contacts
+) -> None:
+    devices = devices_of("stranger")
+    ask(store, devices)
+    request = contacts.all()[0]
+    contacts.learn_card(request.id, "", b"t" * 16, None)
+    added = contacts.add("bob", Address(devices.account_key))
+    assert added.token == b"t" * 16
+    assert added.shown().address == Address(devices.account_key)
+    contacts.block(added)
+    assert contacts.add("bob", Address(devices.account_key, None, b"n" * 16)).token == b"n" * 16
+
+
+@pytest.mark.parametrize(
+    ("display_name", "name"),
+    [("Alice", "Alice"), ("BOB", "BOB 2"), ("Carol", "Carol 3"), ("", None), ("-x", None), ("bp1qq", None),
+     ("request-1", None), ("y" * 64, "y" * 60)],
+)  # fmt: skip
+def test_a_display_name_becomes_a_name_that_nobody_has(display_name: str, name: str | None) -> None:
+    assert offered_name(display_name, ["bob", "Carol", "carol 2"]) == name
+
+
+def test_a_display_name_is_what_can_be_seen_of_it() -> None:
+    assert clean_display_name("\u200bZoë\u2028 🦊\0\ue000 ") == "Zoë 🦊"
+    assert clean_display_name("\u202e" * 1000 + "a" * 100) == "a" * 64
+
+
+def test_a_name_can_change_its_case_but_not_become_anothers(contacts: Contacts) -> None:
+    bob, _ = contacts.add("bob", BOB), contacts.add("carol", CAROL)
+    contacts.rename(bob.id, "BOB")
+    assert contacts.named("bob").name == "BOB"
+    with pytest.raises(UsageError, match="'Carol'"):
+        contacts.rename(bob.id, "Carol")
+    with pytest.raises(UsageError, match="1 to 64"):
+        contacts.rename(bob.id, "-f")
+    assert contacts.named("bob").name == "BOB"

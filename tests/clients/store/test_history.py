@@ -6,74 +6,11 @@ from pathlib import Path
 import pytest
 
 from clients.model import MessageStatus
-from clients.store.contacts import Contacts
-from clients.store.history import HOLD_MS, History
-from clients.store.outbox import Outbox
+from clients.store.history import HOLD_MS
 from clients.store.store import Store
-from keys.content import Content, Kind
+from keys.content import Kind
+from tests.clients.store.desk import DEVICE, NOW, STREAM, Desk
 from wire.addresses import Address
-
-STREAM = b"s" * 16
-DEVICE = b"d" * 32
-NOW = 1_700_000_000_000
-
-
-class Desk:
-    """A store with one contact, and the three steps in which a content is taken in."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self.contacts, self.history, self.outbox = Contacts(store), History(store), Outbox(store)
-        self.bob = self.contacts.add("bob", Address(b"b" * 32)).id
-        self.now = NOW
-        self.sent = 0
-
-    def take(
-        self,
-        sequence: int,
-        *,
-        id: bytes | None = None,
-        kind: int = Kind.TEXT,
-        stream: bytes = STREAM,
-        contact: int | None = None,
-        is_request: bool = False,
-    ) -> bool:
-        """A content arrives; False for a duplicate."""
-        self.now += 1
-        message_id = id or sequence.to_bytes(16, "big")
-        content = Content(kind, message_id, stream, sequence, self.now, f"text {sequence}".encode())
-        with self.store.transaction():
-            arrived = self.outbox.arrived(DEVICE, stream).added(sequence)
-            self.outbox.save_arrived(DEVICE, stream, arrived, self.now, owes=False)
-            is_new = True
-            if kind != Kind.RECEIPT:
-                bob = contact or self.bob
-                is_new = self.history.add_incoming(
-                    bob, DEVICE, content, arrived, self.now, is_request=is_request
-                )
-            self.history.filled(DEVICE, stream, sequence, arrived)
-        return is_new
-
-    def hand_over(self, *, take: bool = True) -> list[tuple[str, bool, int, bool]]:
-        """(text, late, missing before, redelivered) of everything that may be shown now."""
-        shown = []
-        while (found := self.history.next_message(self.now)) is not None:
-            row, message = found
-            with self.store.transaction():
-                self.history.offered(row)
-                if take:
-                    self.history.taken(row)
-            shown.append((message.text, message.late, message.missing_before, message.redelivered))
-            if not take:
-                break
-        return shown
-
-    def texts(self) -> list[str]:
-        return [text for text, *_ in self.hand_over()]
-
-    def conversation(self) -> list[tuple[int, bool, int]]:
-        found = self.history.conversation(self.bob, 1000)
-        return [(message.sequence, message.late, message.missing_before) for message in found]
 
 
 @pytest.fixture
@@ -293,3 +230,148 @@ def test_a_clock_set_back_does_not_reorder(desk: Desk) -> None:
     desk.now -= 3_600_000
     desk.take(2)
     assert desk.conversation() == [(1, False, 0), (2, False, 0)]
+
+
+def seen(desk: Desk) -> list[bool]:
+    return [message.seen for message in desk.history.conversation(desk.bob, 1000)]
+
+
+def reads(desk: Desk) -> list[tuple[int, int]]:
+    rows = desk.store.db.execute("SELECT read_through, read_owed FROM received ORDER BY stream")
+    return [(int(row[0]), int(row[1])) for row in rows]
+
+
+def unread(desk: Desk) -> int:
+    """As counted along the way, which must be what is there."""
+    row = desk.contacts.by_id(desk.bob)
+    assert row is not None
+    there = desk.store.db.execute(
+        "SELECT count(*) FROM messages WHERE contact = ? AND outgoing = 0 AND seen = 0 AND kind IN (1, 7)",
+        (desk.bob,),
+    ).get
+    assert there == row.unread == row.shown().unread == desk.history.unread(desk.bob)
+    return row.unread
+
+
+def test_what_nobody_has_seen_is_unread_until_somebody_has(desk: Desk) -> None:
+    for number in (1, 2, 3):
+        desk.take(number)
+    desk.take(3, kind=200, id=b"k" * 16)
+    desk.take(3)
+    desk.send(1)
+    assert unread(desk) == 3
+    assert seen(desk) == [False, False, False, True]
+    with desk.store.transaction():
+        marked = desk.history.mark_seen(desk.bob, (2).to_bytes(16, "big"), take=False, owe=True)
+    assert marked == [(DEVICE, STREAM, 2)]
+    assert (unread(desk), seen(desk), reads(desk)) == (1, [True, True, False, True], [(2, 1)])
+    with desk.store.transaction():
+        assert desk.history.mark_seen(desk.bob, (1).to_bytes(16, "big"), take=False, owe=True) == []
+        assert desk.history.mark_seen(desk.bob, take=False, owe=True) == [(DEVICE, STREAM, 3)]
+        assert desk.history.mark_seen(desk.bob, take=False, owe=True) == []
+    assert (unread(desk), reads(desk)) == (0, [(3, 1)])
+    # Seen by a person, and still to be handed to the application.
+    assert desk.texts() == ["text 1", "text 2", "text 3"]
+
+
+def test_a_person_may_take_the_messages_from_the_application(desk: Desk) -> None:
+    desk.take(1)
+    desk.take(2)
+    with desk.store.transaction():
+        desk.history.mark_seen(desk.bob, take=True, owe=False)
+    assert reads(desk) == [(2, 0)]
+    desk.take(3)
+    assert desk.texts() == ["text 3"]
+
+
+def test_what_a_person_took_counts_as_shown_for_what_comes_then(desk: Desk) -> None:
+    desk.take(1)
+    desk.take(3)
+    with desk.store.transaction():
+        desk.history.mark_seen(desk.bob, take=True, owe=False)
+    assert desk.history.held(desk.now) == 0
+    desk.take(4)  # not held behind the gap, which the person has seen already
+    assert desk.texts() == ["text 4"]
+    desk.take(2)
+    assert desk.hand_over() == [("text 2", True, 0, False)]
+
+
+def test_a_request_that_was_looked_at_is_still_withheld(desk: Desk) -> None:
+    desk.take(1, is_request=True)
+    with desk.store.transaction():
+        desk.history.mark_seen(desk.bob, take=True, owe=False)
+    assert desk.texts() == []
+    assert desk.store.db.execute("SELECT handed FROM messages").get == 3
+
+
+def test_what_a_program_has_taken_is_seen_but_nobody_is_told(desk: Desk) -> None:
+    desk.take(1)
+    desk.take(2)
+    desk.hand_over(take=False)
+    assert unread(desk) == 2
+    assert desk.texts() == ["text 1", "text 2"]
+    assert (unread(desk), seen(desk), reads(desk)) == (0, [True, True], [(0, 0)])
+
+
+def test_removing_a_contact_leaves_nothing_unread(desk: Desk) -> None:
+    desk.take(1)
+    row = desk.contacts.by_id(desk.bob)
+    assert row is not None
+    desk.contacts.remove(row)
+    assert unread(desk) == 0
+
+
+def test_every_row_that_changes_is_told(desk: Desk) -> None:
+    told: list[int] = []
+    desk.history.touched = told.append
+
+    def rows(*sequences: int) -> list[int]:
+        place = "SELECT id FROM messages WHERE outgoing = 0 AND kind = 1 AND sequence = ?"
+        found = [desk.store.db.execute(place, (sequence,)).get for sequence in sequences]
+        assert sorted(told) == sorted(found)
+        told.clear()
+        return found
+
+    desk.take(1)
+    rows(1)
+    desk.take(3)
+    rows(3)
+    desk.take(4)
+    rows(4)
+    desk.take(2)
+    rows(2, 3, 4, 3)  # new, the two that it releases, and the mark that it corrects
+    desk.take(2)
+    desk.take(5, kind=200)
+    rows()
+    with desk.store.transaction():
+        desk.history.mark_seen(desk.bob, (2).to_bytes(16, "big"), take=False, owe=False)
+    rows(1, 2)
+    assert desk.texts() == ["text 1", "text 2", "text 3", "text 4"]
+    rows(1, 2, 3, 4)
+    with desk.store.transaction():
+        desk.history.mark_seen(desk.bob, take=True, owe=False)
+        desk.history.taken(1)
+    rows()
+
+
+def test_marking_one_message_costs_the_same_in_a_long_history(desk: Desk) -> None:
+    def mark(sequence: int) -> int:
+        with desk.store.transaction():
+            desk.take(sequence)
+            return desk.steps(lambda: desk.history.mark_seen(desk.bob, take=True, owe=True))
+
+    few = mark(1)
+    with desk.store.transaction():
+        for sequence in range(2, 2000):
+            desk.take(sequence)
+        desk.history.mark_seen(desk.bob, take=True, owe=True)
+    assert mark(2000) < 2 * few
+
+
+def test_looking_at_a_contact_does_not_count_its_messages(desk: Desk) -> None:
+    few = desk.steps(lambda: desk.contacts.by_id(desk.bob))
+    with desk.store.transaction():
+        for sequence in range(1, 2000):
+            desk.take(sequence)
+    assert unread(desk) == 1999
+    assert desk.steps(lambda: desk.contacts.by_id(desk.bob)) == few
