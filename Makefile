@@ -10,13 +10,14 @@ UV_VERSION := 0.13.8
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench lock relay-wheel clean
+.PHONY: help demo test check bench screenshots lock relay-wheel clean
 
 help:
 	@echo 'make demo         show the main job working, here and now'
 	@echo 'make test         run all tests (2 workers); ARGS="tests/wire -k frame" narrows it'
 	@echo 'make check        format, lint, types, import contracts'
 	@echo 'make bench        what a message costs: figures of this machine, about a minute'
+	@echo 'make screenshots  docs/pictures/: the real program in real terminals'
 	@echo 'make lock         renew requirements.lock and requirements-dev.lock; UPGRADE=1 takes newer versions'
 	@echo 'make relay-wheel  build dist/blindpost_relay-*.whl: relay/ and wire/ alone'
 	@echo 'make clean        remove .venv, caches and dist/'
@@ -39,6 +40,9 @@ check: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python -m bench
+
+screenshots: $(READY)
+	@$(BIN)/python scripts/make_screenshots.py
 
 lock:
 	@"$(PYTHON)" scripts/lock.py $(UV_VERSION) $(if $(UPGRADE),--upgrade)

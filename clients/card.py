@@ -97,6 +97,12 @@ class Cards:
             self._new_presence()
             self._raise_version()
 
+    def revoke_former(self, now: int) -> None:
+        """Every token but the contacts' current one dies at once: all that whoever is no contact can hold."""
+        with self._store.transaction():
+            self._current(_CONTACTS)
+            self._db.execute("DELETE FROM tokens WHERE purpose != ? OR until IS NOT NULL", (_CONTACTS,))
+
     def renew_address(self, now: int) -> bytes:
         """A new token for the address line; the one before dies at once. Contacts do not notice."""
         with self._store.transaction():

@@ -109,13 +109,16 @@ class ContactBook:
     def remove(self, name: str) -> int:
         """Remove a contact with its history; returns how many messages went with it.
 
-        It loses its way to us in 37 days, and sees us no more at once.
+        Its token is dead in 37 days, and it sees us no more at once. The address line stays good: whoever is
+        to be kept out is to be blocked.
         """
         contact = self._contacts.named(name)
         with self._deciding(contact.id):
+            held_card = self._contacts.was_told_card(contact.id)
             count = self._contacts.remove(contact)
-            self._cards.rotate_token(self._now(), revoke=False)
-            self._cards.rotate_presence(self._now())
+            if held_card:
+                self._cards.rotate_token(self._now(), revoke=False)
+                self._cards.rotate_presence(self._now())
         return count
 
     def block(self, name: str) -> Contact:
@@ -129,7 +132,7 @@ class ContactBook:
                     self._cards.rotate_token(self._now(), revoke=True)
                     self._cards.rotate_presence(self._now())
                 else:
-                    self._cards.renew_address(self._now())  # all that a stranger can hold
+                    self._cards.revoke_former(self._now())
         return self._shown(contact.id)
 
     def unblock(self, name: str) -> Contact:

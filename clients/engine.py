@@ -38,7 +38,7 @@ class Draft:
     message_id: bytes
     body: bytes = field(repr=False)
     sent_ms: int
-    extensions: tuple[tuple[int, bytes], ...] = ()
+    extensions: tuple[tuple[int, bytes], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +206,9 @@ class Engine:
         self, sender: Party, header: HandshakeHeader, message: bytes, sessions: Sessions, now: int
     ) -> bytes:
         """A new session. One-time keys die in the transaction that keeps it (PQXDH section 3.4)."""
+        # A device that speaks for two accounts could get through one what the other was refused.
+        if self._state.owner(sender.entry.device_key) not in (None, sender.devices.account_key):
+            raise DecryptError
         pinned = self._state.pinned(sender.devices.account_key)
         changed = self._judge_list(sender, pinned)
         own = self._state.own_list(header.list_version)

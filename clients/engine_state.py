@@ -20,6 +20,10 @@ class State(Protocol):
         """A device of a known account, as its pinned device list shows it."""
         ...
 
+    def owner(self, device_key: bytes) -> bytes | None:
+        """The account under which a device was met first, also if it is no longer in its list."""
+        ...
+
     def pinned(self, account_key: bytes) -> DeviceList | None:
         """The device list last believed for an account."""
         ...

@@ -59,6 +59,10 @@ class LockedError(ClientError):
     exit_code = ExitCode.LOCKED
 
 
+class InUseError(LockedError):
+    """Another process owns the profile now: it may be asked instead, or be gone in a moment."""
+
+
 class TooLargeError(ClientError):
     """The message does not fit."""
 

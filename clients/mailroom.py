@@ -34,6 +34,7 @@ from wire.prekeys import decode_device_bundle
 
 SEAL_BATCH: Final = 64
 TAKE_IN_FOR: Final = 0.05  # seconds
+KEY_MAX: Final = 200
 
 
 class Mailroom:
@@ -54,6 +55,7 @@ class Mailroom:
             profile, self.state, self.contacts, self.history, self.outbox, self.cards, self._envelopes, random
         )
         self.undecryptable = 0
+        self.dropped = 0  # messages of strangers that there was no room for
         self.replayed = 0
 
     # --- out ------------------------------------------------------------------------------------------
@@ -74,6 +76,10 @@ class Mailroom:
         """
         if len(body) > TEXT_MAX:
             raise TooLargeError(f"A message has at most {TEXT_MAX:,} bytes of UTF-8. Send it in parts.")
+        if reply_to is not None and len(reply_to) != MESSAGE_ID:
+            raise UsageError("The id of a message has 16 bytes.")
+        if key is not None and (not key.isprintable() or not 0 < len(key) <= KEY_MAX):
+            raise UsageError(f"An id of your own has 1 to {KEY_MAX} printable characters.")
         known = None if key is None else self.history.by_key(contact.id, key)
         if known is not None:
             if (known.kind, known.body) != (kind, body):
@@ -150,9 +156,13 @@ class Mailroom:
                 self.state.refreshed(entry.device_key, now)
                 if begin and not had_session:
                     self._engine.start_session(self._profile.device_list, party, device_bundle, now)
+        self.notes.card_changed()  # it can be written to now: perhaps it waits for our card
 
     def _believe(self, contact: ContactRow, offered: DeviceList) -> DeviceList:
         verify_device_list(offered, contact.account_key)
+        for entry in offered.devices:
+            if self.state.owner(entry.device_key) not in (None, contact.account_key):
+                raise VerificationError("a device in the list belongs to another contact")
         if contact.devices is None:
             return offered
         try:
@@ -175,9 +185,9 @@ class Mailroom:
             for frame_id in frame_ids:
                 row = self.outbox.accepted(frame_id)
                 if row is not None and as_request:
-                    self.history.requested(row)
+                    self.history.requested(row, clock.now_ms())
                 elif row is not None:
-                    self.history.accepted(row)
+                    self.history.accepted(row, clock.now_ms())
 
     def tidy(self) -> None:
         """Forget what protects against nothing any more, and give up on what nobody has receipted."""
@@ -211,11 +221,17 @@ class Mailroom:
                     break
         return count
 
-    def unopened(self) -> str | None:
-        """A sentence if something came in this run that could not be opened."""
-        if not self.undecryptable:
-            return None
-        return f"{self.undecryptable} envelopes could not be opened; they changed nothing."
+    def lost(self) -> list[str]:
+        """Sentences on what came in this run and was not kept."""
+        sentences = []
+        if self.undecryptable:
+            sentences.append(f"{self.undecryptable} envelopes could not be opened; they changed nothing.")
+        if self.dropped:
+            sentences.append(
+                f"{self.dropped} messages of strangers were dropped, because too many wait already. Accept, "
+                "block or remove some: blindpost contact requests"
+            )
+        return sentences
 
     def _take_one(self, frame: Deliver, now: int) -> None:
         # A frame that fails half way must leave no trace, while the rest of its batch goes on.
@@ -226,6 +242,8 @@ class Mailroom:
                 self._keep(received, now, is_request=bool(frame.flags & FLAG_REQUEST))
         except DecryptError:
             self.undecryptable += 1
+        except _NoRoom:
+            self.dropped += 1
         except Alarm as alarm:
             self.contacts.raise_alarm(alarm.account_key, str(alarm))
 
@@ -238,13 +256,15 @@ class Mailroom:
         if contact.status is ContactStatus.BLOCKED:
             return  # read by nobody, told to nobody; only the ratchet has moved
         is_note = content.kind in NOTES
+        is_approved = contact.status is ContactStatus.APPROVED
+        if not is_approved and not self.contacts.has_room(contact, len(content.body)):
+            raise _NoRoom
         if contact.status is ContactStatus.REMOVED and not is_note:
             self.contacts.wrote_again(contact)
         if received.alarm is not None:
             self.contacts.raise_alarm(contact.account_key, received.alarm)
         if received.is_list_old:
             self.contacts.set_stale(contact.account_key, is_stale=True)
-        is_approved = contact.status is ContactStatus.APPROVED
         arrived = self.outbox.arrived(device_key, content.stream_id).added(content.sequence)
         owes = is_approved and not is_note
         self.outbox.save_arrived(device_key, content.stream_id, arrived, now, owes=owes)
@@ -259,7 +279,11 @@ class Mailroom:
         if is_request:
             self.notes.wrote_as_stranger(contact, device_key)
         if is_approved and not self.state.told_card(device_key):
-            self.notes.card_changed()  # whoever was added before it first wrote gets our card with the receipt
+            self.notes.card_changed()  # added before it first wrote: it gets our card with the receipt
+
+
+class _NoRoom(Exception):
+    """A stranger's message that is not kept, because too many are."""
 
 
 def check_writable(contact: ContactRow) -> None:

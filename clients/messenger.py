@@ -105,6 +105,8 @@ class Messenger:
                 wake()
                 await self._serve()
         except BaseException:
+            if self._server is not None:
+                await self._server.close()
             await end(*self._tasks)
             self._profile.close()
             raise
@@ -116,7 +118,8 @@ class Messenger:
         try:
             if self._server is not None:
                 await self._server.close()
-            await end(*self._tasks)
+            while running := [task for task in self._tasks if not task.done()]:
+                await end(*running)  # a task that ends may have started another one
             if kind is None:
                 self.stream.done()
         finally:
@@ -298,8 +301,11 @@ class Messenger:
         contact = self._mailroom.contacts.named(name)
         return self._mailroom.history.conversation(contact.id, limit, since_ms, search, before)
 
-    def mark_read(self, name: str) -> None:
-        """A person has seen everything that has come from this contact; it is told, if it may know."""
+    def mark_read(self, name: str, through: bytes | None = None) -> None:
+        """A person has seen what has come from this contact, up to the message with the id `through`.
+
+        Without it, everything. The contact is told, if it may know.
+        """
         contact = self._mailroom.contacts.named(name)
         with self._profile.store.transaction():
             self._mailroom.history.mark_seen(
@@ -375,7 +381,7 @@ class Messenger:
         receiver = self._receiver
         found = [
             *(f"ALARM: {name!r}: {alarm}. Nothing is sent there." for name, alarm in alarms),
-            self._mailroom.unopened(),
+            *self._mailroom.lost(),
             receiver.problem if receiver else None,
             receiver.expired if receiver else None,
             *(self._senders.problems() if self._senders else ()),

@@ -37,6 +37,7 @@ from wire.errors import WireError
 from wire.limits import HASH, TOKEN
 
 DISPLAY_NAME_MAX: Final = 256  # bytes: 64 characters
+TYPING_AGE_MS: Final = 60_000  # one that comes later tells nothing any more
 TELL_AGAIN: Final = 3600  # seconds: whoever writes without our token may have lost our card
 
 Typing = Callable[[int, bool], None]  # contact's row, whether somebody types there
@@ -87,12 +88,20 @@ class Notes:
         with self._store.transaction():
             written = [self.write_receipts()]
             written += [self._write_read(*owed) for owed in self._outbox.reads_owed()]
-            if self._cards_due:
-                self._cards_due = False
-                card = self._cards.current(clock.now_seconds())
-                due = self._state.without_card(card.version)
-                written += [self._write_card(contact_id, key, card) for contact_id, key in due]
+            cards_wait = self._cards_due and self._write_cards(written)
+        self._cards_due = cards_wait  # not before the commit
         return any(written)
+
+    def _write_cards(self, written: list[bool]) -> bool:
+        """Tell our card to whoever has another one; True if some wait for a note that is on its way."""
+        card = self._cards.current(clock.now_seconds())
+        cards_wait = False
+        for contact_id, device_key in self._state.without_card(card.version):
+            if self._outbox.has_note(device_key):
+                cards_wait = True
+            else:
+                written.append(self._write_card(contact_id, device_key, card))
+        return cards_wait
 
     def _draft(self, kind: Kind, body: bytes, *extensions: tuple[int, bytes]) -> Draft:
         return Draft(kind, self._random(MESSAGE_ID), body, clock.now_ms(), extensions)
@@ -169,18 +178,22 @@ class Notes:
                     self._history.read(device_key, mark.through)
             case Kind.TYPING:
                 is_typing = decode_typing(content.body)
-                if contact.status is ContactStatus.APPROVED:
+                is_recent = abs(clock.now_ms() - content.sent_ms) < TYPING_AGE_MS
+                if contact.status is ContactStatus.APPROVED and is_recent:
                     self.on_typing(contact.id, is_typing)
             case Kind.PROFILE:
-                self._take_card(contact, content)
+                self._take_card(contact, device_key, content)
 
-    def _take_card(self, contact: ContactRow, content: Content) -> None:
+    def _take_card(self, contact: ContactRow, device_key: bytes, content: Content) -> None:
+        """Keep a card. Of whoever is no contact, nothing but the name is used before it is accepted."""
         token, presence = content.extension(Extension.TOKEN), content.extension(Extension.PRESENCE)
         for gift, size in ((token, TOKEN), (presence, HASH)):
             if gift is not None and len(gift) != size:
                 raise DecryptError
         if len(content.body) > DISPLAY_NAME_MAX:
             raise DecryptError
+        if not self._outbox.is_newest_card(device_key, content.stream_id, content.sequence):
+            return  # held back by the relay: a newer one stands
         name = content.body.decode("utf-8", "replace")
         self._contacts.learn_card(contact.id, name, token, presence)
         if contact.relay is None:
@@ -198,5 +211,7 @@ class Notes:
     def wrote_as_stranger(self, contact: ContactRow, device_key: bytes) -> None:
         """A contact's frame came without a token that is alive: perhaps our card never reached it."""
         now = clock.now_seconds()
-        if contact.status is ContactStatus.APPROVED and self._state.forget_card(device_key, now - TELL_AGAIN):
+        if contact.status is ContactStatus.APPROVED and self._state.forget_card(
+            device_key, now - TELL_AGAIN, now
+        ):
             self._cards_due = True

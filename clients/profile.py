@@ -6,6 +6,7 @@
       profile.key       0600, 32 random bytes in hex, unless a passphrase is used
       store.db          0600, encrypted with that key (chacha20, SQLite3 Multiple Ciphers)
       lock              held by the process that owns the profile
+      socket            0600, where that process carries out the calls of others while it is connected
 
 Owns creation, unlocking and the lock. Knows nothing of relays or messages.
 """
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from clients.config import PASSPHRASE_VARIABLE, ClientConfig
-from clients.errors import LockedError, NotFoundError, StorageError, UsageError
+from clients.errors import InUseError, LockedError, NotFoundError, StorageError, UsageError
 from clients.profile_files import (
     check_store,
     described,
@@ -75,7 +76,7 @@ class Profile:
                 raise UsageError(f"The profile in {path} was begun without a passphrase. Choose another.")
             # Made here, so that SQLite gives its other files the mode of this one.
             os.close(os.open(path / "store.db", os.O_WRONLY | os.O_CREAT, 0o600))
-            store = Store(path / "store.db", _unlock(config))
+            store = Store(path / "store.db", store_key(config))
             if store.meta("account") is not None:
                 raise UsageError(
                     f"There is a profile already in {path}. Use it, or choose another --profile."
@@ -115,7 +116,7 @@ class Profile:
             raise StorageError(f"The profile in {path} cannot be used: {error.strerror}.") from None
         store: Store | None = None
         try:
-            store = Store(path / "store.db", _unlock(config))
+            store = Store(path / "store.db", store_key(config))
             seed, record, relay = store.meta("account"), store.meta("device"), store.meta("relay")
             if seed is None or record is None or relay is None:
                 if is_finished(path):
@@ -168,7 +169,7 @@ def _take_lock(path: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
-        raise LockedError(
+        raise InUseError(
             f"Another blindpost process uses the profile {path.name}. Stop it, or choose another --profile."
         ) from None
     return descriptor
@@ -195,8 +196,8 @@ def _unlocked_by(path: Path) -> object:
     return described(path).get("unlock")
 
 
-def _unlock(config: ClientConfig) -> bytes:
-    """The 32-byte key of the store."""
+def store_key(config: ClientConfig) -> bytes:
+    """The 32-byte key of the store. Raises LockedError or StorageError."""
     path = config.profile
     try:
         how = json.loads((path / "profile.json").read_bytes())

@@ -14,6 +14,7 @@ from clients.bell import Bell
 from clients.connection import Disconnected, RelayConnection, dial
 from clients.errors import RelayError, StorageError, TrustError
 from clients.mailroom import Mailroom
+from clients.model import ContactStatus
 from clients.profile import Profile
 from clients.store.contacts import ContactRow
 from clients.store.pins import Pins
@@ -28,6 +29,7 @@ from wire.login import Mode
 WINDOW: Final = 128  # frames on their way without an answer
 ANSWER_DEADLINE: Final = 30.0
 RETRY_AFTER_MAX: Final = 300.0
+WATCH: Final = 1  # the only watch of a connection
 WATCH_AGAIN: Final = IDLE_SUBMIT / 2  # so that the relay does not take the connection for idle
 
 
@@ -100,7 +102,8 @@ class Sender:
         return self._contact_id in self._mailroom.outbox.contacts_waiting()
 
     def _watches(self, contact: ContactRow) -> bool:
-        return self.watchers > 0 and contact.presence is not None
+        is_contact = contact.status is ContactStatus.APPROVED
+        return self.watchers > 0 and is_contact and contact.presence is not None
 
     def _waits(self, problem: str) -> None:
         self.problem = problem
@@ -146,7 +149,7 @@ class Sender:
         while True:
             self._work.clear()
             contact = self._mailroom.contacts.by_id(self._contact_id)
-            if contact is None or contact.alarm is not None:
+            if contact is None or contact.alarm is not None or contact.status is not ContactStatus.APPROVED:
                 return
             while self._mailroom.seal_waiting(self._contact_id):
                 pass
@@ -193,12 +196,13 @@ class Sender:
         A watch ends with its connection, so one that nobody needs any more ends with the idle limit.
         """
         if not self._watches(contact) or contact.presence is None:
+            self._watched = None
             self._on_presence(self._contact_id, None)
             return False
         now = asyncio.get_running_loop().time()
         if contact.presence != self._watched or now >= self._watch_again:
             self._watched, self._watch_again = contact.presence, now + WATCH_AGAIN
-            await connection.send(Watch(ref=1, capability=contact.presence))
+            await connection.send(Watch(ref=WATCH, capability=contact.presence))
         return True
 
     async def _hear(self, connection: RelayConnection) -> None:
@@ -206,27 +210,30 @@ class Sender:
             message = await connection.receive()
             match message:
                 case Accepted() | QueuedAsRequest():
-                    self._quiet_since = asyncio.get_running_loop().time()
-                    self._mailroom.frame_accepted(
-                        message.frames, as_request=isinstance(message, QueuedAsRequest)
-                    )
-                    for frame_id in message.frames:
-                        self._in_flight.pop(frame_id, None)
-                    self.problem = None
-                    self._backoff.reset()
-                    self._work.set()
-                    if self._mailroom.notes.write_owed():
-                        self._wake_senders()
-                    self._bell.ring()
+                    self._settle(message.frames, as_request=isinstance(message, QueuedAsRequest))
                 case Presence():
-                    self._backoff.reset()
-                    self._on_presence(self._contact_id, message.online if self.watchers else None)
+                    if self._watched is not None and message.ref == WATCH:
+                        self._on_presence(self._contact_id, message.online)
                 case Refused():
                     self._go_back(message)
                 case Error():
                     raise Disconnected(message.message, message)
                 case _:
                     raise Disconnected("The relay answers out of turn.")
+
+    def _settle(self, frame_ids: list[bytes], *, as_request: bool) -> None:
+        """The relay has these frames. What it says of others means nothing, not even that it works."""
+        known = [frame_id for frame_id in frame_ids if self._in_flight.pop(frame_id, None) is not None]
+        if not known:
+            return
+        self._quiet_since = asyncio.get_running_loop().time()
+        self._mailroom.frame_accepted(known, as_request=as_request)
+        self.problem = None
+        self._backoff.reset()
+        self._work.set()
+        if self._mailroom.notes.write_owed():
+            self._wake_senders()
+        self._bell.ring()
 
     def _go_back(self, refused: Refused) -> None:
         """End the connection: the next one begins with the oldest frame again, so that order holds."""

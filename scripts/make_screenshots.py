@@ -2,11 +2,12 @@
 
     python scripts/make_screenshots.py [DIRECTORY]     as `make screenshots` does
 
-Nothing is drawn that was not on the screen: two people chat by a script, and one of the screens is the picture.
+Nothing is drawn that was not on the screen: two people chat by a script, and one screen is the picture.
 """
 
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -17,7 +18,7 @@ from tests.support.client_process import ClientProcess  # noqa: E402 after the p
 from tests.support.relay_process import RelayProcess  # noqa: E402 after the path is set
 from tests.support.terminal import Terminal  # noqa: E402 after the path is set
 
-ROWS, COLUMNS = 20, 80
+ROWS, COLUMNS = 16, 80
 FOCUS_OUT, ESCAPE, REPLY_TO_NEWEST = "\x1b[O", "\x1b", "\x1br"
 
 ALICE, BOB = "alice", "bob"
@@ -73,11 +74,17 @@ def _play(seats: dict[str, Terminal], digits: str) -> None:
         seat.type(f"{words}\r").until(words[:20])
         other.until(words[:20])
         if number < len(SCRIPT) - 1 and who == ALICE:
-            alice.until(lambda words=words: "\u25c9" in alice.line_with(words[:20]) or "\u2503" in alice.text)
+            alice.until(partial(_is_read, alice, words))
     alice.until(lambda: "\u2713\u2713" in alice.line_with("Tonight"))
     alice.until(lambda: alice.text.count("\u25c9") == 2)
     bob.type("Gladly")
     alice.until("online").until("typing").type("See you at ten").until("> See you at ten")
+
+
+def _is_read(seat: Terminal, words: str) -> bool:
+    """Whether the mark of a message, or of the quote above it, says so."""
+    row = next(number for number, line in enumerate(seat.lines) if words[:20] in line)
+    return any("\u25c9" in line for line in seat.lines[row - 1 : row + 1])
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """A terminal's screen as an SVG picture.
 
-Owns cells, colours and the frame. Each run of text is stretched to its columns, and wide characters are placed one by
-one, so that it looks right whatever monospaced font the reader has. Knows nothing of what is on the screen.
+Owns cells, colours and the frame. Each run of text is stretched to its columns, and wide characters are
+placed one by one, so that it looks right whatever monospaced font the reader has. Knows no chat.
 """
 
 from html import escape
@@ -39,15 +39,17 @@ def svg(screen: pyte.Screen, title: str) -> str:
     width = round(screen.columns * CELL + 2 * MARGIN)
     height = BAR + screen.lines * LINE + MARGIN
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        f'role="img" font-family="{FONT}" font-size="{SIZE}">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
+        f'height="{height}" role="img" font-family="{FONT}" font-size="{SIZE}">',
         f"<title>{escape(title)}</title>",
-        f'<rect x="0.5" y="0.5" width="{width - 1}" height="{height - 1}" rx="9" fill="{PAPER}" stroke="{EDGE}"/>',
+        f'<rect x="0.5" y="0.5" width="{width - 1}" height="{height - 1}" rx="9" '
+        f'fill="{PAPER}" stroke="{EDGE}"/>',
     ]
     for number, colour in enumerate(("#ff6259", "#ffbd2e", "#28c840")):
         parts.append(f'<circle cx="{20 + 19 * number}" cy="17" r="5.5" fill="{colour}"/>')
     parts.append(
-        f'<text x="{width / 2:g}" y="21.5" fill="{FAINT}" font-size="12.5" text-anchor="middle">{escape(title)}</text>'
+        f'<text x="{width / 2:g}" y="21.5" fill="{FAINT}" font-size="12.5" text-anchor="middle">'
+        f"{escape(title)}</text>"
     )
     for row in range(screen.lines):
         parts += _row(screen, row)
@@ -72,13 +74,16 @@ def _row(screen: pyte.Screen, row: int) -> list[str]:
         ink, paper = _colours(style)
         x, wide = MARGIN + column * CELL, sum(max(0, wcwidth(c)) for c in text) * CELL
         if paper != PAPER:
-            parts.append(f'<rect x="{x:g}" y="{top}" width="{wide + 0.3:g}" height="{LINE}" fill="{paper}"/>')
+            parts.append(
+                f'<rect x="{x:g}" y="{top}" width="{wide + 0.4:g}" height="{LINE}" fill="{paper}" '
+                'shape-rendering="crispEdges"/>'
+            )
         if set(text) == {RULE}:
             parts.append(f'<path d="M{x:g} {top + 9.5}h{wide:g}" stroke="{ink}" stroke-opacity="0.55"/>')
         elif text == QUOTE:
             parts.append(f'<path d="M{x + 3:g} {top}v{LINE}" stroke="{ink}" stroke-width="2"/>')
         elif text.strip():
-            looks = f' font-weight="bold"' * style.bold + f' font-style="italic"' * style.italics
+            looks = ' font-weight="bold"' * style.bold + ' font-style="italic"' * style.italics
             stretch = f' textLength="{wide:g}" lengthAdjust="spacingAndGlyphs"' if len(text) > 1 else ""
             parts.append(
                 f'<text xml:space="preserve" x="{x:g}" y="{top + 14}" fill="{ink}"{looks}{stretch}>'

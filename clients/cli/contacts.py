@@ -1,16 +1,112 @@
-"""`blindpost contact add|list|verify|remove`: names for addresses."""
+"""`blindpost contact list|requests|add|accept|rename|remove|block|unblock`: who you write to, and who not.
+
+Owns the words. Every decision is carried out by whoever has the profile open.
+"""
+
+from typing import Any, Final
 
 import click
 
-from clients.cli.output import safe
-from clients.cli.program import WORD, Settings, common_options, pass_settings
-from clients.errors import UsageError
+from clients.cli.asking import all_contacts, ask, with_line
+from clients.cli.output import quoted, safe, typed
+from clients.cli.program import (
+    ANYBODY,
+    BLOCKED,
+    CONTACT,
+    REQUEST,
+    WORD,
+    Program,
+    Settings,
+    common_options,
+    pass_settings,
+)
+
+NAME_WIDTH: Final = 20
 
 
-@click.group()
+@click.group(cls=Program)
 @common_options
 def contact() -> None:
-    """Add, list, verify and remove the people and programs you write to."""
+    """The people you write to: add, accept, verify, block.
+
+    \b
+    Example:  blindpost contact add bob bp1p...@relay.example
+    """
+
+
+@contact.command("list")
+@click.option("--addresses", is_flag=True, help="With the address of each.")
+@common_options
+@pass_settings
+def list_contacts(settings: Settings, addresses: bool) -> None:
+    """List contacts, requests and who is blocked.
+
+    What somebody calls itself may be anything: "verified" stands only where you have compared the safety
+    number.
+
+    \b
+    Example:  blindpost contact list --addresses
+    """
+    rows = with_line(settings, all_contacts)
+    shown = 0
+    for status, heading in _GROUPS.items():
+        group = [row for row in rows if row["status"] == status]
+        if group and heading:
+            settings.output.heading(("\n" if shown else "") + heading)
+        for row in group:
+            with_address = addresses or status == "request"
+            settings.output.result(row, _line(row, with_address=with_address))
+        shown += len(group)
+    if not rows:
+        settings.output.note("No contacts yet. Add one: blindpost contact add NAME ADDRESS")
+
+
+_GROUPS: Final = {
+    "approved": "",
+    "request": "Requests (to accept: blindpost contact accept NAME):",
+    "blocked": "Blocked (to undo: blindpost contact unblock NAME):",
+}
+
+
+@contact.command()
+@common_options
+@pass_settings
+def requests(settings: Settings) -> None:
+    """List who has written to you and is no contact yet.
+
+    They learn nothing of you until you accept: no receipt, not even that you exist.
+
+    \b
+    Example:  blindpost contact requests
+    """
+    rows = [row for row in with_line(settings, all_contacts) if row["status"] == "request"]
+    for row in rows:
+        settings.output.result(row, _line(row, with_address=True))
+    if rows:
+        settings.output.note(
+            "Accept with: blindpost contact accept NAME, refuse with: blindpost contact block NAME"
+        )
+    else:
+        settings.output.note("No requests.")
+
+
+def _line(row: dict[str, Any], *, with_address: bool) -> str:
+    """One contact on one line, with its address and its alarm on lines of their own."""
+    said = []
+    if row["status"] == "approved":
+        said.append("verified" if row["verified"] else "not verified")
+    if row["online"] is not None:
+        said.append("online" if row["online"] else "offline")
+    if row["unread"]:
+        said.append(f"{row['unread']:,} unread")
+    if row["display_name"] and row["display_name"] != row["name"]:
+        said.append(f"calls itself {quoted(row['display_name'])}")
+    lines = [f"{safe(row['name'], keep_lines=False):<{NAME_WIDTH}} {', '.join(said)}".rstrip()]
+    if with_address:
+        lines.append(f"    {safe(row['address'], keep_lines=False)}")
+    if row["alarm"]:
+        lines.append(f"    ALARM: {safe(row['alarm'], keep_lines=False)}. Nothing is sent there.")
+    return "\n".join(lines)
 
 
 @contact.command()
@@ -19,95 +115,119 @@ def contact() -> None:
 @common_options
 @pass_settings
 def add(settings: Settings, name: str, address: str) -> None:
-    """Add ADDRESS (the line that `blindpost address` prints there) under NAME.
+    """Add ADDRESS under NAME.
 
-    Also accepts a request: messages that this address has sent already are shown from now on.
+    ADDRESS is the line that `blindpost address` prints there. A request from it is accepted with this: what
+    it has sent already is shown from now on.
+
+    \b
+    Example:  blindpost contact add bob bp1p...@relay.example
     """
-    from clients.messenger import parse_address
-    from clients.profile import Profile
-    from clients.store.contacts import Contacts
-
-    parsed = parse_address(address)
-    profile = Profile.open(settings.config())
-    try:
-        if parsed.account_key == profile.account.key:
-            raise UsageError("This is your own address. Ask the other person for theirs.")
-        contacts = Contacts(profile.store)
-        added = contacts.add(name, parsed)
-        contacts.owe_receipts(added)
-    finally:
-        profile.close()
-    shown = added.shown()
+    row = ask(settings, "add", name=name, address=address)
     settings.output.result(
-        shown.to_json(),
-        f"{shown.name} added. Write with: blindpost send {shown.name} TEXT",
-        else_do=f"{shown.name} is added all the same.",
+        row,
+        f"{quoted(row['name'])} added. Write with: blindpost send {typed(row['name'])} TEXT",
+        else_do=f"{quoted(row['name'])} is added all the same.",
     )
 
 
-@contact.command("list")
-@common_options
-@pass_settings
-def list_contacts(settings: Settings) -> None:
-    """List contacts, and requests from addresses that are not contacts yet."""
-    from clients.profile import Profile
-    from clients.store.contacts import Contacts
-
-    profile = Profile.open(settings.config())
-    rows = [row.shown() for row in Contacts(profile.store).all()]
-    profile.close()
-    for row in rows:
-        alarm = f"  ALARM: {row.alarm}" if row.alarm else ""
-        text = f"{safe(row.name):20} {row.status.value:9} {row.address.text}{alarm}"
-        settings.output.result(row.to_json(), text)
-    if not rows:
-        settings.output.note("No contacts yet. Add one: blindpost contact add NAME ADDRESS")
-
-
 @contact.command()
-@click.argument("name", type=WORD)
+@click.argument("request", type=REQUEST)
+@click.argument("name", type=WORD, required=False)
 @common_options
 @pass_settings
-def verify(settings: Settings, name: str) -> None:
-    """Print the safety number with NAME: 60 digits, the same on both sides.
+def accept(settings: Settings, request: str, name: str | None) -> None:
+    """Make a contact of REQUEST.
 
-    Compare them over the telephone or in person: equal digits mean that nobody is between you.
+    It is called NAME then, or else what it calls itself.
+
+    \b
+    Example:  blindpost contact requests
+              blindpost contact accept request-0123456789ab bob
     """
-    from clients.profile import Profile
-    from clients.store.contacts import Contacts
-    from keys.safety_number import grouped, safety_number
-
-    profile = Profile.open(settings.config())
-    try:
-        row = Contacts(profile.store).named(name)
-    finally:
-        profile.close()
-    number = safety_number(profile.account.key, row.account_key)
-    settings.output.result({"name": row.name, "safety_number": number}, grouped(number))
+    row = ask(settings, "accept", name=request, **({} if name is None else {"as": name}))
+    settings.output.result(
+        row,
+        f"{quoted(row['name'])} is a contact now. Write with: blindpost send {typed(row['name'])} TEXT",
+        else_do=f"{quoted(row['name'])} is accepted all the same.",
+    )
+    settings.output.note(
+        "Anybody can call itself anything. To be sure who it is: "
+        f"blindpost contact verify {typed(row['name'])}"
+    )
 
 
 @contact.command()
-@click.argument("name", type=WORD)
+@click.argument("name", type=CONTACT)
+@click.argument("new", type=WORD)
+@common_options
+@pass_settings
+def rename(settings: Settings, name: str, new: str) -> None:
+    """Call NAME by another name. Only you see it; history and trust stay.
+
+    \b
+    Example:  blindpost contact rename bob robert
+    """
+    row = ask(settings, "rename", name=name, to=new)
+    settings.output.result(
+        row, f"{quoted(name)} is called {quoted(row['name'])} now.", else_do="It is done all the same."
+    )
+
+
+@contact.command()
+@click.argument("name", type=ANYBODY)
 @click.option("--yes", is_flag=True, help="Also when there is a history, which is deleted with it.")
 @common_options
 @pass_settings
 def remove(settings: Settings, name: str, yes: bool) -> None:
-    """Remove a contact, its sessions and its history."""
-    from clients.profile import Profile
-    from clients.store.contacts import Contacts
-    from clients.store.history import History
+    """Remove a contact and its history. If it writes again, it comes as a request.
 
-    profile = Profile.open(settings.config())
-    try:
-        contacts = Contacts(profile.store)
-        row = contacts.named(name)
-        if not yes and History(profile.store).conversation(row.id, 1):
-            raise UsageError(f"The history with {row.name!r} would be deleted. To do so, add --yes.")
-        count = contacts.remove(row)
-    finally:
-        profile.close()
+    To hear nothing any more, block it instead.
+
+    \b
+    Example:  blindpost contact remove bob --yes
+    """
+    gone = ask(settings, "remove", name=name, force=yes)
+    count = "1 message" if gone["messages"] == 1 else f"{gone['messages']:,} messages"
     settings.output.result(
-        {"removed": row.name, "messages": count},
-        f"{row.name} removed, with {count} messages.",
-        else_do=f"{row.name} is removed all the same.",
+        gone,
+        f"{quoted(gone['removed'])} removed, with {count}.",
+        else_do=f"{quoted(gone['removed'])} is removed all the same.",
+    )
+
+
+@contact.command()
+@click.argument("name", type=ANYBODY)
+@common_options
+@pass_settings
+def block(settings: Settings, name: str) -> None:
+    """Drop unread whatever NAME sends, from now on.
+
+    It is not told, and the history stays. The address line that you gave out ends with it, because a copy may
+    have got there; your other contacts do not notice.
+
+    \b
+    Example:  blindpost contact block mallory
+    """
+    row = ask(settings, "block", name=name)
+    undo = f"Undo: blindpost contact unblock {typed(row['name'])}"
+    settings.output.result(
+        row, f"{quoted(row['name'])} is blocked. {undo}", else_do="It is done all the same."
+    )
+    settings.output.note("The line to give to others is a new one now: blindpost address")
+
+
+@contact.command()
+@click.argument("name", type=BLOCKED)
+@common_options
+@pass_settings
+def unblock(settings: Settings, name: str) -> None:
+    """Make NAME a contact again. What it sent meanwhile is gone.
+
+    \b
+    Example:  blindpost contact unblock mallory
+    """
+    row = ask(settings, "unblock", name=name)
+    settings.output.result(
+        row, f"{quoted(row['name'])} is a contact again.", else_do="It is done all the same."
     )

@@ -10,28 +10,57 @@ from typing import Final
 
 import click
 
-from clients.cli import contacts, identity, messages, relay, sending
+from clients.cli import (
+    chat,
+    completion,
+    contacts,
+    doctor,
+    history,
+    identity,
+    messages,
+    relay,
+    sending,
+    serve,
+    settings,
+    trust,
+)
 from clients.cli.output import NotWritten, Output, ReaderGone, silence
-from clients.cli.program import program
+from clients.cli.program import PROGRAM_NAME, Program, program
 from clients.errors import ClientError, ExitCode
 
 # What a stream reports that takes no more; anything else would be a bug of ours.
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
+# The commands in the order in which a new user needs them; a new command is one more word here.
+SECTIONS: Final[dict[str, tuple[click.Command, ...]]] = {
+    "You": (identity.init, identity.address, settings.show_settings),
+    "People": (contacts.contact,),
+    "Messages": (chat.chat, sending.send, messages.listen, history.history, serve.serve),
+    "Relay": (relay.relay, identity.trust_relay),
+    "Help": (doctor.doctor, completion.completion),
+}
+
+
+def assemble() -> Program:
+    """The program with all its commands."""
+    for command in (trust.verify, trust.replace, trust.sharing):
+        contacts.contact.add_command(command)
+    for title, commands in SECTIONS.items():
+        program.add_section(title, *commands)
+    completion.prepare()
+    return program
+
+
 def main() -> None:
     """The entry point of `blindpost`."""
-    for command in (
-        relay.relay, identity.init, identity.address, contacts.contact, sending.send, messages.listen,
-        messages.history, identity.trust_relay,
-    ):  # fmt: skip
-        program.add_command(command)
+    assemble()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # no terminal's character set may stop a message
     as_json = "--json" in sys.argv[1:]
     try:
-        program.main(standalone_mode=False)
+        program.main(prog_name=PROGRAM_NAME, standalone_mode=False)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:

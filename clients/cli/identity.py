@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from clients.cli.asking import ask
 from clients.cli.program import (
     WORD,
     Settings,
@@ -34,24 +35,41 @@ UNEASY_AFTER = 3.0  # seconds of silence until it is said what is waited for
     metavar="FILE",
     help="PEM of the relay's own certificate authority; of an existing profile it is replaced.",
 )
-@click.option("--passphrase", "ask", is_flag=True, help="Ask for a passphrase instead of keeping a key file.")
+@click.option(
+    "--name", "display_name", type=WORD, metavar="DISPLAY", help="What you call yourself, for others."
+)
+@click.option(
+    "--passphrase", "locked", is_flag=True, help="Ask for a passphrase instead of keeping a key file."
+)
 @click.option("--qr/--no-qr", default=None, help="Show the address as QR code (default: on a terminal).")
 @common_options
 @pass_settings
-def init(settings: Settings, relay_url: str | None, ca: Path | None, ask: bool, qr: bool | None) -> None:
+def init(
+    settings: Settings,
+    relay_url: str | None,
+    ca: Path | None,
+    display_name: str | None,
+    locked: bool,
+    qr: bool | None,
+) -> None:
     """Make a profile and register it at a relay.
 
-    Prints your address: the line to give to others. A profile that has never reached its relay may be given
-    another one; --ca alone replaces the certificate authority of any profile.
-    """  # fmt: skip
+    Prints one line: your address, to give to others. With it they write to you: blindpost chat LINE
+
+    A profile that has never reached its relay may be given another one; --ca alone replaces the certificate
+    authority of any profile.
+
+    \b
+    Example:  blindpost init --relay wss://relay.example --name "Alice"
+    """
     from clients.messenger import Messenger
 
-    config = _chosen_passphrase(settings.config()) if ask else settings.config()
+    config = _chosen_passphrase(settings.config()) if locked else settings.config()
     if config.passphrase == "":
         raise UsageError("An empty passphrase protects nothing. Choose another, or leave it out.")
     made = _prepare(config, relay_url, ca)
     output = settings.output
-    show_qr = qr or (qr is None and not settings.as_json and is_terminal(sys.stderr))
+    is_shown = is_terminal(sys.stderr) and not settings.as_json
 
     def tell(me: Messenger, *, is_registered: bool) -> None:
         output.note(f"{made} This is your address, to give to others:")
@@ -61,11 +79,15 @@ def init(settings: Settings, relay_url: str | None, ca: Path | None, ask: bool, 
             me.address.text,
             else_do="The profile is made all the same: blindpost address prints its address.",
         )
-        if show_qr:
+        if qr or (qr is None and is_shown):
             output.qr(me.address.text)
+        if is_shown:
+            output.note("Whoever has this line writes to you with: blindpost chat LINE")
 
     async def work() -> None:
         async with Messenger.from_config(config) as me:
+            if display_name is not None:
+                me.contacts.set_display_name(display_name)
             if not settings.as_json:
                 tell(me, is_registered=False)  # at once: the relay may take its time
             is_registered = await me.connected(min(UNEASY_AFTER, CONNECT_DEADLINE))
@@ -79,7 +101,8 @@ def init(settings: Settings, relay_url: str | None, ca: Path | None, ask: bool, 
                     output.note(problem)
                 output.note(
                     "The profile registers by itself as soon as the relay can be reached. "
-                    "If the URL is wrong, run blindpost init again with the right one."
+                    "If the URL is wrong, run blindpost init again with the right one. To see what is wrong: "
+                    "blindpost doctor"
                 )
                 raise SystemExit(ExitCode.QUEUED)
 
@@ -103,8 +126,8 @@ def _chosen_passphrase(config: "ClientConfig") -> "ClientConfig":
 
 def _prepare(config: "ClientConfig", relay_url: str | None, ca: Path | None) -> str:
     """Make the profile, or change the existing one; returns what was done."""
-    from clients.mailroom import now_seconds
-    from clients.messenger import parse_relay
+    from clients.clock import now_seconds
+    from clients.parsing import parse_relay
     from clients.profile import Profile
     from clients.relay_choice import change, read_authority
 
@@ -134,18 +157,28 @@ def _prepare(config: "ClientConfig", relay_url: str | None, ca: Path | None) -> 
 
 @click.command()
 @click.option("--qr", is_flag=True, help="Show it as QR code, too.")
+@click.option("--bare", is_flag=True, help="Without its token: whoever uses it begins as a request.")
+@click.option("--renew", is_flag=True, help="Make a new line; who has the former one becomes a stranger.")
 @common_options
 @pass_settings
-def address(settings: Settings, qr: bool) -> None:
-    """Print your address: the line to give to others."""
-    from clients.profile import Profile
+def address(settings: Settings, qr: bool, bare: bool, renew: bool) -> None:
+    """Print your address: the line to give to others.
 
-    profile = Profile.open(settings.config())
-    text = profile.address.text
-    profile.close()
+    The line lets its reader write to you at once, as often as it likes. Where the public can read it, give
+    the --bare one. --renew ends a line that has got around; your contacts do not notice.
+
+    \b
+    Example:  blindpost address --qr
+    """
+    me = ask(settings, "renew_address" if renew else "me")
+    text = me["bare_address" if bare else "address"]
     settings.output.result({"address": text}, text)
     if qr:
         settings.output.qr(text)
+    if renew and not me["connected"]:
+        settings.output.note(
+            "The relay is told with the next command that connects; until then the former line counts, too."
+        )
 
 
 @click.command("trust-relay")
@@ -153,16 +186,14 @@ def address(settings: Settings, qr: bool) -> None:
 @common_options
 @pass_settings
 def trust_relay(settings: Settings, url: str) -> None:
-    """Accept that a relay has a new key, after its operator has told you so."""
-    from clients.messenger import parse_relay
-    from clients.profile import Profile
-    from clients.store.pins import Pins
+    """Accept that a relay has a new key, after asking.
 
-    relay = parse_relay(url)
-    profile = Profile.open(settings.config())
-    was_known = Pins(profile.store).forget(relay)
-    profile.close()
-    text = "Its key will be learned anew at the next connection." if was_known else "No key of it was known."
-    settings.output.result(
-        {"relay": relay.text, "was_known": was_known}, f"{relay}: {text}", else_do="It is done all the same."
-    )
+    Its operator must have told you so, by another way.
+
+    \b
+    Example:  blindpost trust-relay wss://relay.example
+    """
+    done = ask(settings, "trust_relay", relay=url)
+    is_new = "Its key will be learned anew at the next connection."
+    text = is_new if done["was_known"] else "No key of it was known."
+    settings.output.result(done, f"{done['relay']}: {text}", else_do="It is done all the same.")

@@ -1,113 +1,156 @@
-"""`blindpost listen`, `history`: the messages that have come."""
+"""`blindpost listen`: the messages that come."""
 
 import asyncio
+import contextlib
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from clients.cli.message_lines import message_line
 from clients.cli.output import Output, safe
-from clients.cli.program import SECONDS, WORD, Settings, common_options, pass_settings, run
+from clients.cli.program import SECONDS, Settings, common_options, pass_settings, run
 from clients.errors import RelayError, UsageError
 
 if TYPE_CHECKING:
-    from clients.messenger import Messenger
-    from clients.model import Message
+    from clients.config import ClientConfig
+    from clients.local.access import Line
 
-LOOK_EVERY = 2.0  # seconds between looks at what else there is to say
 SETTLED_WITHIN = 15.0  # seconds for the first connection, of a command that ends when idle
 LAST_WORDS = 2.0  # seconds for the last receipt to go out
+COMES_WITHIN = 5.0  # seconds for a message that was announced; it may have been removed with its contact
 NAMED_MAX = 3  # new requests that are named; strangers make them, and could fill the screen
-
-
-def _line(message: "Message") -> str:
-    marks = []
-    if message.missing_before:
-        marks.append(f"{message.missing_before} missing before")
-    if message.late:
-        marks.append("late")
-    if message.redelivered:
-        marks.append("shown before")
-    note = f" [{', '.join(marks)}]" if marks else ""
-    when = message.sent.astimezone().strftime("%Y-%m-%d %H:%M")
-    who = f"{safe(message.contact)} <-" if message.outgoing else f"{safe(message.contact)}:"
-    status = f" ({message.status.value})" if message.outgoing else ""
-    from keys.content import Kind
-
-    # Further lines are indented, so that none can pass for a message of somebody else.
-    text = safe(message.text).replace("\n", "\n    ")
-    body = f"<{len(message.body)} bytes>" if message.kind == Kind.DATA else text
-    return f"{when} {who} {body}{note}{status}"
+REMEMBERED_MAX = 1000  # names of requests that have been told; more are told again
 
 
 class _Surroundings:
     """What a listener should know besides the messages: problems, requests, messages that are held."""
 
-    def __init__(self, output: Output, me: "Messenger") -> None:
+    def __init__(self, output: Output) -> None:
         self._output = output
-        self._me = me
         self._problems: list[str] = []
-        self._requests: set[str] = set()
+        self._requests: dict[str, None] = {}
         self._held = 0
 
-    def look(self) -> None:
-        """Say what has changed since the last look."""
-        from clients.model import ContactStatus
-
-        problems = self._me.problems()
+    def state(self, problems: list[str], held: int) -> None:
+        """How the connection is now; said where it has changed."""
         if problems != self._problems:
             self._problems = problems
             for problem in problems:
                 self._output.note(problem)
-        requests = {row.name for row in self._me.contacts() if row.status is ContactStatus.REQUEST}
-        new = sorted(requests - self._requests)
-        self._requests |= requests
-        if len(new) > NAMED_MAX:
-            self._output.note(f"{len(new)} new requests: blindpost contact list")
-        else:
-            for name in new:
-                self._output.note(f"New request from {name}: blindpost contact list")
-        held = self._me.held()
         if held > self._held:
             waits = "1 message waits" if held == 1 else f"{held} messages wait"
             self._output.note(f"{waits} for earlier ones, up to 30 s.")
         self._held = held
 
+    def requests(self, names: list[str]) -> None:
+        """Somebody who is no contact has written."""
+        new = [name for name in names if name not in self._requests]
+        for name in new:
+            self._requests[name] = None
+            if len(self._requests) > REMEMBERED_MAX:
+                del self._requests[next(iter(self._requests))]
+        if len(new) > NAMED_MAX:
+            self._output.note(f"{len(new)} new requests: blindpost contact list")
+        else:
+            for name in new:
+                self._output.note(f"New request from {safe(name)}: blindpost contact list")
 
-async def _show(settings: Settings, me: "Messenger", count: int | None, idle: float | None) -> bool:
-    """Print messages, and what else there is to say whenever it changes, until `count` or `idle` ends it.
 
-    False if it was `idle`, and the relay was never reached.
-    """
-    loop = asyncio.get_running_loop()
-    surroundings = _Surroundings(settings.output, me)
-    shown = 0
-    idle_since = loop.time()
-    was_settled = idle is None
-    was_reached = False
-    while count is None or shown < count:
-        left = LOOK_EVERY if was_settled else 0.0
-        if idle is not None and was_settled:
-            left = max(0.0, min(LOOK_EVERY, idle_since + idle - loop.time()))
-        message = await me.receive(left)
-        if message is not None:
-            settings.output.result(
-                message.to_json(), _line(message), else_do="The next listen shows this message again."
-            )
-            shown += 1
-            idle_since = loop.time()
-        elif not was_settled:
-            # The first connection takes a moment, which is no idleness yet.
-            was_settled = True
-            if await me.settled(SETTLED_WITHIN):
-                was_reached, idle_since = True, loop.time()
-        elif idle is not None and loop.time() >= idle_since + idle:
-            surroundings.look()
-            return was_reached
-        if message is None or shown % 100 == 0:
-            was_reached = was_reached or await me.connected(0)
-            surroundings.look()
-    return True
+class _Listener:
+    """One run of `listen`, perhaps through several owners of the profile."""
+
+    def __init__(self, settings: Settings, count: int | None, idle: float | None) -> None:
+        self._output = settings.output
+        self._surroundings = _Surroundings(settings.output)
+        self._count = count
+        self._idle = idle
+        self._shown = 0
+        self._quiet_since = 0.0
+        self._at_rest = asyncio.Event()  # no message is in hand, and none about to come
+        self.was_reached = idle is None
+
+    async def run(self, config: "ClientConfig") -> None:
+        """Until it is enough. Where the process that owned the profile ends, this one goes on."""
+        from clients.local.access import access
+        from clients.local.failures import LineLost
+
+        while True:
+            try:
+                async with access(config) as line:
+                    try:
+                        return await self._listen(line)
+                    finally:
+                        if line.is_owner:
+                            # Also when interrupted: what was shown is receipted, if the relay is there.
+                            await line.call("flush", timeout=LAST_WORDS)
+            except LineLost:
+                self._output.note("The process that had this profile open has ended; listening goes on.")
+
+    async def _listen(self, line: "Line") -> None:
+        from clients.tasks import until_one_ends
+
+        about = await line.call("me")
+        more = (await line.call("listen"))["more"]
+        self._output.note(f"Listening as {about['address']}")
+        self._rests(not more)
+        self._surroundings.requests(await _requests(line))
+        await line.call("watch", messages=False)
+        idle = [] if self._idle is None else [self._until_idle(line, self._idle)]
+        await until_one_ends(self._show(line), *idle)
+
+    async def _show(self, line: "Line") -> None:
+        """Print messages, and what else there is to say when it changes, until there are `count`."""
+        while self._count is None or self._shown < self._count:
+            event = await line.next_event()
+            match event["event"]:
+                case "message":
+                    await self._show_message(line, dict(event["message"]))
+                case "state":
+                    self.was_reached = self.was_reached or bool(event["connected"])
+                    self._surroundings.state(event["problems"], event["held"])
+                case "contact" if event["contact"]["status"] == "request":
+                    self._surroundings.requests([event["contact"]["name"]])
+                case "resync":
+                    self._surroundings.requests(await _requests(line))
+
+    async def _show_message(self, line: "Line", message: dict[str, Any]) -> None:
+        self._at_rest.clear()
+        self._output.result(
+            message, message_line(message), else_do="The next listen shows this message again."
+        )
+        self._shown += 1
+        more = (await line.call("done", id=message["id"]))["more"]
+        self._quiet_since = asyncio.get_running_loop().time()
+        self._rests(not more)
+
+    def _rests(self, at_rest: bool) -> None:
+        if at_rest:
+            self._at_rest.set()
+        else:
+            self._at_rest.clear()
+
+    async def _until_idle(self, line: "Line", idle: float) -> None:
+        """Return after `idle` seconds without a message; the first connection is no idleness yet."""
+        loop = asyncio.get_running_loop()
+        about = await line.call("me", settle=SETTLED_WITHIN)
+        self.was_reached = self.was_reached or about["connected"]
+        self._quiet_since = loop.time()
+        is_over = False
+        while not is_over:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(idle, COMES_WITHIN)):
+                    await self._at_rest.wait()
+            await asyncio.sleep(max(0.0, self._quiet_since + idle - loop.time()))
+            about = await line.call("me")
+            is_over = loop.time() >= self._quiet_since + idle
+        self._surroundings.state(about["problems"], 0)
+
+
+async def _requests(line: "Line") -> list[str]:
+    from clients.cli.asking import all_contacts
+
+    return [row["name"] for row in await all_contacts(line) if row["status"] == "request"]
 
 
 @click.command()
@@ -120,48 +163,26 @@ async def _show(settings: Settings, me: "Messenger", count: int | None, idle: fl
 @common_options
 @pass_settings
 def listen(settings: Settings, count: int | None, idle: float | None) -> None:
-    """Receive messages and print them, one a line, until interrupted.
+    """Receive messages and print them, one a line.
 
-    What was printed but not finished when the program crashed is printed again, marked `redelivered`.
+    It goes on until it is interrupted, or --count or --idle ends it.
 
-    Exit code 0: ended by --count or --idle. 5: ended by --idle, and the relay was never reached.
+    What was printed but not finished when the program crashed is printed again, marked `redelivered`. Other
+    commands on the same profile work meanwhile; a second `listen` does not.
+
+    Exit code 0: ended by --count or --idle. 5: ended by --idle, and the relay was never reached. 7: somebody
+    listens on this profile already.
+
+    \b
+    Example:  blindpost --json listen --count 1
     """
-    from clients.messenger import Messenger
-
     if sys.stdout is None:
         raise UsageError("Nothing can be printed: stdout is closed.")
 
     async def work() -> None:
-        async with Messenger.from_config(settings.config()) as me:
-            settings.output.note(f"Listening as {me.address}")
-            try:
-                was_reached = await _show(settings, me, count, idle)
-            finally:
-                # Also when interrupted: what was shown is receipted, if the relay is there.
-                await me.finish(LAST_WORDS)
-        if not was_reached:
+        listener = _Listener(settings, count, idle)
+        await listener.run(settings.config())
+        if not listener.was_reached and idle is not None:
             raise RelayError("Nothing was received: the relay was never reached. Check it, and listen again.")
 
     run(work())
-
-
-@click.command()
-@click.argument("name", type=WORD)
-@click.option(
-    "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many, from the last."
-)
-@common_options
-@pass_settings
-def history(settings: Settings, name: str, limit: int) -> None:
-    """Print the conversation with NAME, oldest first."""
-    from clients.profile import Profile
-    from clients.store.contacts import Contacts
-    from clients.store.history import History
-
-    profile = Profile.open(settings.config())
-    try:
-        messages = History(profile.store).conversation(Contacts(profile.store).named(name).id, limit)
-    finally:
-        profile.close()
-    for message in messages:
-        settings.output.result(message.to_json(), _line(message))

@@ -8,6 +8,7 @@ import contextlib
 import io
 import json
 import os
+import shlex
 import sys
 import unicodedata
 from typing import Final, TextIO
@@ -29,6 +30,17 @@ def safe(text: str, *, keep_lines: bool = True) -> str:
         return f"\\u{ord(c):04x}" if ord(c) > 0xFF else f"\\x{ord(c):02x}"
 
     return text if text.isprintable() else "".join(map(shown, text))
+
+
+def quoted(name: str) -> str:
+    """A name in a sentence: on one line, harmless, between quotation marks."""
+    shown = safe(name, keep_lines=False)
+    return f'"{shown}"' if "'" in shown else f"'{shown}'"
+
+
+def typed(name: str) -> str:
+    """A name in a command that a reader may copy, as a shell takes it."""
+    return shlex.quote(safe(name, keep_lines=False))
 
 
 class ReaderGone(Exception):
@@ -70,8 +82,16 @@ class Output:
 
         Raises ReaderGone, or NotWritten, which ends with `else_do`: what to do when it cannot be written.
         """
+        self._print(_safe_json(value) if self.as_json else text, else_do)
+
+    def heading(self, text: str) -> None:
+        """A line between results that only people need."""
+        if not self.as_json:
+            self._print(text, "Free some space and run it again.")
+
+    def _print(self, line: str, else_do: str) -> None:
         try:
-            click.echo(_safe_json(value) if self.as_json else text)
+            click.echo(line)
         except BrokenPipeError:
             raise ReaderGone from None
         except OSError as error:
@@ -102,7 +122,7 @@ class Output:
         try:
             "█▀▄".encode(getattr(sys.stderr, "encoding", None) or "ascii")
         except UnicodeEncodeError:
-            self.note("This terminal cannot show a QR code, which needs UTF-8. Give the address as text.")
+            self.note("This terminal cannot show a QR code, which needs UTF-8. Use the text.")
             return
         self.note("")
         segno.make(text, error="l", micro=False).terminal(out=sys.stderr, compact=True, border=2)

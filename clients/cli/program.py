@@ -6,13 +6,15 @@ they run, so that `--help` answers at once.
 
 import asyncio
 import contextlib
+import fcntl
 import math
+import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TextIO, TypeVar
 
 import click
 
@@ -20,10 +22,14 @@ from clients.cli.output import Output
 from clients.errors import UsageError
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from clients.config import ClientConfig
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+PROGRAM_NAME: Final = "blindpost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,7 @@ class Settings:
             except (OSError, UnicodeDecodeError):
                 raise UsageError("The passphrase file cannot be read.") from None
             return replace(config, passphrase=text.rstrip("\r\n"))
-        if config.passphrase is None and is_terminal(sys.stdin) and needs_passphrase(config.profile):
+        if config.passphrase is None and is_terminal(sys.stdin) and _must_unlock(config.profile):
             return replace(config, passphrase=click.prompt("Passphrase", hide_input=True, err=True))
         return config
 
@@ -65,6 +71,24 @@ def needs_passphrase(profile: Path) -> bool:
     with contextlib.suppress(OSError):
         return b'"passphrase"' in (profile / "profile.json").read_bytes()
     return False
+
+
+def _must_unlock(profile: Path) -> bool:
+    """Whether a passphrase is needed: whoever has the profile open has unlocked it for others, too."""
+    if not needs_passphrase(profile):
+        return False
+    try:
+        descriptor = os.open(profile / "lock", os.O_RDWR)
+    except OSError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    else:
+        return True
+    finally:
+        os.close(descriptor)
 
 
 def _merge(context: click.Context, parameter: click.Parameter, value: object) -> object:
@@ -120,16 +144,57 @@ class Seconds(click.FloatRange):
         return seconds
 
 
+class Name(Word):
+    """The name of somebody, which a shell completes: with the names of this status, or with all."""
+
+    def __init__(self, status: str | None = "approved") -> None:
+        self._status = status
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> "list[CompletionItem[str]]":
+        """Names that begin like this; none where they cannot be had at once."""
+        from click.shell_completion import CompletionItem
+
+        from clients.cli.names import names_at_once
+
+        settings = ctx.find_object(Settings) or Settings()
+        found = names_at_once(settings.profile, self._status)
+        return [CompletionItem(name) for name in found if name.casefold().startswith(incomplete.casefold())]
+
+
 WORD = Word()
 SECONDS = Seconds()
+CONTACT, REQUEST, BLOCKED, ANYBODY = Name(), Name("request"), Name("blocked"), Name(None)
 
 
 class Program(click.Group):
-    """Lists commands in the order in which a new user needs them."""
+    """Lists commands in the order in which a new user needs them, in sections where there are any."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.sections: dict[str, list[str]] = {}
+
+    def add_section(self, title: str, *commands: click.Command) -> None:
+        """Commands under a title of their own."""
+        self.sections[title] = [str(command.name) for command in commands]
+        for command in commands:
+            self.add_command(command)
 
     def list_commands(self, context: click.Context) -> list[str]:
         """In the order of definition, not of the alphabet."""
         return list(self.commands)
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """One table for each section; all of one width."""
+        sections = self.sections or {"Commands": self.list_commands(context)}
+        width = max(map(len, self.commands), default=0)
+        room = max(30, formatter.width - 6 - width)
+        for title, names in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(name.ljust(width), self.commands[name].get_short_help_str(room)) for name in names]
+                )
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
@@ -139,31 +204,14 @@ def program() -> None:
     """End-to-end encrypted messages through a relay that cannot read them.
 
     \b
-    Start:    blindpost relay                       run a relay
-              blindpost init --relay URL            make your profile
-              blindpost address                     the line to give to others
-              blindpost contact add bob ADDRESS
-              blindpost send bob "hi"
-              blindpost listen
+    Start:  blindpost init --relay URL     prints the line to give to others
+            blindpost chat LINE            with the line that somebody gave you
+            blindpost doctor               when something does not work
 
     \b
-    Exit codes: 0 done  2 usage  3 not found  4 queued, relay not reachable  5 relay  6 trust
-                7 locked  8 too large  9 outbox full  10 storage
+    Exit codes:  0 done  2 usage  3 not found  4 queued, relay not reachable
+                 5 relay  6 trust  7 locked  8 too large  9 outbox full  10 storage
     """
-
-
-_is_blocked = False  # whether a coroutine waits in a system call, where no cancellation reaches it
-
-
-@contextlib.contextmanager
-def blocking() -> Iterator[None]:
-    """Around a read that blocks the loop: a signal ends it like everything else, with CancelledError."""
-    global _is_blocked
-    _is_blocked = True
-    try:
-        yield
-    finally:
-        _is_blocked = False
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
@@ -176,8 +224,6 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
         def catch(number: int, frame: object) -> None:
             caught.append(number)
-            if _is_blocked:
-                raise asyncio.CancelledError
             loop.call_soon_threadsafe(task.cancel)
 
         before = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}

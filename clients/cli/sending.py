@@ -1,84 +1,57 @@
 """`blindpost send`: one message, or many from stdin."""
 
 import asyncio
-import base64
-import binascii
-import json
+import secrets
 import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, BinaryIO
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 import click
 
+from clients.cli.bodies import Body, check_key, check_reply, read_body, read_lines
 from clients.cli.output import NotWritten
 from clients.cli.program import (
+    CONTACT,
     SECONDS,
     WORD,
     Settings,
-    blocking,
     common_options,
     is_terminal,
     pass_settings,
     run,
 )
-from clients.errors import ClientError, ExitCode, TooLargeError, TrustError, UsageError
+from clients.errors import ClientError, ExitCode, RelayError, TrustError, UsageError
 
 if TYPE_CHECKING:
-    from clients.messenger import Messenger
+    from clients.local.lasting import LastingLine
     from clients.model import MessageStatus
 
-TEXT_MAX = 65_000
-LINE_MAX = 6 * TEXT_MAX + 100  # a text as JSON with every character escaped
 
-
-def _read_body(stream: BinaryIO) -> str | bytes:
-    """All of stdin, as text if it is UTF-8; refused over the limit without reading on."""
-    data = stream.read(TEXT_MAX + 1)
-    if len(data) > TEXT_MAX:
-        raise TooLargeError(
-            f"A message has at most {TEXT_MAX:,} bytes. Send it in parts, for example with split."
-        )
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return data
-
-
-def _read_lines(stream: BinaryIO) -> Iterator[str | bytes]:
-    """One body a line: {"text": ...} or {"data": base64}."""
-    number = 0
-    while True:
-        with blocking():
-            line = stream.readline(LINE_MAX)
-        if not line:
-            return
-        number += 1
-        try:
-            value = json.loads(line)
-            if not isinstance(value, dict) or len(value) != 1:
-                raise ValueError
-            if isinstance(text := value.get("text"), str):
-                text.encode()
-                yield text
-            else:
-                yield base64.b64decode(value["data"], validate=True)
-        except (ValueError, KeyError, TypeError, binascii.Error, RecursionError):
-            raise UsageError(
-                f'Line {number} of stdin is not {{"text": "..."}} or {{"data": "<base64>"}}. '
-                f"The lines before it are queued."
-            ) from None
+async def _only(body: Body) -> AsyncIterator[Body]:
+    yield body
 
 
 @click.command()
-@click.argument("name", type=WORD)
+@click.argument("name", type=CONTACT)
 @click.argument("text", required=False, type=WORD)
 @click.option(
-    "--ndjson", is_flag=True, help='Read many messages from stdin: {"text": ...} or {"data": base64} a line.'
+    "--ndjson",
+    is_flag=True,
+    help='Read many messages from stdin: {"text": ...} or {"data": base64} a line, with "id" and "reply_to" '
+    "if need be.",
+)
+@click.option(
+    "--id", "key", type=WORD, metavar="KEY",
+    help="A word of your own for this message: sent once, however often the command is repeated.",
+)  # fmt: skip
+@click.option("--reply-to", type=WORD, metavar="ID", help="The id of the message that this one answers.")
+@click.option(
+    "--as", "new_name", type=WORD, metavar="NAME", help="What to call an ADDRESS that is no contact yet."
 )
 @click.option(
     "--wait",
     "until",
-    type=click.Choice(["queued", "accepted", "delivered"]),
+    type=click.Choice(["queued", "accepted", "delivered", "read"]),
     default="accepted",
     show_default=True,
     help="Return when the messages have come this far.",
@@ -92,43 +65,70 @@ def _read_lines(stream: BinaryIO) -> Iterator[str | bytes]:
 )
 @common_options
 @pass_settings
-def send(settings: Settings, name: str, text: str | None, ndjson: bool, until: str, timeout: float) -> None:
-    """Send TEXT to contact NAME. Without TEXT, or with -, stdin is sent as one message, byte for byte.
+def send(
+    settings: Settings,
+    name: str,
+    text: str | None,
+    ndjson: bool,
+    key: str | None,
+    reply_to: str | None,
+    new_name: str | None,
+    until: str,
+    timeout: float,
+) -> None:
+    """Send TEXT to NAME.
+
+    Without TEXT, or with -, stdin is sent as one message, byte for byte.
+
+    NAME may be an address: it becomes a contact first. Where you have no profile yet, one is made at the
+    relay that the address names.
 
     Exit code 0: accepted by the relay. 4: queued safely, the relay was not reachable; it goes out with the
-    next command that connects, such as `blindpost listen`.
+    next command that connects, such as `blindpost listen`. 5: given up, for the reason that is said.
+
+    \b
+    Examples:  blindpost send bob "hi"
+               uname -a | blindpost send bob --id kernel-report
     """  # fmt: skip
-    from clients.messenger import Messenger
+    from clients.cli.recipient import Recipient
+    from clients.local.lasting import lasting_access
     from clients.model import MessageStatus
 
-    if ndjson and text is not None:
-        raise UsageError("Give TEXT or --ndjson, not both.")
+    if ndjson and (text is not None or key is not None or reply_to is not None):
+        raise UsageError("With --ndjson, the text, its id and what it answers stand in the lines.")
     if text is None and not ndjson and is_terminal(sys.stdin):
         raise UsageError('What shall be sent? blindpost send NAME "text", or pipe it in.')
     if sys.stdin is None and (ndjson or text in (None, "-")):
         raise UsageError("Nothing can be read: stdin is closed.")
-    bodies: Iterator[str | bytes]
+    key = None if key is None else check_key(key)
+    reply_to = None if reply_to is None else check_reply(reply_to)
+    recipient = Recipient(settings, name, new_name)
     if ndjson:
-        bodies = _read_lines(sys.stdin.buffer)
+        bodies = read_lines(sys.stdin.buffer)
     elif text is None or text == "-":
-        body = _read_body(sys.stdin.buffer)
+        body = read_body(sys.stdin.buffer)
         if not body:
             raise UsageError(f'Stdin is empty. To send an empty message, say so: blindpost send {name} ""')
-        bodies = iter([body])
+        bodies = _only(Body(body, key, reply_to))
     else:
-        bodies = iter([text])
+        bodies = _only(Body(text, key, reply_to))
 
     async def work() -> None:
-        async with Messenger.from_config(settings.config()) as me:
-            batch = _Batch(settings, me)
+        config = settings.config()
+        is_new = recipient.make_profile(config)
+        async with lasting_access(config) as line:
+            batch = _Batch(settings, line)
             try:
-                await batch.queue(name, bodies, timeout)
+                await batch.queue(await recipient.name_in(line), bodies, timeout)
                 behind = await batch.follow(MessageStatus(until), timeout)
+                if is_new:  # until it is registered, nobody can answer
+                    await line.call("me", settle=timeout)
             except NotWritten:
                 raise  # says itself what has become of them
             except (ClientError, asyncio.CancelledError) as error:
                 batch.interrupted(error)
                 raise
+            batch.raise_failed()
         if behind:
             raise SystemExit(ExitCode.QUEUED)
 
@@ -138,46 +138,64 @@ def send(settings: Settings, name: str, text: str | None, ndjson: bool, until: s
 class _Batch:
     """The messages of one command, on their way."""
 
-    def __init__(self, settings: Settings, me: "Messenger") -> None:
+    def __init__(self, settings: Settings, line: "LastingLine") -> None:
         self._output = settings.output
         self._as_json = settings.as_json
-        self._me = me
-        self._ids: list[bytes] = []
+        self._line = line
+        self._name = ""
+        self._ids: list[str] = []
         self._told = 0  # of how many the status has been printed
+        self._failures: list[str] = []
 
-    async def queue(self, name: str, bodies: Iterator[str | bytes], patience: float) -> None:
+    async def queue(self, name: str, bodies: AsyncIterator[Body], patience: float) -> None:
         """Queue all, in order; a full outbox is given `patience` seconds to empty."""
-        for body in bodies:
-            await self._me.has_room(patience)
-            self._ids.append(await self._me.send(name, body))
+        self._name = name
+        async for body in bodies:
+            # Another process carries it out: if that one ends meanwhile, asking again must not send it twice.
+            key = body.key or (None if self._line.is_owner else secrets.token_hex(16))
+            arguments = body.arguments() | ({} if key is None else {"key": key})
+            sent = await self._line.call("send", to=name, timeout=patience, **arguments)
+            self._ids.append(sent["id"])
             await asyncio.sleep(0)  # what is queued goes out while more is read
 
     async def follow(self, wanted: "MessageStatus", deadline: float) -> int:
         """Print how far each message is, waiting `deadline` seconds at most; returns how many are behind."""
         from clients.model import MessageStatus
 
-        steps = list(MessageStatus)
         loop = asyncio.get_running_loop()
         end = loop.time() + deadline
-        behind = 0
+        found = []
         for message_id in self._ids:
-            status = await self._me.wait(message_id, wanted, max(0.0, end - loop.time()))
-            behind += steps.index(status) < steps.index(wanted)
-            self._tell(message_id, status.value)
+            timeout = max(0.0, end - loop.time())
+            said = await self._line.call("status", id=message_id, wait=wanted.value, timeout=timeout)
+            found.append(MessageStatus(said["status"]))
+            if found[-1] is MessageStatus.FAILED:
+                self._failures.append(said["failed"] or "it was given up")
+            self._tell(message_id, found[-1].value, said["failed"])
+        behind = sum(not status.is_at_least(wanted) for status in found)
         if behind:
-            for problem in self._me.problems():
+            for problem in (await self._line.call("me"))["problems"]:
                 self._output.note(problem)
-            where = "safe at the relay or here" if wanted is MessageStatus.DELIVERED else "queued safely"
+            is_there = wanted in (MessageStatus.DELIVERED, MessageStatus.READ)
+            where = "safe at the relay or here" if is_there else "queued safely"
             self._output.note(
                 f"{behind} of {len(self._ids)} not {wanted.value} yet; {where}, and nothing is lost."
             )
+        if MessageStatus.REQUESTED in found:
+            self._output.note(f"{self._name} has not accepted you yet: at the relay as a request.")
         return behind
 
-    def _tell(self, message_id: bytes, status: str) -> None:
+    def raise_failed(self) -> None:
+        """Raises RelayError if some were given up, with the reason."""
+        if self._failures:
+            raise RelayError(f"{len(self._failures)} of {len(self._ids)} failed: {self._failures[0]}.")
+
+    def _tell(self, message_id: str, status: str, failed: str | None = None) -> None:
         count = len(self._ids)
         which = "The message is" if count == 1 else f"All {count} messages are"
+        value: dict[str, object] = {"id": message_id, "status": status}
         self._output.result(
-            {"id": message_id.hex(), "status": status},
+            value | ({} if failed is None else {"failed": failed}),
             status,
             else_do=f"{which} queued safely or sent already: do not send again.",
         )

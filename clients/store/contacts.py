@@ -5,7 +5,7 @@ successor; anything else raises the contact's alarm and blocks sending until the
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import apsw
 
@@ -15,6 +15,10 @@ from clients.store.names import check_name, clean_display_name, is_half, unknown
 from clients.store.store import Store
 from wire.addresses import Address, RelayUrl
 from wire.device_lists import DeviceList, decode_device_list
+
+STRANGERS_MAX: Final = 1000  # who wrote and is no contact
+STRANGER_MESSAGES: Final = 50  # kept of one of them
+STRANGER_BYTES: Final = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +147,8 @@ class Contacts:
                 )
             else:
                 self._db.execute(
-                    "UPDATE contacts SET name = ?, relay = ?, status = 'approved', "
-                    "token = coalesce(?, token) WHERE id = ?",
+                    "UPDATE contacts SET name = ?1, relay = iif(?2 = '', relay, ?2), status = 'approved', "
+                    "token = coalesce(?3, token) WHERE id = ?4",
                     (name, relay, address.token, known.id),
                 )
             # What it wrote as a request goes to the application now.
@@ -218,6 +222,10 @@ class Contacts:
         """Listen no more to a contact, and send it nothing more."""
         with self._store.transaction() as db:
             db.execute("DELETE FROM outbox WHERE contact = ?", (contact.id,))
+            db.execute(
+                "UPDATE messages SET handed = 3 WHERE contact = ? AND outgoing = 0 AND handed < 2",
+                (contact.id,),
+            )
             db.execute("UPDATE contacts SET status = 'blocked' WHERE id = ?", (contact.id,))
 
     def rename(self, contact_id: int, name: str) -> None:
@@ -252,11 +260,8 @@ class Contacts:
             added = self.add(contact.name, address)
             self.set_sharing(added.id, contact.sharing)
             db.execute("UPDATE contacts SET verified = 0 WHERE id = ?", (added.id,))
-            db.execute(
-                "UPDATE messages SET key = NULL WHERE contact = ?1 AND key IN "
-                "(SELECT key FROM messages WHERE contact = ?2 AND key IS NOT NULL)",
-                (added.id, contact.id),
-            )
+            # What a script repeats now is meant for the other account.
+            db.execute("UPDATE messages SET key = NULL WHERE contact = ?", (contact.id,))
             # A message that both conversations hold is there once.
             db.execute("UPDATE OR IGNORE messages SET contact = ? WHERE contact = ?", (added.id, contact.id))
             db.execute("DELETE FROM contacts WHERE id = ?", (contact.id,))
@@ -278,11 +283,12 @@ class Contacts:
 
         Its sessions stay, because it may write on one that it still has: it then comes as a request, and
         nothing that its relay accepted is lost. After an alarm they go too, and so does the believed list:
-        whoever is added again under this address is met anew.
+        whoever is added again under this address is met anew. Of a stranger nothing is left.
         """
         with self._store.transaction() as db:
             count = int(db.execute("SELECT count(*) FROM messages WHERE contact = ?", (contact.id,)).get)
-            if contact.alarm is not None:
+            is_stranger = contact.status is ContactStatus.REQUEST and not self.was_told_card(contact.id)
+            if contact.alarm is not None or is_stranger:
                 db.execute("DELETE FROM contacts WHERE id = ?", (contact.id,))
                 return count
             db.execute("DELETE FROM outbox WHERE contact = ?", (contact.id,))
@@ -294,6 +300,26 @@ class Contacts:
                 (f"removed-{contact.account_key.hex()}", contact.id),
             )
             return count
+
+    def has_room(self, stranger: ContactRow, size: int) -> bool:
+        """Whether one more message of so many bytes is kept of somebody who is no contact.
+
+        Strangers who have sent nothing yet but notes make room for those who write.
+        """
+        held = "SELECT count(*), total(length(body)) FROM messages WHERE contact = ? AND outgoing = 0"
+        row: tuple[Any, ...] = self._db.execute(held, (stranger.id,)).fetchall()[0]
+        count, held_bytes = row
+        if count >= STRANGER_MESSAGES or held_bytes + size > STRANGER_BYTES:
+            return False
+        strangers = "SELECT count(*) FROM contacts WHERE status IN ('request', 'removed')"
+        if self._db.execute(strangers).get > STRANGERS_MAX:
+            self._db.execute(
+                "DELETE FROM contacts WHERE id IN (SELECT c.id FROM contacts c WHERE status = 'removed' "
+                "AND id != ? AND NOT EXISTS (SELECT 1 FROM messages WHERE contact = c.id) AND NOT EXISTS "
+                "(SELECT 1 FROM devices WHERE contact = c.id AND told_card_at > 0) ORDER BY id LIMIT 100)",
+                (stranger.id,),
+            )
+        return int(self._db.execute(strangers).get) <= STRANGERS_MAX
 
     def wrote_again(self, contact: ContactRow) -> None:
         """A removed contact has written: it is a request now."""

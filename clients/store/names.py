@@ -4,6 +4,7 @@ Owns what a contact's name may be, the cleaning of display names, which anybody 
 for a name that no contact has.
 """
 
+import unicodedata
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Final
@@ -12,6 +13,9 @@ from clients.errors import NotFoundError, UsageError
 
 NAME_MAX: Final = 64
 DISPLAY_NAME_MAX: Final = 64
+# Letters and blanks that show nothing although they count as printable.
+_UNSEEN: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\u180b\u180c\u180d\u180e\u180f")
+_ALIKE: Final = frozenset(("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE"))  # share shapes
 _LIKE: Final = 0.6  # how alike two names must be, as difflib counts
 
 
@@ -41,20 +45,41 @@ def check_name(name: str) -> str:
     return name
 
 
+def _visible(name: str) -> str:
+    """Without characters that show nothing, of which there are more than `isprintable` knows."""
+    return "".join(
+        c for c in name if c not in _UNSEEN and not 0xFE00 <= ord(c) <= 0xFE0F and ord(c) < 0xE0000
+    )
+
+
+def _skeleton(name: str) -> str:
+    """What two names have in common that look the same: width, composition, case and what is not seen."""
+    return unicodedata.normalize("NFKC", _visible(name)).casefold().strip()
+
+
+def _script(character: str) -> str:
+    return unicodedata.name(character, "").partition(" ")[0]
+
+
 def offered_name(display_name: str, names: Sequence[str]) -> str | None:
     """The display name as a contact's name that nobody of `names` has, with a number if need be.
 
-    None if it cannot be a name. Whoever calls itself like another contact never gets that one's name.
+    None if it cannot be a name, or mixes scripts as names that imitate others do. Whoever calls itself like
+    another contact never gets that one's name.
     """
-    taken = {name.casefold() for name in names}
+    taken = {_skeleton(name) for name in names}
     base = display_name[: NAME_MAX - 4].strip()
+    if _skeleton(base) != base.casefold() and not base.isascii():
+        base = unicodedata.normalize("NFKC", _visible(base)).strip()
+    if len({_script(character) for character in base if character.isalpha()} & _ALIKE) > 1:
+        return None
     for number in range(1, 1000):
         name = base if number == 1 else f"{base} {number}"
         try:
             check_name(name)
         except UsageError:
             return None
-        if name.casefold() not in taken:
+        if _skeleton(name) not in taken:
             return name
     return None
 

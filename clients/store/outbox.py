@@ -83,7 +83,10 @@ class Outbox:
             (contact, *mailboxes),
         ).fetchall()
         for row in {row[0] for row in gone if row[0] is not None}:
-            self._db.execute("DELETE FROM sent WHERE message = ?", (row,))
+            self._db.execute(
+                f"DELETE FROM sent WHERE message = ? AND device_key NOT IN ({keep})",  # noqa: S608 marks
+                (row, *mailboxes),
+            )
             self._db.execute(
                 "UPDATE messages SET sealed = 0 WHERE id = ?1 AND status = 'queued' "
                 "AND NOT EXISTS (SELECT 1 FROM outbox WHERE message = ?1)",
@@ -135,6 +138,19 @@ class Outbox:
         self._db.execute(
             "UPDATE received SET owed = 0 WHERE device_key = ? AND stream = ?", (device_key, stream)
         )
+
+    def has_note(self, mailbox: bytes) -> bool:
+        """Whether a frame that belongs to no message is on its way to this device."""
+        query = "SELECT 1 FROM outbox WHERE mailbox = ? AND message IS NULL LIMIT 1"
+        return self._db.execute(query, (mailbox,)).get is not None
+
+    def is_newest_card(self, device_key: bytes, stream: bytes, sequence: int) -> bool:
+        """Whether a card is newer than the last one of this stream; it is the last one from now on."""
+        self._db.execute(
+            "UPDATE received SET card = ?3 WHERE device_key = ?1 AND stream = ?2 AND card < ?3",
+            (device_key, stream, sequence),
+        )
+        return self._db.changes() == 1
 
     def reads_owed(self) -> list[tuple[int, bytes, ReadMark]]:
         """(contact, device, mark) of what a person has seen and its sender is to be told, likewise."""

@@ -102,18 +102,21 @@ class Outgoing(Conversations):
                 (device_key, sequence, row),
             )
 
-    def accepted(self, row: int) -> None:
+    def accepted(self, row: int, now_ms: int) -> None:
         """The relay holds every frame of this message."""
-        self._move("status = 'accepted' WHERE id = ? AND status IN ('queued', 'requested')", row)
+        move = "status = 'accepted', accepted_ms = ? WHERE id = ? AND status IN ('queued', 'requested')"
+        self._move(move, now_ms, row)
 
-    def requested(self, row: int) -> None:
+    def requested(self, row: int, now_ms: int) -> None:
         """The relay holds this message as a request."""
-        self._move("status = 'requested' WHERE id = ? AND status = 'queued'", row)
+        move = "status = 'requested', accepted_ms = ? WHERE id = ? AND status = 'queued'"
+        self._move(move, now_ms, row)
 
     def failed(self, row: int, why: str) -> bool:
         """Give up on a message that is not delivered, and send nothing more of it; whether that was news."""
         self._db.execute("DELETE FROM outbox WHERE message = ?", (row,))
-        failed = "status = 'failed', failed = ?, sealed = 1 WHERE id = ? AND outgoing = 1 "
+        # Without its key: whoever repeats it means it to be sent after all.
+        failed = "status = 'failed', failed = ?, sealed = 1, key = NULL WHERE id = ? AND outgoing = 1 "
         return bool(self._move(failed + "AND status IN ('queued', 'requested', 'accepted')", why, row))
 
     def fail_unsent(self, contact: int, why: str) -> int:
@@ -129,7 +132,7 @@ class Outgoing(Conversations):
         """Give up on what a relay took and nobody receipted in time; a later receipt still counts."""
         return self._move(
             "status = 'failed', failed = ? WHERE outgoing = 1 AND status IN ('requested', 'accepted') "
-            "AND sent_ms < ?",
+            "AND accepted_ms < ?",
             NO_RECEIPT,
             now_ms - EXPIRY_MS,
         )

@@ -134,6 +134,8 @@ MIGRATIONS: Final = (
     -- Up to where our user has read a stream, and whether its sender is still to be told.
     ALTER TABLE received ADD COLUMN read_through INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE received ADD COLUMN read_owed INTEGER NOT NULL DEFAULT 0;
+    -- The sequence of the last card that came in it.
+    ALTER TABLE received ADD COLUMN card INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX received_read_owed ON received (device_key) WHERE read_owed = 1;
 
     ALTER TABLE messages ADD COLUMN reply_to BLOB;
@@ -144,7 +146,10 @@ MIGRATIONS: Final = (
     CREATE UNIQUE INDEX messages_by_key ON messages (contact, key) WHERE key IS NOT NULL;
     CREATE INDEX messages_unseen ON messages (contact, sort_ms, sequence)
         WHERE outgoing = 0 AND seen = 0 AND kind IN (1, 7);
-    CREATE INDEX messages_on_the_way ON messages (sent_ms)
+    -- Since when a relay has it, in Unix milliseconds.
+    ALTER TABLE messages ADD COLUMN accepted_ms INTEGER NOT NULL DEFAULT 0;
+    UPDATE messages SET accepted_ms = sent_ms WHERE outgoing = 1;
+    CREATE INDEX messages_on_the_way ON messages (accepted_ms)
         WHERE outgoing = 1 AND status IN ('requested', 'accepted');
 
     -- Which of our messages a device has receipted and not read. A row goes when it is read.

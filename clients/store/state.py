@@ -7,7 +7,6 @@ transaction that its caller opened. Implements `clients.engine_state.State`.
 from collections.abc import Sequence
 from typing import Any
 
-from clients.store.contacts import request_name
 from clients.store.store import Store
 from keys.handshake import Party
 from keys.prekeys import PrivatePrekey
@@ -46,12 +45,19 @@ class KeyState:
         entry = devices.entry(device_key)
         return None if entry is None else Party(devices, entry)
 
+    def owner(self, device_key: bytes) -> bytes | None:
+        """The account under which a device was met first, also if it is no longer in its list."""
+        return self._value(
+            "SELECT c.account_key FROM devices d JOIN contacts c ON c.id = d.contact WHERE d.device_key = ?",
+            device_key,
+        )
+
     def pin(self, devices: DeviceList) -> None:
-        """Believe a verified list. An account never heard of becomes a request (a contact to be approved)."""
+        """Believe a verified list. An account never heard of is listed nowhere before its first message."""
         self._db.execute(
-            "INSERT INTO contacts (name, account_key, relay, status) VALUES (?, ?, '', 'request') "
+            "INSERT INTO contacts (name, account_key, relay, status) VALUES (?, ?, '', 'removed') "
             "ON CONFLICT (account_key) DO NOTHING",
-            (request_name(self._db, devices.account_key), devices.account_key),
+            (f"removed-{devices.account_key.hex()}", devices.account_key),
         )
         self._db.execute(
             "UPDATE contacts SET device_list = ? WHERE account_key = ?",
@@ -175,11 +181,15 @@ class KeyState:
         )
         return [(int(row[0]), bytes(row[1])) for row in rows]
 
-    def forget_card(self, device_key: bytes, told_before: int) -> bool:
-        """Count our card as not told to this device, unless that was just now; whether it was told."""
+    def forget_card(self, device_key: bytes, told_before: int, now: int) -> bool:
+        """Count our card as not told to this device, unless that was after `told_before`; whether it was so.
+
+        What was told in the future was told by a clock that was wrong.
+        """
         self._db.execute(
-            "UPDATE devices SET told_card = 0 WHERE device_key = ? AND told_card > 0 AND told_card_at < ?",
-            (device_key, told_before),
+            "UPDATE devices SET told_card = 0 WHERE device_key = ?1 AND told_card > 0 "
+            "AND (told_card_at < ?2 OR told_card_at > ?3)",
+            (device_key, told_before, now),
         )
         return self._db.changes() == 1
 

@@ -73,6 +73,7 @@ async def test_everything_is_published_before_it_counts_as_connected(
     tmp_path: Path, relay: RelayProcess
 ) -> None:
     async with people(tmp_path, relay, "alice") as (alice,):
+        assert alice._receiver is not None
         assert alice._receiver._stock.unpublished() == []
         bundle = await fetch(alice)
         assert [len(device.prekeys) for device in bundle.devices] == [4]

@@ -36,7 +36,7 @@ def comparable(text: str, home: str) -> str:
     """The text without what differs from run to run: keys, ids, times, homes."""
     for pattern, name in (
         (re.escape(home), "/home/you"),
-        (r"bp1[a-z0-9]{59}", "ADDRESS"),
+        (r"bp1[a-z0-9]{84}", "LINE"),
         (r"key [A-Za-z0-9_-]{43}", "key KEY"),
         (r'"id": "[0-9a-f]{32}"', '"id": ID'),
         (r"\d{4}-\d\d-\d\d \d\d:\d\d", "TIME"),
@@ -140,7 +140,8 @@ def test_the_python_of_the_readme_answers(tmp_path: Path, relay: RelayProcess) -
         address = bot.stdout.readline().removeprefix("Write to ").strip()
         blindpost(tmp_path, "contact", "add", "bot", address)
         # The bot starts at the same time: the first try may find it unknown to the relay.
-        assert blindpost(tmp_path, "send", "bot", "Hello, bot ✓", "--timeout", "40") == "accepted\n"
+        sent = blindpost(tmp_path, "send", "bot", "Hello, bot ✓", "--timeout", "40")
+        assert sent in ("accepted\n", "delivered\n")  # the bot may be quicker than the relay's answer
         answer = blindpost(tmp_path, "listen", "--count", "1", "--idle", "30")
     assert answer.endswith("bot: Hello, bot ✓\n")
 

@@ -87,7 +87,7 @@ def test_the_alert_waits_for_a_relay_that_is_down(tmp_path: Path, relay: RelayPr
     ops.add(cron)
     relay.kill()
     environment = {**cron.environment, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    script = [EXAMPLES / "alert.sh", "ops", "/", "0"]
+    script: list[str | Path] = [EXAMPLES / "alert.sh", "ops", "/", "0"]
     done = subprocess.run(script, env=environment, timeout=RUN_WITHIN, check=True, capture_output=True)
     assert done.stdout == b""
     relay.start()

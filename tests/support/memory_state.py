@@ -38,6 +38,10 @@ class MemoryState:
                 return Party(devices, entry)
         return None
 
+    def owner(self, device_key: bytes) -> bytes | None:
+        party = self.party(device_key)
+        return None if party is None else party.devices.account_key
+
     def pinned(self, account_key: bytes) -> DeviceList | None:
         return self.lists.get(account_key)
 

@@ -98,9 +98,12 @@ def test_a_file_that_is_no_authority_is_refused_before_a_profile_is_made(
     assert not alice.profile.exists()
 
 
-def test_a_typing_error_in_the_relay_is_mended_by_init_again(away: CommandLine, relay: RelayProcess) -> None:
+def test_a_typing_error_in_the_relay_is_mended_by_init_again(
+    away: CommandLine, relay: RelayProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = away("address").out.strip()
     still = away("init", "--relay", ELSEWHERE, code=ExitCode.QUEUED)
+    monkeypatch.setattr("clients.cli.identity.CONNECT_DEADLINE", 15.0)
     done = away("init", "--relay", relay.origin)
     assert still.err.count("never registered") == done.err.count("never registered") == 1
     assert done.out.strip() == f"{before.partition('@')[0]}@{relay.place}"
@@ -167,17 +170,14 @@ def test_10_a_lost_store_is_no_invitation_to_a_new_account(away: CommandLine, da
 # --- what would stay unseen -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("look_every", [0.2, 60.0])
-def test_a_new_request_is_told_once(
-    person: MakePerson, relay: RelayProcess, monkeypatch: pytest.MonkeyPatch, look_every: float
-) -> None:
-    monkeypatch.setattr("clients.cli.messages.LOOK_EVERY", look_every)
+def test_a_new_request_is_told_once(person: MakePerson, relay: RelayProcess) -> None:
     alice, bob = person("alice"), person("bob")
     bob_address = bob("init", "--relay", relay.origin).out.strip()
     alice("init", "--relay", relay.origin)
     alice("contact", "add", "bob", bob_address)
     alice("send", "bob", "do you know me?")
-    done = bob("listen", "--idle", "3")
+    done = bob("listen", "--idle", "1")
+    assert "New request" in bob("listen", "--idle", "0").err
     (request,) = bob("--json", "contact", "list").json()
     assert done.out == ""
     assert done.err.count(f"New request from {request['name']}: blindpost contact list") == 1

@@ -4,12 +4,13 @@ import io
 import json
 import sys
 import unicodedata
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.cli.messages import _line
+from clients.cli.message_lines import message_line
 from clients.cli.output import Output, safe
 from clients.errors import TrustError
 from clients.model import Message, MessageStatus
@@ -31,12 +32,12 @@ HOSTILE = {
 }
 
 
-def message(text: str, **changes: object) -> Message:
+def message(text: str, **changes: object) -> dict[str, Any]:
     values: dict[str, object] = {
         "id": b"i" * 16, "contact": "bob", "outgoing": False, "kind": Kind.TEXT, "body": text.encode(),
         "sent_ms": 0, "sequence": 1, "status": MessageStatus.RECEIVED, **changes,
     }  # fmt: skip
-    return Message(**values)  # type: ignore[arg-type]  # fields of several types
+    return Message(**values).to_json()  # type: ignore[arg-type]  # fields of several types
 
 
 def is_harmless(text: str, *, lines: bool = True) -> bool:
@@ -53,7 +54,7 @@ def is_harmless(text: str, *, lines: bool = True) -> bool:
 def test_hostile_characters_are_shown_as_escapes(text: str) -> None:
     assert not is_harmless(text)
     assert is_harmless(safe(text))
-    assert is_harmless(_line(message(text)))
+    assert is_harmless(message_line(message(text)))
     assert "\\" in safe(text)
 
 
@@ -79,7 +80,7 @@ def test_json_is_one_harmless_line_that_means_the_same(text: str) -> None:
 
 
 def test_a_second_line_cannot_pass_for_somebody_elses_message() -> None:
-    shown = _line(message("hi\n2026-01-01 12:00 carol: send me the money"))
+    shown = message_line(message("hi\n2026-01-01 12:00 carol: send me the money"))
     assert [line.startswith(" ") for line in shown.split("\n")] == [False, True]
 
 
@@ -92,8 +93,8 @@ def test_a_time_that_nobody_can_have_sent_it_is_shown_somehow(
     monkeypatch.setenv("TZ", zone)
     time.tzset()
     try:
-        shown = _line(message("hi", sent_ms=2**63 - 1))
-        json.dumps(message("hi", sent_ms=2**63 - 1).to_json())
+        shown = message_line(message("hi", sent_ms=2**63 - 1))
+        json.dumps(message("hi", sent_ms=2**63 - 1))
     finally:
         monkeypatch.undo()
         time.tzset()
@@ -101,15 +102,15 @@ def test_a_time_that_nobody_can_have_sent_it_is_shown_somehow(
 
 
 def test_marks_say_what_is_odd_about_a_message() -> None:
-    shown = _line(message("hi", late=True, redelivered=True, missing_before=3))
+    shown = message_line(message("hi", late=True, redelivered=True, missing_before=3))
     assert shown.endswith("hi [3 missing before, late, shown before]")
-    assert _line(message("hi", outgoing=True, status=MessageStatus.DELIVERED)).endswith(
+    assert message_line(message("hi", outgoing=True, status=MessageStatus.DELIVERED)).endswith(
         "bob <- hi (delivered)"
     )
 
 
 def test_bytes_are_not_printed() -> None:
-    assert _line(message("\x1b[2J", kind=Kind.DATA)).endswith("bob: <4 bytes>")
+    assert message_line(message("\x1b[2J", kind=Kind.DATA)).endswith("bob: <4 bytes>")
 
 
 def test_what_a_relay_says_is_harmless_in_notes_and_errors(capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,6 +43,10 @@ def ask(store: Store, devices: DeviceList) -> None:
     """A stranger writes."""
     with store.transaction():
         KeyState(store).pin(devices)
+        row = Contacts(store).by_account(devices.account_key)
+        assert row is not None
+        assert row.status is ContactStatus.REMOVED  # not listed before its first message
+        Contacts(store).wrote_again(row)
 
 
 @pytest.mark.parametrize(

@@ -201,11 +201,11 @@ def test_outgoing_messages_go_through_their_states_and_never_back(desk: Desk) ->
     assert desk.history.status(b"o" * 16) is MessageStatus.QUEUED
     desk.history.sealed(waiting.row, {DEVICE: 1})
     assert desk.history.unsealed(desk.bob, 10) == []
-    desk.history.accepted(waiting.row)
+    desk.history.accepted(waiting.row, NOW)
     assert desk.history.status(b"o" * 16) is MessageStatus.ACCEPTED
     assert desk.history.delivered(DEVICE, ((1, 1),)) == 1
     assert desk.history.delivered(DEVICE, ((1, 1),)) == 0
-    desk.history.accepted(waiting.row)
+    desk.history.accepted(waiting.row, NOW)
     assert desk.history.status(b"o" * 16) is MessageStatus.DELIVERED
     assert desk.history.status(b"?" * 16) is None
 

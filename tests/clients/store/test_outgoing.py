@@ -42,15 +42,15 @@ def test_a_message_keeps_its_key_and_what_it_answers(desk: Desk) -> None:
 
 def test_a_request_can_still_be_accepted_and_nothing_goes_back(desk: Desk) -> None:
     row = desk.send(1)
-    desk.history.requested(row)
+    desk.history.requested(row, NOW)
     assert status(desk, row) is MessageStatus.REQUESTED
-    desk.history.accepted(row)
+    desk.history.accepted(row, NOW)
     assert status(desk, row) is MessageStatus.ACCEPTED
-    desk.history.requested(row)
+    desk.history.requested(row, NOW)
     assert status(desk, row) is MessageStatus.ACCEPTED
     desk.history.delivered(DEVICE, ((1, 1),))
-    desk.history.accepted(row)
-    desk.history.requested(row)
+    desk.history.accepted(row, NOW)
+    desk.history.requested(row, NOW)
     assert not desk.history.failed(row, "too late")
     assert (status(desk, row), desk.message(row).failed) == (MessageStatus.DELIVERED, None)
 
@@ -99,14 +99,14 @@ def test_giving_up_takes_the_message_out_of_the_outbox_and_says_why(desk: Desk) 
     assert (shown.status, shown.failed) == (MessageStatus.FAILED, "because")
     assert desk.outbox.contacts_waiting() == []
     assert desk.store.db.execute("SELECT count, bytes FROM waiting").fetchone() == (0, 0)
-    desk.history.accepted(row)
+    desk.history.accepted(row, NOW)
     assert status(desk, row) is MessageStatus.FAILED
 
 
 def test_only_what_no_relay_has_taken_is_given_up_as_unsent(desk: Desk) -> None:
     accepted, on_its_way = desk.send(1), desk.send(2)
     with desk.store.transaction():
-        desk.history.accepted(accepted)
+        desk.history.accepted(accepted, NOW)
         desk.outbox.add(desk.bob, Put(b"f" * 16, DEVICE, bytes(1024)), on_its_way)
         desk.outbox.add(desk.bob, Put(b"n" * 16, DEVICE, bytes(1024)), None)
         waiting = desk.history.add_outgoing(desk.bob, Kind.TEXT, b"w" * 16, b"hi", NOW)
@@ -121,11 +121,10 @@ def test_what_nobody_receipts_is_given_up_after_31_days_until_a_receipt_comes(
     desk: Desk, as_request: bool
 ) -> None:
     row, queued = desk.send(1), desk.send(2)
-    (desk.history.requested if as_request else desk.history.accepted)(row)
-    sent = desk.message(row).sent_ms
-    assert desk.history.expire(sent + EXPIRY_MS) == 0
-    assert desk.history.expire(sent + EXPIRY_MS + 1) == 1
-    assert desk.history.expire(sent + EXPIRY_MS + 1) == 0
+    (desk.history.requested if as_request else desk.history.accepted)(row, NOW)
+    assert desk.history.expire(NOW + EXPIRY_MS) == 0
+    assert desk.history.expire(NOW + EXPIRY_MS + 1) == 1
+    assert desk.history.expire(NOW + EXPIRY_MS + 1) == 0
     assert (status(desk, row), desk.message(row).failed) == (MessageStatus.FAILED, NO_RECEIPT)
     assert status(desk, queued) is MessageStatus.QUEUED
     assert EXPIRY_MS == 31 * 86_400_000
@@ -137,13 +136,13 @@ def test_every_change_is_told_once_and_nothing_else(desk: Desk) -> None:
     told: list[int] = []
     desk.history.touched = told.append
     row = desk.send(1)
-    desk.history.requested(row)
-    desk.history.accepted(row)
+    desk.history.requested(row, NOW)
+    desk.history.accepted(row, NOW)
     desk.history.delivered(DEVICE, ((1, 1),))
     desk.history.read(DEVICE, 1)
     assert told == [row] * 5
-    desk.history.accepted(row)
-    desk.history.requested(row)
+    desk.history.accepted(row, NOW)
+    desk.history.requested(row, NOW)
     desk.history.delivered(DEVICE, ((1, 1),))
     desk.history.read(DEVICE, 1)
     desk.history.failed(row, "no")
@@ -152,7 +151,7 @@ def test_every_change_is_told_once_and_nothing_else(desk: Desk) -> None:
     other = desk.send(2)
     desk.history.failed(other, "because")
     old = desk.send(3)
-    desk.history.accepted(old)
+    desk.history.accepted(old, NOW)
     desk.history.expire(NOW * 2)
     assert told[5:] == [other, other, old, old, old]
 
