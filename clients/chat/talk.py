@@ -1,0 +1,358 @@
+"""A conversation that is kept up: what is typed goes out, what happens comes in, whoever owns the profile.
+
+Owns the line to the profile and its tasks: one follows the events, one carries out the errands, one says when
+somebody types. If the process that owned the profile ends, the line is opened again, and
+this one may become the owner. Knows no terminal: a face of it (`screen`, `plain`) is told when to look again.
+"""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Callable
+from typing import Any, Final
+
+from clients.bell import Bell
+from clients.chat.conversation import Change, Conversation, Entry, Json
+from clients.chat.errands import Errands, Reopen
+from clients.chat.pace import TypingPace
+from clients.chat.profile_line import Line, OpenLine, all_contacts, last_messages
+from clients.errors import ClientError, NotFoundError
+from clients.local.failures import LineLost
+from clients.tasks import until_one_ends
+
+LOADED: Final = 200  # messages of the history at first, and at each step back
+WATCHED_MAX: Final = 6  # conversations that one line watches, besides everybody's state; the profile allows 8
+NOTICE: Final = 5.0  # seconds
+TRY_AGAIN: Final = 1.0  # seconds between two tries to get at the profile
+LAST_WORDS: Final = 2.0  # seconds to send what was written just before leaving
+SEND_PATIENCE: Final = 5.0  # seconds that a full outbox is given
+
+
+class Talk:
+    """One conversation at a time with the people of one profile.
+
+    `changed` is called whenever there is something else to see; `heard` for each new message.
+    """
+
+    def __init__(
+        self,
+        open_line: OpenLine,
+        name: str,
+        *,
+        changed: Callable[[], None] = lambda: None,
+        heard: Callable[[Entry], None] = lambda entry: None,
+    ) -> None:
+        self._open_line = open_line
+        self._changed = changed
+        self._heard = heard
+        self._errands = Errands(self._refused, changed)
+        self._bell = Bell()
+        self._pace = TypingPace()
+        self._typing_now: bool | None = None  # to be said next
+        self._watched: set[str] = set()  # what this line watches
+        self._looks = False  # whether a job that looks at everything waits
+        self._reads = False  # whether a job that says "read" waits
+        self._notice_end: asyncio.TimerHandle | None = None
+        self.conversation = Conversation(name)
+        self.person: Json | None = None  # the contact as JSON; None until it is known, or when it is gone
+        self.others: dict[str, Json] = {}
+        self.is_loaded = False
+        self.connected = False
+        self.was_connected = False
+        self.problems: list[str] = []
+        self.held = 0
+        self.notice = ""
+        self.is_looked_at = False  # a person sees the end of the conversation now
+
+    # --- what it is like ------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """Whom we talk to."""
+        return self.conversation.name
+
+    def _is(self, status: str) -> bool:
+        return self.person is not None and self.person.get("status") == status
+
+    @property
+    def is_request(self) -> bool:
+        """A stranger wrote to us: nothing automatic happens for it."""
+        return self._is("request")
+
+    @property
+    def is_approved(self) -> bool:
+        """A contact of ours."""
+        return self._is("approved")
+
+    @property
+    def alarm(self) -> str | None:
+        """Why nothing may be sent, in a sentence."""
+        said = self.person.get("alarm") if self.person else None
+        return str(said) if said else None
+
+    # --- the line -------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Keep it up until it is cancelled. Raises ClientError where the profile cannot be had at all."""
+        was_open = False
+        try:
+            while True:
+                try:
+                    async with self._open_line() as line:
+                        if was_open:
+                            self.say_for_a_moment("Took over the profile: the process that had it has ended.")
+                        was_open = True
+                        await self._serve(line)
+                except LineLost:
+                    self._interrupted("The process that had the profile has ended; getting it back ...")
+                except Reopen:
+                    was_open = False
+                except ClientError as error:
+                    if not self.is_loaded:
+                        raise
+                    self._interrupted(str(error))
+                    await asyncio.sleep(TRY_AGAIN)
+        finally:
+            if self._notice_end is not None:
+                self._notice_end.cancel()
+
+    def _interrupted(self, notice: str) -> None:
+        self.connected = False
+        self.say_for_a_moment(notice)
+
+    async def _serve(self, line: Line) -> None:
+        await self._begin(line)
+        await until_one_ends(self._follow(line), self._errands.run(line), self._say_typing(line))
+        raise LineLost
+
+    async def _begin(self, line: Line) -> None:
+        """Watch first and look then, so that nothing falls in between."""
+        self._watched.clear()
+        await line.call("watch", messages=False)
+        await self._turn_to(line)
+
+    async def _turn_to(self, line: Line) -> None:
+        if self.name not in self._watched:
+            if len(self._watched) >= WATCHED_MAX:
+                raise Reopen
+            with contextlib.suppress(NotFoundError):  # gone meanwhile: `_look` sees to it
+                await line.call("watch", name=self.name)
+                self._watched.add(self.name)
+        await self._look(line)
+
+    async def _look(self, line: Line) -> None:
+        """Everything as it is now."""
+        talk = self.conversation
+        contacts = await all_contacts(line)
+        self.others = {str(contact["name"]): contact for contact in contacts}
+        self.person = self.others.pop(talk.name, None)
+        if self.person is not None:
+            await self._load(line, talk, max(LOADED, len(talk)))
+        self.is_loaded = True
+        self._changed()
+
+    async def _load(self, line: Line, talk: Conversation, count: int) -> None:
+        messages, talk.has_all = await last_messages(line, talk.name, count)
+        talk.load(messages, is_looked_at=self.is_looked_at and self.is_approved)
+
+    async def _follow(self, line: Line) -> None:
+        async for event in line.events():
+            match event.get("event"):
+                case "message":
+                    self._take_message(event["message"])
+                case "contact":
+                    self._take_contact(event["contact"])
+                case "state":
+                    self.connected = bool(event["connected"])
+                    self.was_connected = self.was_connected or self.connected
+                    self.problems = [str(problem) for problem in event["problems"]]
+                    self.held = int(event["held"])
+                case _:  # contact_gone, resync, and whatever a later version says
+                    self._look_again()
+            self._changed()
+
+    def _take_message(self, message: Json) -> None:
+        if message.get("contact") != self.name:
+            return
+        change = self.conversation.apply(message, is_looked_at=self.is_looked_at and self.is_approved)
+        if change is Change.ORDER:
+            self._look_again()
+        elif change is Change.NEW:
+            if message.get("direction") == "in" and self.person is not None:
+                self.person = {**self.person, "typing": False}  # it has been written
+            self._heard(Entry.parse(message))
+
+    def _take_contact(self, contact: Json) -> None:
+        name = str(contact["name"])
+        if name == self.name:
+            self.person = contact
+            return
+        if name not in self.others and contact.get("status") == "request":
+            self.say_for_a_moment(f"A request from {name}: /switch {name}")
+        self.others[name] = contact
+
+    def _look_again(self) -> None:
+        """Look at everything, later and once."""
+
+        async def errand(line: Line) -> None:
+            self._looks = False
+            await self._look(line)
+
+        if not self._looks:
+            self._looks = True
+            self._errands.add_always(errand)
+
+    # --- errands --------------------------------------------------------------------------------------
+
+    def _refused(self, why: str) -> None:
+        self.conversation.note(why, is_trouble=True)
+
+    def ask(self, call: str, then: Callable[[Any], None] = lambda result: None, /, **arguments: Any) -> None:
+        """Make a call, later; `then` gets the result. An error is said in the pane. Raises Busy."""
+
+        async def errand(line: Line) -> None:
+            then(await line.call(call, **arguments))
+
+        self._errands.add(errand)
+
+    async def answer(self, call: str, /, **arguments: Any) -> Any:
+        """The result of a call, made in its turn. Raises ClientError."""
+        return await self._errands.answer(call, arguments)
+
+    # --- writing --------------------------------------------------------------------------------------
+
+    def send(
+        self,
+        text: str,
+        reply_to: str | None = None,
+        *,
+        refused: Callable[[str], None] = lambda why: None,
+    ) -> None:
+        """Queue a text; `refused` gets the sentence if it is not taken. Raises Busy."""
+        name, key = self.name, secrets.token_hex(16)  # the same key again sends nothing twice
+        reply = {} if reply_to is None else {"reply_to": reply_to}
+
+        async def errand(line: Line) -> None:
+            try:
+                await line.call("send", to=name, text=text, key=key, timeout=SEND_PATIENCE, **reply)
+            except LineLost:
+                raise
+            except ClientError as error:
+                refused(str(error))
+                raise
+
+        self._errands.add(errand)
+
+    def typed(self, *, has_text: bool) -> None:
+        """The line being written has changed."""
+        if not self.is_approved or self.alarm:
+            has_text = False
+        said = self._pace.pressed(asyncio.get_running_loop().time(), has_text=has_text)
+        if said is not None:
+            self._typing_now = said
+        self._bell.ring()
+
+    async def _say_typing(self, line: Line) -> None:
+        clock = asyncio.get_running_loop().time
+        while True:
+            said = self._pace.look(clock())
+            said, self._typing_now = self._typing_now if said is None else said, None
+            if said is not None and self.is_approved:
+                try:
+                    await line.call("typing", name=self.name, on=said)
+                except LineLost:
+                    raise
+                except ClientError:  # nobody is told that somebody types: no reason to say more
+                    continue
+                continue
+            await self._bell.rung(self._pace.wait(clock()))
+
+    # --- reading --------------------------------------------------------------------------------------
+
+    def look(self, *, is_looked_at: bool) -> None:
+        """Whether a person sees the end of the conversation; then what is there counts as read."""
+        self.is_looked_at = is_looked_at
+        if not is_looked_at and self.is_approved:
+            self.conversation.divide()
+        is_news = self.is_approved and self.conversation.has_unseen
+        if not is_looked_at or not is_news or self._reads or self._errands.is_full:
+            return
+        talk = self.conversation
+
+        async def errand(line: Line) -> None:
+            self._reads = False
+            talk.mark_seen()
+            await line.call("read", name=talk.name)
+
+        self._reads = True
+        self._errands.add(errand)
+
+    def renamed(self, contact: Json) -> None:
+        """What is known of the one we talk to, after it was accepted, blocked or verified."""
+        self.conversation.name = str(contact["name"])
+        self.person = contact
+        self._errands.add(self._turn_to)
+
+    def load_older(self) -> None:
+        """Get more of the history, above what is there."""
+        talk = self.conversation
+        if talk.has_all or talk.is_full or talk.oldest is None or self._errands.is_full:
+            return
+
+        async def errand(line: Line) -> None:
+            page = await line.call("history", name=talk.name, limit=LOADED, before=talk.oldest)
+            talk.has_all = not talk.load_older(page)
+
+        self._errands.add(errand)
+
+    def load_last(self, count: int) -> None:
+        """Have the last `count` messages here. Raises Busy."""
+        talk = self.conversation
+
+        async def errand(line: Line) -> None:
+            if len(talk) < count:
+                await self._load(line, talk, count)
+            whole = "" if not talk.has_all else ", which are all there are"
+            talk.note(f"The last {len(talk)} messages are here{whole}. PageUp scrolls.")
+
+        self._errands.add(errand)
+
+    def switch(self, name: str) -> None:
+        """Turn to another conversation. Raises Busy."""
+
+        async def errand(line: Line) -> None:
+            contact = await line.call("contact", name=name)
+            self.conversation = Conversation(str(contact["name"]))
+            self.person = None
+            self._pace.stopped()
+            self._reads = False
+            await self._turn_to(line)
+
+        self._errands.add(errand)
+
+    @property
+    def waiting(self) -> int:
+        """How many messages of this conversation the relay has not got."""
+        return sum(entry.status == "queued" for entry in self.conversation.entries)
+
+    async def finish(self) -> None:
+        """What was written last goes out, if the relay is there; a moment at most."""
+        if not self.connected or (not len(self._errands) and not self.waiting):
+            return
+        with contextlib.suppress(ClientError, TimeoutError):
+            async with asyncio.timeout(LAST_WORDS + 1):
+                await self.answer("flush", timeout=LAST_WORDS)
+
+    # --- words ----------------------------------------------------------------------------------------
+
+    def say_for_a_moment(self, words: str) -> None:
+        """Show a sentence for some seconds."""
+        self.notice = words
+        if self._notice_end is not None:
+            self._notice_end.cancel()
+        self._notice_end = asyncio.get_running_loop().call_later(NOTICE, self._notice_over)
+        self._changed()
+
+    def _notice_over(self) -> None:
+        self.notice = ""
+        self._changed()
