@@ -20,29 +20,26 @@ from clients import clock
 from clients.bell import Bell
 from clients.config import ClientConfig, read_config
 from clients.contact_book import EVERYBODY, ContactBook
-from clients.errors import ClientError, NotFoundError, TooLargeError, UsageError
+from clients.errors import NotFoundError, TooLargeError, UsageError
 from clients.mailroom import Mailroom
 from clients.model import Contact, ContactStatus, Message, MessageStatus
 from clients.parsing import parse_address, parse_relay
-from clients.profile import Profile
+from clients.profile import opened
 from clients.receiver import Receiver
 from clients.senders import Senders
 from clients.store.contacts import ContactRow
 from clients.store.pins import Pins
 from clients.stream import Stream
 from clients.tasks import end
-from clients.watching import (
-    Nearby,
-    StateEvent,
-    Watch,
-    Watchers,
-)
+from clients.watching import Nearby, StateEvent, Watch, Watchers
 from keys.content import Kind
 from wire.addresses import Address, RelayUrl
 from wire.limits import TEXT_MAX
 
 if TYPE_CHECKING:
     from clients.local.socket_server import LocalServer
+
+IN_USE_FOR = 5.0  # seconds: a command that is only passing lets go of the profile sooner
 
 
 class Messenger:
@@ -52,6 +49,7 @@ class Messenger:
         self._config = config
         self._relay = relay
         self._connects = connect
+        self._patience = 0.0
         self._bell = Bell()
         self._watchers = Watchers(self._bell)
         self._nearby = Nearby(self._watchers.contact)
@@ -69,7 +67,9 @@ class Messenger:
         or StorageError.
         """
         url = None if relay is None else parse_relay(relay)
-        return cls(read_config(None if profile is None else str(profile)), url)
+        me = cls(read_config(None if profile is None else str(profile)), url)
+        me._patience = IN_USE_FOR
+        return me
 
     @classmethod
     def from_config(cls, config: ClientConfig, *, connect: bool = True) -> Self:
@@ -80,11 +80,7 @@ class Messenger:
         return cls(config, None, connect=connect)
 
     async def __aenter__(self) -> Self:
-        is_new = self._relay is not None and not (self._config.profile / "profile.json").exists()
-        if is_new and self._relay is not None:
-            self._profile = Profile.create(self._config, self._relay, clock.now_seconds())
-        else:
-            self._profile = Profile.open(self._config)
+        self._profile = await opened(self._config, self._relay, self._patience)
         try:
             self._mailroom = room = Mailroom(self._profile, os.urandom)
             room.history.touched = self._watchers.message
@@ -398,6 +394,3 @@ class Messenger:
     def held(self) -> int:
         """How many messages of contacts wait for earlier ones, for up to 30 seconds."""
         return self._mailroom.history.held(clock.now_ms())
-
-
-__all__ = ["ClientError", "Messenger", "parse_address", "parse_relay"]

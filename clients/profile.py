@@ -11,9 +11,11 @@
 Owns creation, unlocking and the lock. Knows nothing of relays or messages.
 """
 
+import asyncio
 import fcntl
 import json
 import os
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
@@ -40,6 +42,7 @@ OPERATIONS: Final = 3  # Argon2id "moderate" of libsodium
 MEMORY: Final = 256 * 1024 * 1024
 OPERATIONS_MAX: Final = 20  # a tampered file must not hang the program
 MEMORY_MIN: Final = 8 * 1024  # libsodium's
+LOOK_AGAIN: Final = 0.05  # seconds
 MEMORY_MAX: Final = 4 * 1024 * 1024 * 1024
 
 
@@ -161,6 +164,24 @@ class Profile:
         """Close the store and release the lock."""
         self.store.close()
         os.close(self._lock)
+
+
+async def opened(config: ClientConfig, relay: RelayUrl | None, patience: float) -> Profile:
+    """An unlocked profile; with `relay`, made there if it does not exist yet.
+
+    A command that is only passing lets go of the profile soon: it is waited for, up to `patience` seconds.
+    """
+    loop = asyncio.get_running_loop()
+    until = loop.time() + patience
+    while True:
+        try:
+            if relay is not None and not (config.profile / "profile.json").exists():
+                return Profile.create(config, relay, int(time.time()))
+            return Profile.open(config)
+        except InUseError:
+            if loop.time() >= until:
+                raise
+        await asyncio.sleep(LOOK_AGAIN)
 
 
 def _take_lock(path: Path) -> int:

@@ -70,6 +70,11 @@ class _Listener:
         self._at_rest = asyncio.Event()  # no message is in hand, and none about to come
         self.was_reached = idle is None
 
+    @property
+    def has_all(self) -> bool:
+        """Whether as many messages were printed as were asked for."""
+        return self._count is not None and self._shown >= self._count
+
     async def run(self, config: "ClientConfig") -> None:
         """Until it is enough. Where the process that owned the profile ends, this one goes on."""
         from clients.local.access import access
@@ -101,7 +106,7 @@ class _Listener:
 
     async def _show(self, line: "Line") -> None:
         """Print messages, and what else there is to say when it changes, until there are `count`."""
-        while self._count is None or self._shown < self._count:
+        while not self.has_all:
             event = await line.next_event()
             match event["event"]:
                 case "message":
@@ -182,7 +187,7 @@ def listen(settings: Settings, count: int | None, idle: float | None) -> None:
     async def work() -> None:
         listener = _Listener(settings, count, idle)
         await listener.run(settings.config())
-        if not listener.was_reached and idle is not None:
+        if not listener.was_reached and not listener.has_all:
             raise RelayError("Nothing was received: the relay was never reached. Check it, and listen again.")
 
     run(work())

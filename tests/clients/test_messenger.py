@@ -9,6 +9,7 @@ import pytest
 
 from clients.clock import now_ms
 from clients.config import ClientConfig
+from clients.config import ClientConfig
 from clients.errors import (
     ClientError,
     LockedError,
@@ -301,6 +302,21 @@ async def test_one_profile_is_open_once(tmp_path: Path, relay: RelayProcess) -> 
         with pytest.raises(LockedError):
             async with Messenger.open(tmp_path / "alice"):
                 pass
+
+
+async def test_a_command_that_is_only_passing_is_waited_for(tmp_path: Path, relay: RelayProcess) -> None:
+    async with people(tmp_path, relay, "alice"):
+        pass
+
+    async def open_and_close() -> None:
+        async with Messenger.open(tmp_path / "alice"):
+            pass
+
+    async with Messenger.from_config(ClientConfig(tmp_path / "alice"), connect=False):
+        waiting = asyncio.create_task(open_and_close())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+    await waiting
 
 
 async def test_mistakes_of_the_program_are_named(tmp_path: Path, relay: RelayProcess) -> None:
