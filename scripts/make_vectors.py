@@ -19,13 +19,13 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from keys.chain import ChainKey, RootKey  # noqa: E402 after the path is set
-from keys.content import Content, Kind, Receipt, list_extension  # noqa: E402 after the path is set
+from keys.content import Content, Extension, Kind, ReadMark, Receipt, list_extension  # noqa: E402 after the path is set
 from keys.handshake import HandshakeHeader, Party, accept  # noqa: E402 after the path is set
 from keys.identities import Account, Device  # noqa: E402 after the path is set
 from keys.prekeys import PrivatePrekey, generate_prekey  # noqa: E402 after the path is set
 from keys.primitives import dh_key, kem_encapsulate, pad  # noqa: E402 after the path is set
 from keys.ratchet import Ratchet  # noqa: E402 after the path is set
-from keys.safety_number import safety_number  # noqa: E402 after the path is set
+from keys.safety_number import safety_number, scannable  # noqa: E402 after the path is set
 from keys.seal import InnerType, seal  # noqa: E402 after the path is set
 from wire.addresses import Address, RelayUrl  # noqa: E402 after the path is set
 from wire.bech32m import encode  # noqa: E402 after the path is set
@@ -397,6 +397,15 @@ def contents() -> File:
         text, sequence=2**63 - 1, extensions=(list_extension(3, named("list hash")), (200, b"not known yet"))
     )
     unknown = replace(text, kind=250, body=b"")
+    gifts = (
+        (int(Extension.TOKEN), named("token", 16)),
+        (int(Extension.PRESENCE), presence_capability(named("presence", 16))),
+        (int(Extension.RELAY), b"wss://relay.example"),
+    )
+    card = replace(text, kind=Kind.PROFILE, body="Zoë".encode(), extensions=gifts)
+    reply = replace(text, sequence=2, extensions=((int(Extension.REPLY_TO), text.message_id),))
+    typing = replace(text, kind=Kind.TYPING, sequence=3, body=b"\x01")
+    read = ReadMark(named("stream id", 16), 7)
 
     def described(item: Content) -> File:
         return {
@@ -413,7 +422,7 @@ def contents() -> File:
     receipt = Receipt(named("stream id", 16), ((1, 7), (9, 9), (20, 2**63 - 1)))
     plain = text.encode()
     return {
-        "valid": [described(item) for item in (text, extended, unknown)],
+        "valid": [described(item) for item in (text, extended, unknown, card, reply, typing)],
         "refused": [
             {"why": "sequence zero", "encoded": replace(text, sequence=0).encode().hex()},
             {"why": "truncated body", "encoded": plain[:-1].hex()},
@@ -427,6 +436,14 @@ def contents() -> File:
                 "ranges": receipt.ranges,
                 "encoded": receipt.encode().hex(),
             }
+        ],
+        "read_marks": [
+            {"stream_id": read.stream_id.hex(), "through": read.through, "encoded": read.encode().hex()}
+        ],
+        "refused_read_marks": [
+            {"why": "cut short", "encoded": read.encode()[:-1].hex()},
+            {"why": "trailing byte", "encoded": (read.encode() + b"\0").hex()},
+            {"why": "beyond 2^63", "encoded": (read.stream_id + b"\xff" * 8).hex()},
         ],
         "refused_receipts": [
             {"why": "no range", "encoded": (receipt.stream_id + b"\0").hex()},
@@ -446,7 +463,12 @@ def small_things() -> File:
         ],
         "refused_padding": ["", "00", "0000", "61", "8061"],
         "safety_numbers": [
-            {"one": one.hex(), "other": other.hex(), "number": safety_number(one, other)}
+            {
+                "one": one.hex(),
+                "other": other.hex(),
+                "number": safety_number(one, other),
+                "scannable_of_one": scannable(one, other),
+            }
             for one, other in ((ALICE.account.key, BOB.account.key), (bytes(32), b"\xff" * 32))
         ],
     }

@@ -14,7 +14,7 @@ from keys.handshake import Agreement, Party, accept, decode_header
 from keys.identities import Device, verify_device_list
 from keys.prekeys import PrivatePrekey, verify_prekey
 from keys.ratchet import Ratchet
-from keys.safety_number import safety_number
+from keys.safety_number import safety_number, scannable
 from keys.seal import open_envelope
 from scripts import make_vectors
 from tests.vectors import independent
@@ -312,6 +312,20 @@ def test_receipts() -> None:
         assert [list(pair) for pair in receipt.ranges] == item["ranges"]
 
 
+def test_read_marks() -> None:
+    for item in load("content")["read_marks"]:
+        mark = content.decode_read(unhex(item["encoded"]))
+        assert mark == content.ReadMark(unhex(item["stream_id"]), item["through"])
+        assert mark.encode().hex() == item["encoded"]
+        assert item["encoded"] == item["stream_id"] + f"{item['through']:016x}"
+
+
+@pytest.mark.parametrize("item", cases("content", "refused_read_marks"))
+def test_read_marks_that_are_refused(item: dict[str, str]) -> None:
+    with pytest.raises(DecryptError):
+        content.decode_read(unhex(item["encoded"]))
+
+
 @pytest.mark.parametrize("item", cases("content", "refused_receipts"))
 def test_receipts_that_are_refused(item: dict[str, str]) -> None:
     with pytest.raises(DecryptError):
@@ -327,7 +341,9 @@ def test_padding_and_safety_numbers() -> None:
         with pytest.raises(DecryptError):
             primitives.unpad(unhex(text))
     for item in file["safety_numbers"]:
-        assert safety_number(unhex(item["one"]), unhex(item["other"])) == item["number"]
+        one, other = unhex(item["one"]), unhex(item["other"])
+        assert safety_number(one, other) == item["number"]
+        assert scannable(one, other) == item["scannable_of_one"]
 
 
 def test_control_messages() -> None:
