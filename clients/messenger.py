@@ -304,9 +304,8 @@ class Messenger:
         """
         contact = self._mailroom.contacts.named(name)
         with self._profile.store.transaction():
-            self._mailroom.history.mark_seen(
-                contact.id, owe=contact.status is ContactStatus.APPROVED, take=not self.stream.is_claimed
-            )
+            owe, take = contact.status is ContactStatus.APPROVED, not self.stream.is_claimed
+            self._mailroom.history.mark_seen(contact.id, through, owe=owe, take=take)
         self._write_owed()
         self._watchers.contact(contact.id)
 

@@ -175,9 +175,10 @@ class History(Call):
 
 
 class Read(Call):
-    """A person has seen this conversation."""
+    """A person has seen this conversation, up to the message `through` or to its end."""
 
     name: Name
+    through: MessageId | None = None
 
 
 class Typing(Call):

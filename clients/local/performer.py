@@ -80,7 +80,8 @@ class Performer:
             case calls.History():
                 return self._history(call)
             case calls.Read():
-                self._me.mark_read(call.name)
+                through = None if call.through is None else bytes.fromhex(call.through)
+                self._me.mark_read(call.name, through)
                 return {}
             case calls.Typing():
                 await self._me.typing(call.name, call.on)
