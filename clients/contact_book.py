@@ -77,7 +77,9 @@ class ContactBook:
     def _parsed(self, address: str | Address) -> Address:
         address = parse_address(address)
         if address.account_key == self._own:
-            raise UsageError("This is your own address. Ask the other person for theirs: blindpost address")
+            raise UsageError(
+                "This is your own address. Ask the other person for the line of `blindpost address` there."
+            )
         return address
 
     def add(self, name: str, address: str | Address) -> Contact:

@@ -261,6 +261,7 @@ class Mailroom:
             raise _NoRoom
         if contact.status is ContactStatus.REMOVED and not is_note:
             self.contacts.wrote_again(contact)
+            self.notes.on_contact(contact.id)
         if received.alarm is not None:
             self.contacts.raise_alarm(contact.account_key, received.alarm)
         if received.is_list_old:

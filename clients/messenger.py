@@ -85,7 +85,7 @@ class Messenger:
             self._mailroom = room = Mailroom(self._profile, os.urandom)
             room.history.touched = self._watchers.message
             room.notes.on_typing = self._nearby.typing
-            room.notes.on_card = self._card_came
+            room.notes.on_contact = self._news_of
             self.stream = Stream(self._profile.store, room.history, self._bell, self._check)
             self.contacts = ContactBook(
                 self._profile, room.contacts, room.history, room.cards, self._contact_changed
@@ -159,8 +159,8 @@ class Messenger:
             self._receiver.card_changed()
         self._write_owed()
 
-    def _card_came(self, contact_id: int) -> None:
-        """A contact has another name, token or presence for us."""
+    def _news_of(self, contact_id: int) -> None:
+        """A contact has another name, token or presence for us, or a stranger has become a request."""
         if self._senders is not None:
             self._senders.nudge(contact_id)
         self._watchers.contact(contact_id)

@@ -69,7 +69,7 @@ class Notes:
         self._random = random
         self._cards_due = True
         self.on_typing: Typing = lambda contact, is_typing: None
-        self.on_card: Callable[[int], None] = lambda contact: None
+        self.on_contact: Callable[[int], None] = lambda contact: None  # one that is not what it was
 
     # --- out ------------------------------------------------------------------------------------------
 
@@ -198,7 +198,7 @@ class Notes:
         self._contacts.learn_card(contact.id, name, token, presence)
         if contact.relay is None:
             self._learn_relay(contact, content.extension(Extension.RELAY) or b"")
-        self.on_card(contact.id)
+        self.on_contact(contact.id)
 
     def _learn_relay(self, contact: ContactRow, text: bytes) -> None:
         """Where to answer whoever is known by its key alone. What the user has pasted stands."""

@@ -162,6 +162,11 @@ class Conversation:
         """Whether a message of the other side has not been before a person yet."""
         return any(not entry.seen and not entry.outgoing for entry in reversed(self._entries.values()))
 
+    @property
+    def unseen(self) -> int:
+        """How many messages of the other side have not been before a person yet."""
+        return sum(not entry.seen and not entry.outgoing for entry in self._entries.values())
+
     def divide(self) -> None:
         """Nobody looks: what has not been seen is what will be new to whoever comes back."""
         first = self._entries.get(self.first_new or "")
@@ -169,11 +174,13 @@ class Conversation:
             unseen = (entry.key for entry in self._entries.values() if not entry.seen and not entry.outgoing)
             self.first_new = next(unseen)
 
-    def mark_seen(self) -> None:
-        """A person has seen the end of the pane."""
+    def mark_seen(self, through: str | None = None) -> None:
+        """A person has seen what is here, up to the message with the key `through` or to the end."""
         for key, entry in self._entries.items():
             if not entry.seen:
                 self._entries[key] = replace(entry, seen=True)
+            if key == through:
+                break
 
     # --- answering ------------------------------------------------------------------------------------
 

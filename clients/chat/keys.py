@@ -15,6 +15,7 @@ from prompt_toolkit.keys import Keys
 from prompt_toolkit.output.base import Output
 
 from clients.chat.commands import USAGES
+from clients.chat.wire import Wire
 
 if TYPE_CHECKING:
     from clients.chat.screen import Screen
@@ -32,9 +33,11 @@ def report_focus(output: Output, *, on: bool) -> None:
     output.flush()
 
 
-def _suspend(output: Output) -> None:
+def _suspend(output: Output, wire: Wire | None) -> None:
     """Give the terminal back to the shell until `fg`; it must not get reports that it has not asked for."""
     report_focus(output, on=False)
+    if wire is not None:
+        wire.drain()
     os.kill(0, signal.SIGTSTP)
     report_focus(output, on=True)
 
@@ -85,7 +88,7 @@ def bindings(screen: "Screen") -> KeyBindings:
 
     @add("c-z")
     def _(event: KeyPressEvent) -> None:
-        run_in_terminal(lambda: _suspend(event.app.output))
+        run_in_terminal(lambda: _suspend(event.app.output, screen.wire))
 
     @add("tab")
     def _(event: KeyPressEvent) -> None:

@@ -6,8 +6,10 @@ message. Pure: a width in, rows out.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
+from functools import partial
 from typing import Final
 
 from clients.chat.conversation import Conversation, Entry, Note
@@ -36,12 +38,20 @@ def day_name(day: datetime) -> str:
     return f"{_DAYS[day.weekday()]}, {day.day} {_MONTHS[day.month - 1]} {day.year}"
 
 
-@dataclass(frozen=True, slots=True)
 class Block:
     """Rows that belong together, and what they show: the key of a message, or words of ours."""
 
-    key: str
-    rows: list[Row]
+    def __init__(self, key: str, make: Callable[[], list[Row]]) -> None:
+        self.key = key
+        self._make = make
+        self._rows: list[Row] | None = None
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows, at least one; made when they are first asked for."""
+        if self._rows is None:
+            self._rows = self._make()
+        return self._rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +70,13 @@ class Layout:
     def __init__(self, signs: Signs, zone: tzinfo | None = None) -> None:
         self._signs = signs
         self._zone = zone
-        self._known: dict[str, tuple[Entry, _Frame, list[Row]]] = {}
+        self._known: dict[str, tuple[Entry, _Frame, Block]] = {}
 
     def blocks(self, talk: Conversation, width: int) -> list[Block]:
         """The whole conversation at a width of at least 1 column."""
         width = max(1, width)
         found: list[Block] = []
-        known: dict[str, tuple[Entry, _Frame, list[Row]]] = {}
+        known: dict[str, tuple[Entry, _Frame, Block]] = {}
         self._add_notes(found, talk.notes_below(""), width)
         before: Entry | None = None
         day = ""
@@ -74,24 +84,23 @@ class Layout:
             today = day_name(self._local(entry))
             if today != day:
                 day, before = today, None
-                found.append(Block("day " + entry.key, [self._line(today, width, "class:day")]))
+                found.append(self._between("day " + entry.key, today, width, "class:day"))
             if talk.first_new == entry.key:
                 before = None
-                new = self._line("new since last time", width, "class:new")
-                found.append(Block("new " + entry.key, [new]))
+                found.append(self._between("new " + entry.key, "new since last time", width, "class:new"))
             frame = _Frame(width, talk.name, self._continues(before, entry), self._quote(talk, entry))
             kept = self._known.get(entry.key)
             if kept is None or kept[0] != entry or kept[1] != frame:
-                kept = (entry, frame, self._message(entry, frame))
+                kept = (entry, frame, Block(entry.key, partial(self._message, entry, frame)))
             known[entry.key] = kept
-            found.append(Block(entry.key, kept[2]))
+            found.append(kept[2])
             notes = talk.notes_below(entry.key)
             self._add_notes(found, notes, width)
             before = None if notes else entry
         self._known = known
         if not found:
-            row = self._line("No messages yet. Write one, and press Enter. /help", width, "class:note")
-            found.append(Block("empty", [row]))
+            words = "No messages yet. Write one, and press Enter. /help"
+            found.append(self._between("empty", words, width, "class:note"))
         return found
 
     def _local(self, entry: Entry) -> datetime:
@@ -117,6 +126,9 @@ class Layout:
             return "", "an earlier message"
         return YOU if answered.outgoing else talk.name, answered.text[:400]
 
+    def _between(self, key: str, words: str, width: int, style: str) -> Block:
+        return Block(key, lambda: [self._line(words, width, style)])
+
     def _line(self, words: str, width: int, style: str) -> Row:
         """Words in the middle of a line across the pane."""
         words = one_line(words, width)
@@ -128,19 +140,7 @@ class Layout:
         return [("class:rule", rule * left), (style, f" {words} "), ("class:rule", rule * right)]
 
     def _add_notes(self, found: list[Block], notes: list[Note], width: int) -> None:
-        for note in notes:
-            style = "class:trouble" if note.is_trouble else "class:note"
-            rows: list[Row] = []
-            indent = min(1, width - 1)
-            for line in note.lines:
-                text = shown(line)
-                hang = _hang_of(text, width - indent)
-                first = True
-                for piece in wrap(text, max(1, width - indent - hang), width - indent):
-                    blank = indent if first else indent + hang
-                    rows.append([("", " " * blank), (style, piece.text)])
-                    first = False
-            found.append(Block(f"note {note.number}", rows))
+        found += [Block(f"note {note.number}", partial(_note_rows, note, width)) for note in notes]
 
     # --- a message ------------------------------------------------------------------------------------
 
@@ -215,6 +215,21 @@ class Layout:
             why = shown(f"not sent: {entry.failed or 'given up'}").replace("\n", " ")
             rows += [[("class:failed", piece.text)] for piece in wrap(why, width)]
         return rows
+
+
+def _note_rows(note: Note, width: int) -> list[Row]:
+    style = "class:trouble" if note.is_trouble else "class:note"
+    rows: list[Row] = []
+    indent = min(1, width - 1)
+    for line in note.lines:
+        text = shown(line)
+        hang = _hang_of(text, width - indent)
+        first = True
+        for piece in wrap(text, max(1, width - indent - hang), width - indent):
+            blank = indent if first else indent + hang
+            rows.append([("", " " * blank), (style, piece.text)])
+            first = False
+    return rows
 
 
 def _hang_of(line: str, width: int) -> int:

@@ -2,13 +2,14 @@
 
 Owns scrolling: the pane sticks to the end, until somebody scrolls; then what is looked at stays where it is,
 whatever comes in below, whatever older is loaded above, and however the terminal is resized. Pure.
-"""
 
-from bisect import bisect_right
-from itertools import accumulate
+Rows are made for what is visible only: one message may have 65,000 of them.
+"""
 
 from clients.chat.conversation import Conversation
 from clients.chat.layout import Block, Layout, Row
+
+Place = tuple[int, int]  # number of a block, and of a row in it
 
 
 class Pane:
@@ -17,7 +18,6 @@ class Pane:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._blocks: list[Block] = []
-        self._starts: list[int] = [0]  # the first row of each block, and the number of all rows
         self._height = 1
         self._anchor: tuple[str, int] | None = None  # block and row at the top; None: at the end
         self._last_seen = ""  # key of the last message when the end was left
@@ -27,34 +27,63 @@ class Pane:
         """Whether the end of the conversation is visible."""
         return self._anchor is None
 
+    @property
+    def is_visible(self) -> bool:
+        """Whether there is any row for it."""
+        return self._height > 0
+
+    def hide(self) -> None:
+        """It gets no row, unless it is shown again."""
+        self._height = 0
+
     def show(self, talk: Conversation, width: int, height: int) -> list[Row]:
         """The rows that are visible: at most `height`, the last ones at the bottom."""
         self._height = max(0, height)
-        self._blocks = self._layout.blocks(talk, width)
-        self._starts = [0, *accumulate(len(block.rows) for block in self._blocks)]
+        before, self._blocks = self._blocks, self._layout.blocks(talk, width)
+        self._keep_anchor(before)
         top = self._top()
-        if top >= self._starts[-1] - self._height:
+        if self._anchor is not None and top >= self._last_top():
             self.end()
-        return self._rows(top, top + self._height)
-
-    def _rows(self, first: int, last: int) -> list[Row]:
         rows: list[Row] = []
-        index = max(0, bisect_right(self._starts, first) - 1)
-        while index < len(self._blocks) and self._starts[index] < last:
-            start = self._starts[index]
-            rows += self._blocks[index].rows[max(0, first - start) : last - start]
-            index += 1
+        number, row = top
+        while number < len(self._blocks) and len(rows) < self._height:
+            rows += self._blocks[number].rows[row:][: self._height - len(rows)]
+            number, row = number + 1, 0
         return rows
 
-    def _top(self) -> int:
-        end = max(0, self._starts[-1] - self._height)
+    def _keep_anchor(self, before: list[Block]) -> None:
+        """Where what stood at the top is gone, what stood below it is at the top."""
         if self._anchor is None:
-            return end
-        key, offset = self._anchor
-        for index, block in enumerate(self._blocks):
-            if block.key == key:
-                return min(end, self._starts[index] + min(offset, max(0, len(block.rows) - 1)))
-        return end
+            return
+        there = {block.key for block in self._blocks}
+        if self._anchor[0] in there:
+            return
+        keys = [block.key for block in before]
+        first = keys.index(self._anchor[0]) if self._anchor[0] in keys else len(keys)
+        key = next((key for key in keys[first:] if key in there), self._blocks[0].key)
+        self._anchor = key, 0
+
+    def _last_top(self) -> Place:
+        """What stands at the top when the end is visible."""
+        return self._moved((len(self._blocks), 0), -self._height)
+
+    def _moved(self, place: Place, rows: int) -> Place:
+        """So many rows from a place; never before the first one, nor behind the last."""
+        number, row = place[0], place[1] + rows
+        while row < 0 and number > 0:
+            number -= 1
+            row += len(self._blocks[number].rows)
+        while number < len(self._blocks) and row >= len(self._blocks[number].rows):
+            row -= len(self._blocks[number].rows)
+            number += 1
+        return (number, max(0, row)) if number < len(self._blocks) else (number, 0)
+
+    def _top(self) -> Place:
+        if self._anchor is None:
+            return self._last_top()
+        key, row = self._anchor
+        number = next(number for number, block in enumerate(self._blocks) if block.key == key)
+        return min(self._last_top(), (number, min(row, max(0, len(self._blocks[number].rows) - 1))))
 
     def below(self, talk: Conversation) -> int:
         """How many messages of the other side have come in below what is visible since the end was left."""
@@ -69,16 +98,19 @@ class Pane:
 
     def scroll(self, rows: int, talk: Conversation) -> bool:
         """Move by `rows`, upwards if negative; False if it is at the beginning already."""
+        if not self._blocks:
+            return False
         before = self._top()
-        top = max(0, min(before + rows, self._starts[-1] - self._height))
-        if top >= self._starts[-1] - self._height:
+        self._stay(self._moved(before, rows), talk)
+        return self._top() != before or rows >= 0
+
+    def _stay(self, top: Place, talk: Conversation) -> None:
+        if top >= self._last_top():
             self.end()
-            return True
+            return
         if self._anchor is None:
             self._last_seen = talk.entries[-1].key if len(talk) else ""
-        index = min(len(self._blocks) - 1, bisect_right(self._starts, top) - 1)
-        self._anchor = (self._blocks[index].key, top - self._starts[index])
-        return top != before or rows >= 0
+        self._anchor = self._blocks[top[0]].key, top[1]
 
     def page(self, direction: int, talk: Conversation) -> bool:
         """Move by almost a page, so that a row or two stay for the eye."""
@@ -86,7 +118,8 @@ class Pane:
 
     def beginning(self, talk: Conversation) -> None:
         """Show the oldest row."""
-        self.scroll(-self._starts[-1], talk)
+        if self._blocks:
+            self._stay((0, 0), talk)
 
     def end(self) -> None:
         """Stick to the end again."""

@@ -12,7 +12,7 @@ from typing import Final
 from clients.chat.conversation import Entry
 from clients.chat.talk import SEND_PATIENCE, Talk
 from clients.chat.wrap import shown
-from clients.cli.output import Output, safe
+from clients.cli.output import Output, safe, typed
 from clients.errors import ClientError, ExitCode, RelayError, TooLargeError
 from clients.local.framing import TooLong
 from clients.tasks import until_one_ends
@@ -58,6 +58,11 @@ class Plain:
             return
         if self._told is None:
             self._told = {entry.key for entry in talk.conversation.entries if entry.seen or entry.outgoing}
+            before = talk.unread - talk.conversation.unseen
+            if before > 0:
+                self._output.note(
+                    f"{before} more came before these: blindpost history {typed(talk.name)}"
+                )
         for entry in talk.conversation.entries:
             if entry.key not in self._told and not entry.outgoing:
                 self._told.add(entry.key)

@@ -5,9 +5,11 @@ from the pure modules beside it; what the keys do is in `keys`. Imported only wh
 """
 
 import contextlib
+import sys
+import time
 import zlib
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from prompt_toolkit.application import Application
 from prompt_toolkit.buffer import Buffer
@@ -38,13 +40,19 @@ from clients.chat.layout import Layout, Row
 from clients.chat.marks import Signs
 from clients.chat.pane import Pane
 from clients.chat.talk import Talk
+from clients.chat.wire import Wire, open_output
 from clients.chat.wrap import columns, is_uncertain, shown
 from clients.tasks import until_one_ends
 
 INPUT_ROWS: Final = 5
 DRAFTS_MAX: Final = 200_000  # characters of a line being written; far more than a message holds
 REDRAW: Final = 0.02  # seconds between two drawings at least
+RING: Final = 2.0  # seconds between two rings of the bell at least
+READABLE: Final = 8  # columns; in less nobody has read anything
 PATCHES: Final = 61  # see `_marked`
+OF_THE_CONVERSATION: Final = (
+    Verb.SAY, Verb.REPLY, Verb.ACCEPT, Verb.BLOCK, Verb.VERIFY, Verb.SEARCH, Verb.HISTORY,
+)  # fmt: skip
 
 STYLE: Final = Style.from_dict(
     {
@@ -111,6 +119,18 @@ def _marked(row: Row) -> Row:
     return [(style + patch, part) for style, part in row]
 
 
+class _Drawing(Application[None]):
+    """Draws nothing while the terminal has not taken the drawing before; once it has, it is asked again."""
+
+    def __init__(self, is_busy: Callable[[], bool], **options: Any) -> None:
+        super().__init__(**options)
+        self._is_busy = is_busy
+
+    def _redraw(self, render_as_done: bool = False) -> None:
+        if render_as_done or not self._is_busy():
+            super()._redraw(render_as_done)
+
+
 class Screen:
     """One chat in a terminal."""
 
@@ -127,12 +147,17 @@ class Screen:
         self.pane = Pane(Layout(signs))
         self.answering: Entry | None = None
         self.is_focused = True  # until the terminal says something else
+        self._rang = -RING
         self._signs = signs
         self._shown = talk.conversation
         self.buffer = Buffer(
             multiline=True, history=InMemoryHistory(), on_text_changed=lambda _: self._typed(), name="draft"
         )
-        self.app: Application[None] = Application(
+        self.wire: Wire | None = None
+        if output is None:
+            output, self.wire = open_output(sys.stdout, self.changed)
+        self.app: Application[None] = _Drawing(
+            lambda: self.wire is not None and self.wire.is_busy,
             layout=ScreenLayout(self._areas()),
             key_bindings=keys.bindings(self),
             style=STYLE,
@@ -143,6 +168,7 @@ class Screen:
             erase_when_done=False,
             input=input,
             output=output,
+            before_render=lambda _: self.pane.hide(),
             after_render=lambda _: self._drawn(),
         )
         self.app.ttimeoutlen = 0.1
@@ -235,7 +261,9 @@ class Screen:
 
     def heard(self, entry: Entry) -> None:
         """A new message at the end: ring, if the terminal says that nobody looks."""
-        if not entry.outgoing and not self.is_focused:
+        now = time.monotonic()
+        if not entry.outgoing and not self.is_focused and now - self._rang >= RING:
+            self._rang = now
             self.app.output.bell()
             self.app.output.flush()
 
@@ -246,7 +274,8 @@ class Screen:
 
     def _drawn(self) -> None:
         before = self.talk.conversation.first_new
-        self.talk.look(is_looked_at=self.is_focused and self.pane.at_end and self._rows >= 3)
+        is_readable = self.pane.is_visible and self._rows >= 3 and self._columns >= READABLE
+        self.talk.look(is_looked_at=self.is_focused and self.pane.at_end and is_readable)
         if before != self.talk.conversation.first_new:
             self.changed()
 
@@ -280,7 +309,9 @@ class Screen:
         """Whether the line stays where it is: it cannot be sent, and the pane or a bar says why."""
         why = command.text if command.verb is Verb.WRONG else ""
         is_text = command.verb is Verb.SAY or (command.verb is Verb.REPLY and bool(command.text))
-        if is_text and self.talk.alarm:
+        if command.verb in OF_THE_CONVERSATION and self.talk.is_switching:
+            why = f"Not done: this was {self.talk.name} still. Look above who it is, then press Enter again."
+        elif is_text and self.talk.alarm:
             why = f"Not sent. {self.talk.alarm}"
         elif is_text and self.talk.is_request:
             why = f"Not sent: {self.talk.name} is a request. /accept NAME first, or /block."
@@ -363,6 +394,8 @@ class Screen:
         finally:
             with contextlib.suppress(OSError):  # the terminal may be gone
                 keys.report_focus(self.app.output, on=False)
+            if self.wire is not None:
+                self.wire.close()
 
     async def _chat(self) -> None:
         try:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from clients.bell import Bell
-from clients.chat.conversation import Change, Conversation, Entry, Json
+from clients.chat.conversation import KEPT_MAX, Change, Conversation, Entry, Json
 from clients.chat.errands import Errands, Reopen
 from clients.chat.pace import TypingPace
 from clients.chat.profile_line import Line, OpenLine, all_contacts, last_messages
@@ -49,7 +49,8 @@ class Talk:
         self._bell = Bell()
         self._pace = TypingPace()
         self._typing_now: bool | None = None  # to be said next
-        self._watched: set[str] = set()  # what this line watches
+        self._watched: dict[str, bool] = {}  # what this line watches; False: who had that name has not now
+        self._heading: object | None = None  # the conversation that is being turned to
         self._looks = False  # whether a job that looks at everything waits
         self._reads = False  # whether a job that says "read" waits
         self._notice_end: asyncio.TimerHandle | None = None
@@ -71,6 +72,11 @@ class Talk:
         """Whom we talk to."""
         return self.conversation.name
 
+    @property
+    def is_switching(self) -> bool:
+        """Another conversation is about to be here: whatever is typed now may be meant for it."""
+        return self._heading is not None
+
     def _is(self, status: str) -> bool:
         return self.person is not None and self.person.get("status") == status
 
@@ -83,6 +89,12 @@ class Talk:
     def is_approved(self) -> bool:
         """A contact of ours."""
         return self._is("approved")
+
+    @property
+    def unread(self) -> int:
+        """How many messages there are that nobody has read, as the profile says."""
+        count = self.person.get("unread") if self.person else None
+        return count if isinstance(count, int) else 0
 
     @property
     def alarm(self) -> str | None:
@@ -129,15 +141,6 @@ class Talk:
         """Watch first and look then, so that nothing falls in between."""
         self._watched.clear()
         await line.call("watch", messages=False)
-        await self._turn_to(line)
-
-    async def _turn_to(self, line: Line) -> None:
-        if self.name not in self._watched:
-            if len(self._watched) >= WATCHED_MAX:
-                raise Reopen
-            with contextlib.suppress(NotFoundError):  # gone meanwhile: `_look` sees to it
-                await line.call("watch", name=self.name)
-                self._watched.add(self.name)
         await self._look(line)
 
     async def _look(self, line: Line) -> None:
@@ -145,11 +148,37 @@ class Talk:
         talk = self.conversation
         contacts = await all_contacts(line)
         self.others = {str(contact["name"]): contact for contact in contacts}
-        self.person = self.others.pop(talk.name, None)
-        if self.person is not None:
-            await self._load(line, talk, max(LOADED, len(talk)))
+        self._find(contacts)
+        if self.person is None:
+            self._watched.update({name: False for name in (talk.name,) if name in self._watched})
+        else:
+            await self._watch(line)
+            new = max(0, self.unread - talk.unseen)
+            await self._load(line, talk, min(KEPT_MAX, max(LOADED, len(talk) + new)))
         self.is_loaded = True
         self._changed()
+
+    def _find(self, contacts: list[Json]) -> None:
+        """Whom we talk to, by the address: other commands may give names to others."""
+        same = [contact for contact in contacts if self._is_same(contact)]
+        named = self.others.get(self.name)
+        self.person = same[0] if same else named
+        if self.person is not None:
+            self.conversation.name = str(self.person["name"])
+            self.others.pop(self.name, None)
+
+    def _is_same(self, contact: Json) -> bool:
+        """Whether this is whom we talk to, whatever it is called now."""
+        return self.person is not None and contact["address"] == self.person["address"]
+
+    async def _watch(self, line: Line) -> None:
+        if self._watched.get(self.name):
+            return
+        if len(self._watched) >= WATCHED_MAX and self.name not in self._watched:
+            raise Reopen
+        with contextlib.suppress(NotFoundError):  # gone meanwhile: an event says so
+            await line.call("watch", name=self.name)
+            self._watched[self.name] = True
 
     async def _load(self, line: Line, talk: Conversation, count: int) -> None:
         messages, talk.has_all = await last_messages(line, talk.name, count)
@@ -184,9 +213,19 @@ class Talk:
 
     def _take_contact(self, contact: Json) -> None:
         name = str(contact["name"])
-        if name == self.name:
-            self.person = contact
+        if self._is_same(contact) or (name == self.name and self.person is None):
+            is_back, self.person = self.person is None, contact
+            self.conversation.name = name
+            self.others.pop(name, None)
+            if is_back:
+                self._look_again()
             return
+        if name == self.name:
+            self._look_again()  # another account under this name
+            return
+        for other, known in list(self.others.items()):
+            if known["address"] == contact["address"] and other != name:
+                del self.others[other]
         if name not in self.others and contact.get("status") == "request":
             self.say_for_a_moment(f"A request from {name}: /switch {name}")
         self.others[name] = contact
@@ -228,16 +267,21 @@ class Talk:
         *,
         refused: Callable[[str], None] = lambda why: None,
     ) -> None:
-        """Queue a text; `refused` gets the sentence if it is not taken. Raises Busy."""
-        name, key = self.name, secrets.token_hex(16)  # the same key again sends nothing twice
+        """Queue a text; `refused` gets the sentence if it is not taken. Raises Busy.
+
+        Not called where another conversation is here by then: there, the text would go to somebody else.
+        """
+        talk, key = self.conversation, secrets.token_hex(16)  # the same key again sends nothing twice
         reply = {} if reply_to is None else {"reply_to": reply_to}
 
         async def errand(line: Line) -> None:
             try:
-                await line.call("send", to=name, text=text, key=key, timeout=SEND_PATIENCE, **reply)
+                await line.call("send", to=talk.name, text=text, key=key, timeout=SEND_PATIENCE, **reply)
             except LineLost:
                 raise
             except ClientError as error:
+                if talk is not self.conversation or self.is_switching:
+                    raise ClientError(f"Not sent to {talk.name}: {error} Up brings the text back.") from None
                 refused(str(error))
                 raise
 
@@ -278,11 +322,14 @@ class Talk:
         if not is_looked_at or not is_news or self._reads or self._errands.is_full:
             return
         talk = self.conversation
+        newest = next(entry for entry in reversed(talk.entries) if not entry.outgoing)
 
         async def errand(line: Line) -> None:
             self._reads = False
-            talk.mark_seen()
-            await line.call("read", name=talk.name)
+            talk.mark_seen(newest.key)
+            with contextlib.suppress(NotFoundError):  # what was read is gone
+                await line.call("read", name=talk.name, through=newest.id)
+            self._changed()  # more may have been seen meanwhile
 
         self._reads = True
         self._errands.add(errand)
@@ -291,7 +338,7 @@ class Talk:
         """What is known of the one we talk to, after it was accepted, blocked or verified."""
         self.conversation.name = str(contact["name"])
         self.person = contact
-        self._errands.add(self._turn_to)
+        self._errands.add(self._look)
 
     def load_older(self) -> None:
         """Get more of the history, above what is there."""
@@ -319,16 +366,36 @@ class Talk:
 
     def switch(self, name: str) -> None:
         """Turn to another conversation. Raises Busy."""
+        heading = object()
 
         async def errand(line: Line) -> None:
-            contact = await line.call("contact", name=name)
+            try:
+                contact = await line.call("contact", name=name)
+            except LineLost:
+                raise
+            except ClientError:
+                self._arrived(heading)
+                raise
+            await self._stop_typing(line)
             self.conversation = Conversation(str(contact["name"]))
-            self.person = None
-            self._pace.stopped()
+            self.person = contact
             self._reads = False
-            await self._turn_to(line)
+            self._arrived(heading)
+            await self._look(line)
 
         self._errands.add(errand)
+        self._heading = heading
+
+    def _arrived(self, heading: object) -> None:
+        if self._heading is heading:
+            self._heading = None
+
+    async def _stop_typing(self, line: Line) -> None:
+        """Whoever is left is not to see for seconds that we type."""
+        self._typing_now = None
+        if self._pace.stopped() is not None:
+            with contextlib.suppress(NotFoundError):
+                await line.call("typing", name=self.name, on=False)
 
     @property
     def waiting(self) -> int:
@@ -337,10 +404,13 @@ class Talk:
 
     async def finish(self) -> None:
         """What was written last goes out, if the relay is there; a moment at most."""
-        if not self.connected or (not len(self._errands) and not self.waiting):
+        was_typing = self._pace.stopped() is not None
+        if not self.connected or not (len(self._errands) or self.waiting or was_typing):
             return
         with contextlib.suppress(ClientError, TimeoutError):
             async with asyncio.timeout(LAST_WORDS + 1):
+                if was_typing:
+                    await self.answer("typing", name=self.name, on=False)
                 await self.answer("flush", timeout=LAST_WORDS)
 
     # --- words ----------------------------------------------------------------------------------------

@@ -164,12 +164,14 @@ async def _first_people(config: "ClientConfig") -> list[Json]:
 def _list(output: Output, people: list[Json]) -> None:
     """Say with whom one could talk, and how."""
     if not people:
-        output.note("No contacts yet. Write to somebody's address: blindpost chat ADDRESS")
+        output.note("No contacts yet. With a line that somebody gave you: blindpost chat LINE")
         output.note("Or give away yours: blindpost address")
     for person in people:
         command = f"blindpost chat {typed(str(person['name']))}"
         is_request = person["status"] == "request"
-        output.result(person, f"Somebody wants to talk to you: {command}" if is_request else command)
+        output.result(
+            person, output.own(f"Somebody wants to talk to you: {command}" if is_request else command)
+        )
 
 
 async def _until_hung_up(

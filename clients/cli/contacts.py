@@ -3,23 +3,27 @@
 Owns the words. Every decision is carried out by whoever has the profile open.
 """
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from clients.cli.asking import all_contacts, ask, with_line
+from clients.cli.asking import Json, all_contacts, ask, with_line
 from clients.cli.output import quoted, safe, typed
 from clients.cli.program import (
+    ADDRESS,
     ANYBODY,
     BLOCKED,
     CONTACT,
+    NEW_NAME,
     REQUEST,
-    WORD,
     Program,
     Settings,
     common_options,
     pass_settings,
 )
+
+if TYPE_CHECKING:
+    from clients.local.access import Line
 
 NAME_WIDTH: Final = 20
 
@@ -52,13 +56,16 @@ def list_contacts(settings: Settings, addresses: bool) -> None:
     for status, heading in _GROUPS.items():
         group = [row for row in rows if row["status"] == status]
         if group and heading:
-            settings.output.heading(("\n" if shown else "") + heading)
+            settings.output.heading(("\n" if shown else "") + settings.output.own(heading))
         for row in group:
             with_address = addresses or status == "request"
             settings.output.result(row, _line(row, with_address=with_address))
         shown += len(group)
     if not rows:
-        settings.output.note("No contacts yet. Add one: blindpost contact add NAME ADDRESS")
+        settings.output.note(
+            "No contacts yet. With a line that somebody gave you: blindpost chat LINE\n"
+            "Or give away yours: blindpost address"
+        )
 
 
 _GROUPS: Final = {
@@ -79,15 +86,26 @@ def requests(settings: Settings) -> None:
     \b
     Example:  blindpost contact requests
     """
-    rows = [row for row in with_line(settings, all_contacts) if row["status"] == "request"]
+
+    async def work(line: "Line") -> tuple[list[Json], bool]:
+        return await all_contacts(line), bool((await line.call("me"))["connected"])
+
+    everybody, is_connected = with_line(settings, work)
+    rows = [row for row in everybody if row["status"] == "request"]
     for row in rows:
         settings.output.result(row, _line(row, with_address=True))
     if rows:
         settings.output.note(
-            "Accept with: blindpost contact accept NAME, refuse with: blindpost contact block NAME"
+            "Read what it wrote:  blindpost history NAME\n"
+            "Accept it:           blindpost contact accept NAME\n"
+            "Refuse it:           blindpost contact block NAME"
         )
-    else:
+    elif is_connected:
         settings.output.note("No requests.")
+    else:
+        settings.output.note(
+            "No requests here. What waits at the relay comes with: blindpost listen --idle 2"
+        )
 
 
 def _line(row: dict[str, Any], *, with_address: bool) -> str:
@@ -101,6 +119,8 @@ def _line(row: dict[str, Any], *, with_address: bool) -> str:
         said.append(f"{row['unread']:,} unread")
     if row["display_name"] and row["display_name"] != row["name"]:
         said.append(f"calls itself {quoted(row['display_name'])}")
+    elif row["status"] == "request" and not row["display_name"]:
+        said.append("gives no name")
     lines = [f"{safe(row['name'], keep_lines=False):<{NAME_WIDTH}} {', '.join(said)}".rstrip()]
     if with_address:
         lines.append(f"    {safe(row['address'], keep_lines=False)}")
@@ -110,8 +130,8 @@ def _line(row: dict[str, Any], *, with_address: bool) -> str:
 
 
 @contact.command()
-@click.argument("name", type=WORD)
-@click.argument("address", type=WORD)
+@click.argument("name", type=NEW_NAME)
+@click.argument("address", type=ADDRESS)
 @common_options
 @pass_settings
 def add(settings: Settings, name: str, address: str) -> None:
@@ -123,17 +143,28 @@ def add(settings: Settings, name: str, address: str) -> None:
     \b
     Example:  blindpost contact add bob bp1p...@relay.example
     """
+    name, address = in_order(name, address)
     row = ask(settings, "add", name=name, address=address)
     settings.output.result(
         row,
-        f"{quoted(row['name'])} added. Write with: blindpost send {typed(row['name'])} TEXT",
+        f"{quoted(row['name'])} added. {_write(settings, row)}",
         else_do=f"{quoted(row['name'])} is added all the same.",
     )
 
 
+def in_order(name: str, address: str) -> tuple[str, str]:
+    """A name and an address, also where they were given the other way round: no name begins as an address."""
+    return (address, name) if name.startswith("bp1") and not address.startswith("bp1") else (name, address)
+
+
+def _write(settings: Settings, row: Json) -> str:
+    """How to write to somebody, to copy."""
+    return settings.output.own(f"Write with: blindpost send {typed(row['name'])} TEXT")
+
+
 @contact.command()
 @click.argument("request", type=REQUEST)
-@click.argument("name", type=WORD, required=False)
+@click.argument("name", type=NEW_NAME, required=False)
 @common_options
 @pass_settings
 def accept(settings: Settings, request: str, name: str | None) -> None:
@@ -148,9 +179,13 @@ def accept(settings: Settings, request: str, name: str | None) -> None:
     row = ask(settings, "accept", name=request, **({} if name is None else {"as": name}))
     settings.output.result(
         row,
-        f"{quoted(row['name'])} is a contact now. Write with: blindpost send {typed(row['name'])} TEXT",
+        f"{quoted(row['name'])} is a contact now. {_write(settings, row)}",
         else_do=f"{quoted(row['name'])} is accepted all the same.",
     )
+    if name is None and not row["display_name"]:
+        settings.output.note(
+            f"It gives no name. Give it one: blindpost contact rename {typed(row['name'])} NAME"
+        )
     settings.output.note(
         "Anybody can call itself anything. To be sure who it is: "
         f"blindpost contact verify {typed(row['name'])}"
@@ -159,7 +194,7 @@ def accept(settings: Settings, request: str, name: str | None) -> None:
 
 @contact.command()
 @click.argument("name", type=CONTACT)
-@click.argument("new", type=WORD)
+@click.argument("new", type=NEW_NAME)
 @common_options
 @pass_settings
 def rename(settings: Settings, name: str, new: str) -> None:
@@ -210,7 +245,7 @@ def block(settings: Settings, name: str) -> None:
     Example:  blindpost contact block mallory
     """
     row = ask(settings, "block", name=name)
-    undo = f"Undo: blindpost contact unblock {typed(row['name'])}"
+    undo = settings.output.own(f"Undo: blindpost contact unblock {typed(row['name'])}")
     settings.output.result(
         row, f"{quoted(row['name'])} is blocked. {undo}", else_do="It is done all the same."
     )

@@ -59,7 +59,9 @@ def doctor(settings: Settings, relay_url: str | None, ca: Path | None) -> None:
         code = ExitCode.OK
         async for finding in examine(subject):
             settings.output.result(
-                finding.to_json(), _line(finding), else_do="Run it again where there is space."
+                finding.to_json(),
+                settings.output.own(_line(finding)),
+                else_do="Run it again where there is space.",
             )
             code = code or finding.code
         if code:

@@ -24,9 +24,10 @@ from clients.cli import (
     settings,
     trust,
 )
+from clients.cli.hints import on_usage, profile_given, without_profile
 from clients.cli.output import NotWritten, Output, ReaderGone, silence
 from clients.cli.program import PROGRAM_NAME, Program, program
-from clients.errors import ClientError, ExitCode
+from clients.errors import ClientError, ExitCode, NotFoundError
 
 # What a stream reports that takes no more; anything else would be a bug of ours.
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -59,19 +60,21 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # no terminal's character set may stop a message
     as_json = "--json" in sys.argv[1:]
+    profile = profile_given(sys.argv[1:])
+    output = Output(as_json=as_json, profile=profile)
     try:
         program.main(prog_name=PROGRAM_NAME, standalone_mode=False)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        _say_usage(error, as_json=as_json)
+        _say_usage(error, output)
         sys.exit(ExitCode.USAGE)
     except click.Abort:
         sys.exit(130)
     except ClientError as error:
         if isinstance(error, NotWritten):
             silence(sys.stdout)
-        Output(as_json=as_json).error(error)
+        output.error(error, _next_step(error, profile))
         sys.exit(error.exit_code)
     except ReaderGone:
         # Nothing to say, and nobody to say it to.
@@ -82,16 +85,29 @@ def main() -> None:
         if error.errno not in _NO_ROOM:
             raise
         silence(sys.stdout)
-        Output(as_json=as_json).error(NotWritten(error, "Free some space and run it again."))
+        output.error(NotWritten(error, "Free some space and run it again."))
         sys.exit(ExitCode.STORAGE)
 
 
-def _say_usage(error: click.ClickException, *, as_json: bool) -> None:
+def _next_step(error: ClientError, profile: str | None) -> str:
+    """What to do next where the error itself cannot know: nothing, or a sentence."""
+    if not isinstance(error, NotFoundError):
+        return ""
+    from clients.config import read_config
+
+    path = read_config(profile).profile
+    return "" if (path / "profile.json").exists() else without_profile(path)
+
+
+def _say_usage(error: click.ClickException, output: Output) -> None:
     """What is wrong with the words of the command; with `--json` as one object, like every other error."""
-    output = Output(as_json=as_json)
-    if not as_json:
+    hint = on_usage(error)
+    if not output.as_json:
         error.show()
+        if hint is not None:
+            output.note(hint)
     elif isinstance(error, click.exceptions.NoArgsIsHelpError):
         output.failed(ExitCode.USAGE, f"A command is missing. See: {error.ctx.command_path} --help")
     else:
-        output.failed(ExitCode.USAGE, error.format_message())
+        said = error.format_message()
+        output.failed(ExitCode.USAGE, said if hint is None else f"{said.rstrip('.')}. {hint}")

@@ -72,7 +72,8 @@ def history(
 
     async def work(line: "Line") -> list[Json]:
         progress = _Progress(settings.output)
-        return [progress.seen(found) async for found in messages_backwards(line, name, limit, **which)][::-1]
+        who = str((await line.call("contact", name=name))["name"])  # it may be given by its address
+        return [progress.seen(found) async for found in messages_backwards(line, who, limit, **which)][::-1]
 
     messages = with_line(settings, work)
     texts: dict[str, str] = {}
@@ -112,7 +113,7 @@ def _export(settings: Settings, name: str, file: Path, limit: int | None, **whic
     async def work(line: "Line") -> Json:
         progress = _Progress(settings.output)
         contact: Json = await line.call("contact", name=name)
-        async for found in messages_backwards(line, name, limit, **which):
+        async for found in messages_backwards(line, contact["name"], limit, **which):
             progress.seen(found)
             places[bytes.fromhex(found["id"])] = len(encoded)
             encoded.append(json.dumps(found).encode())

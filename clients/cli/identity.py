@@ -82,7 +82,7 @@ def init(
         if qr or (qr is None and is_shown):
             output.qr(me.address.text)
         if is_shown:
-            output.note("Whoever has this line writes to you with: blindpost chat LINE")
+            output.note("Whoever has this line writes to you with: blindpost chat LINE", is_theirs=True)
 
     async def work() -> None:
         async with Messenger.from_config(config) as me:
@@ -105,6 +105,8 @@ def init(
                     "blindpost doctor"
                 )
                 raise SystemExit(ExitCode.QUEUED)
+            if is_shown and not me.contacts.display_name:
+                output.note("To be known by a name: blindpost settings --name YOURS")
 
     run(work())
 
@@ -148,7 +150,9 @@ def _prepare(config: "ClientConfig", relay_url: str | None, ca: Path | None) -> 
             )
         if relay is None and authority is None:
             raise UsageError(
-                f"There is a profile already in {profile.path}. Use it, or choose another --profile."
+                f"There is a profile already in {profile.path}. Use it, or choose another --profile.\n"
+                "Its line to give to others: blindpost address\n"
+                "What you call yourself: blindpost settings --name YOURS"
             )
         return change(profile, relay, authority)
     finally:

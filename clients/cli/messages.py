@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clients.cli.message_lines import message_line
-from clients.cli.output import Output, safe
+from clients.cli.output import Output, quoted, safe
 from clients.cli.program import SECONDS, Settings, common_options, pass_settings, run
 from clients.errors import RelayError, UsageError
 
 if TYPE_CHECKING:
     from clients.config import ClientConfig
     from clients.local.access import Line
+
+Json = dict[str, Any]
 
 SETTLED_WITHIN = 15.0  # seconds for the first connection, of a command that ends when idle
 LAST_WORDS = 2.0  # seconds for the last receipt to go out
@@ -43,18 +45,20 @@ class _Surroundings:
             self._output.note(f"{waits} for earlier ones, up to 30 s.")
         self._held = held
 
-    def requests(self, names: list[str]) -> None:
+    def requests(self, rows: list[Json]) -> None:
         """Somebody who is no contact has written."""
-        new = [name for name in names if name not in self._requests]
-        for name in new:
-            self._requests[name] = None
+        new = [row for row in rows if row["name"] not in self._requests]
+        for row in new:
+            self._requests[row["name"]] = None
             if len(self._requests) > REMEMBERED_MAX:
                 del self._requests[next(iter(self._requests))]
         if len(new) > NAMED_MAX:
-            self._output.note(f"{len(new)} new requests: blindpost contact list")
+            self._output.note(f"{len(new)} new requests: blindpost contact requests")
         else:
-            for name in new:
-                self._output.note(f"New request from {safe(name)}: blindpost contact list")
+            for row in new:
+                calls = f" (calls itself {quoted(row['display_name'])})" if row["display_name"] else ""
+                who = safe(row["name"], keep_lines=False)
+                self._output.note(f"New request from {who}{calls}: blindpost contact requests")
 
 
 class _Listener:
@@ -115,7 +119,7 @@ class _Listener:
                     self.was_reached = self.was_reached or bool(event["connected"])
                     self._surroundings.state(event["problems"], event["held"])
                 case "contact" if event["contact"]["status"] == "request":
-                    self._surroundings.requests([event["contact"]["name"]])
+                    self._surroundings.requests([event["contact"]])
                 case "resync":
                     self._surroundings.requests(await _requests(line))
 
@@ -152,10 +156,10 @@ class _Listener:
         self._surroundings.state(about["problems"], 0)
 
 
-async def _requests(line: "Line") -> list[str]:
+async def _requests(line: "Line") -> list[Json]:
     from clients.cli.asking import all_contacts
 
-    return [row["name"] for row in await all_contacts(line) if row["status"] == "request"]
+    return [row for row in await all_contacts(line) if row["status"] == "request"]
 
 
 @click.command()

@@ -15,6 +15,7 @@ from typing import Final, TextIO
 
 import click
 
+from clients.cli.hints import for_profile
 from clients.errors import ClientError, ExitCode, StorageError
 
 _BIDI: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -72,8 +73,13 @@ def _safe_json(value: dict[str, object]) -> str:
 class Output:
     """Where a command's results go."""
 
-    def __init__(self, *, as_json: bool) -> None:
+    def __init__(self, *, as_json: bool, profile: str | None = None) -> None:
         self.as_json = as_json
+        self._profile = profile  # as --profile chose it
+
+    def own(self, text: str) -> str:
+        """A sentence of ours, with its commands for the profile that was chosen."""
+        return for_profile(text, self._profile)
 
     def result(
         self, value: dict[str, object], text: str, *, else_do: str = "Free some space and run it again."
@@ -97,23 +103,26 @@ class Output:
         except OSError as error:
             raise NotWritten(error, else_do) from None
 
-    def note(self, text: str) -> None:
-        """A diagnostic for people, on stderr. Part of it may be a relay's words."""
+    def note(self, text: str, *, is_theirs: bool = False) -> None:
+        """A diagnostic for people, on stderr. Part of it may be a relay's words.
+
+        `is_theirs`: the command in it is for somebody else to type.
+        """
         try:
-            click.echo(safe(text), err=True)
+            click.echo(safe(text if is_theirs else self.own(text)), err=True)
         except OSError:
             silence(sys.stderr)  # nobody can be told
 
-    def error(self, error: ClientError) -> None:
-        """Why the command failed, on stderr."""
+    def error(self, error: ClientError, next_step: str = "") -> None:
+        """Why the command failed, on stderr, and what to do next where the error does not say it."""
         if self.as_json:
-            self.failed(error.exit_code, str(error))
+            self.failed(error.exit_code, f"{error} {next_step}".replace("\n", " ").rstrip())
         else:
-            self.note(f"blindpost: {error}")
+            self.note(f"blindpost: {error}\n{next_step}".rstrip())
 
     def failed(self, code: ExitCode, message: str) -> None:
         """An error as an object, on stderr."""
-        self.note(json.dumps({"error": code.name, "exit_code": int(code), "message": message}))
+        self.note(json.dumps({"error": code.name, "exit_code": int(code), "message": self.own(message)}))
 
     def qr(self, text: str) -> None:
         """A QR code for a phone or another terminal, on stderr."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TextIO, TypeVar
 
 import click
 
+from clients.cli.hints import as_pasted
 from clients.cli.output import Output
 from clients.errors import UsageError
 
@@ -43,7 +44,7 @@ class Settings:
     @property
     def output(self) -> Output:
         """Where results go."""
-        return Output(as_json=self.as_json)
+        return Output(as_json=self.as_json, profile=self.profile)
 
     def config(self) -> "ClientConfig":
         """The client's configuration; asks for a passphrase only where one is needed, on a terminal."""
@@ -53,9 +54,15 @@ class Settings:
         if self.passphrase_file is not None:
             try:
                 text = Path(self.passphrase_file).read_text("utf-8")
-            except (OSError, UnicodeDecodeError):
-                raise UsageError("The passphrase file cannot be read.") from None
-            return replace(config, passphrase=text.rstrip("\r\n"))
+            except OSError as error:
+                raise UsageError(
+                    f"The passphrase file {self.passphrase_file} cannot be read: {error.strerror}."
+                ) from None
+            except UnicodeDecodeError:
+                raise UsageError(f"The passphrase file {self.passphrase_file} is not UTF-8.") from None
+            if not (passphrase := text.rstrip("\r\n")):
+                raise UsageError(f"The passphrase file {self.passphrase_file} is empty.")
+            return replace(config, passphrase=passphrase)
         if config.passphrase is None and is_terminal(sys.stdin) and _must_unlock(config.profile):
             return replace(config, passphrase=click.prompt("Passphrase", hide_input=True, err=True))
         return config
@@ -144,11 +151,26 @@ class Seconds(click.FloatRange):
         return seconds
 
 
-class Name(Word):
-    """The name of somebody, which a shell completes: with the names of this status, or with all."""
+class AddressLine(Word):
+    """An address as people paste it: with blanks, line breaks or quotes that do not belong there."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The address; what is none is left as it is."""
+        return as_pasted(super().convert(value, param, ctx))
+
+
+class Name(AddressLine):
+    """The name or address of somebody. A shell completes it: with names of this status, or with all."""
 
     def __init__(self, status: str | None = "approved") -> None:
         self._status = status
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name; nobody has an empty one."""
+        word = super().convert(value, param, ctx)
+        if not word.strip():
+            self.fail("The name is empty. Who there is: blindpost contact list", param, ctx)
+        return word
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
@@ -163,7 +185,18 @@ class Name(Word):
         return [CompletionItem(name) for name in found if name.casefold().startswith(incomplete.casefold())]
 
 
-WORD = Word()
+class NewName(AddressLine):
+    """A name to give to somebody."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name as it is; whether it can be one is known to the profile."""
+        word = super().convert(value, param, ctx)
+        if not word.strip():
+            self.fail("The new name is empty. It has 1 to 64 characters.", param, ctx)
+        return word
+
+
+WORD, ADDRESS, NEW_NAME = Word(), AddressLine(), NewName()
 SECONDS = Seconds()
 CONTACT, REQUEST, BLOCKED, ANYBODY = Name(), Name("request"), Name("blocked"), Name(None)
 

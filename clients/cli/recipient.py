@@ -3,9 +3,10 @@
 Owns the first message in one command: without a profile, one is made at the relay that the address names.
 """
 
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from clients.cli.program import Settings
+from clients.cli.program import Settings, is_terminal
 from clients.errors import NotFoundError, UsageError
 from clients.parsing import parse_address
 
@@ -33,11 +34,18 @@ class Recipient:
         from clients import clock
         from clients.profile import Profile
 
-        relay = None if self._address is None else self._address.relay
-        if relay is None or (config.profile / "profile.json").exists():
+        if self._address is None or (config.profile / "profile.json").exists():
             return False
+        relay = self._address.relay
+        if relay is None:
+            raise NotFoundError(
+                f"There is no profile in {config.profile}, and none can be made with this line: its end, "
+                "from @ on, is missing. Copy the whole line, or: blindpost init --relay URL"
+            )
         Profile.create(config, relay, clock.now_seconds()).close()
         self._output.note(f"You had no profile: made one at {relay}, in {config.profile}.")
+        if is_terminal(sys.stderr):
+            self._output.note("To be known by a name: blindpost settings --name YOURS")
         return True
 
     async def name_in(self, line: "LastingLine") -> str:

@@ -1,6 +1,7 @@
 """`blindpost send`: one message, or many from stdin."""
 
 import asyncio
+import contextlib
 import secrets
 import sys
 from collections.abc import AsyncIterator
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from clients.cli.bodies import Body, check_key, check_reply, read_body, read_lines
-from clients.cli.output import NotWritten
+from clients.cli.hints import as_pasted
+from clients.cli.output import NotWritten, Output, quoted, typed
 from clients.cli.program import (
     CONTACT,
     SECONDS,
@@ -20,11 +22,13 @@ from clients.cli.program import (
     pass_settings,
     run,
 )
-from clients.errors import ClientError, ExitCode, RelayError, TrustError, UsageError
+from clients.errors import ClientError, ExitCode, NotFoundError, RelayError, TrustError, UsageError
 
 if TYPE_CHECKING:
     from clients.local.lasting import LastingLine
     from clients.model import MessageStatus
+
+UNEASY_AFTER = 2.0  # seconds of silence until it is said what is waited for
 
 
 async def _only(body: Body) -> AsyncIterator[Body]:
@@ -119,8 +123,9 @@ def send(
         async with lasting_access(config) as line:
             batch = _Batch(settings, line)
             try:
-                await batch.queue(await recipient.name_in(line), bodies, timeout)
-                behind = await batch.follow(MessageStatus(until), timeout)
+                await batch.queue(await _checked(line, await recipient.name_in(line), text), bodies, timeout)
+                async with _patience(settings.output, MessageStatus(until), timeout):
+                    behind = await batch.follow(MessageStatus(until), timeout)
                 if is_new:  # until it is registered, nobody can answer
                     await line.call("me", settle=timeout)
             except NotWritten:
@@ -133,6 +138,40 @@ def send(
             raise SystemExit(ExitCode.QUEUED)
 
     run(work())
+
+
+async def _checked(line: "LastingLine", name: str, text: str | None) -> str:
+    """The name again. Raises NotFoundError where it is nobody's; says it if name and text changed places."""
+    try:
+        await line.call("contact", name=name)
+    except NotFoundError as error:
+        try:
+            who = (await line.call("contact", name=as_pasted(text or "")))["name"]
+        except ClientError:
+            raise error from None
+        raise NotFoundError(
+            f"There is no contact named {quoted(name)}. The name comes first: "
+            f"blindpost send {typed(who)} {typed(name)}"
+        ) from None
+    return name
+
+
+@contextlib.asynccontextmanager
+async def _patience(output: Output, wanted: "MessageStatus", deadline: float) -> AsyncIterator[None]:
+    """Says on a terminal what is waited for, if it takes its time."""
+
+    async def say() -> None:
+        await asyncio.sleep(UNEASY_AFTER)
+        output.note(
+            f"Queued. Waiting up to {deadline:g} s until it is {wanted.value}; Ctrl-C leaves it queued."
+        )
+
+    saying = asyncio.ensure_future(say()) if is_terminal(sys.stderr) and deadline > UNEASY_AFTER else None
+    try:
+        yield
+    finally:
+        if saying is not None:
+            saying.cancel()
 
 
 class _Batch:
@@ -172,15 +211,21 @@ class _Batch:
             if found[-1] is MessageStatus.FAILED:
                 self._failures.append(said["failed"] or "it was given up")
             self._tell(message_id, found[-1].value, said["failed"])
-        behind = sum(not status.is_at_least(wanted) for status in found)
+        behind = sum(
+            not status.is_at_least(wanted) and status is not MessageStatus.FAILED for status in found
+        )
         if behind:
             for problem in (await self._line.call("me"))["problems"]:
                 self._output.note(problem)
             is_there = wanted in (MessageStatus.DELIVERED, MessageStatus.READ)
-            where = "safe at the relay or here" if is_there else "queued safely"
-            self._output.note(
-                f"{behind} of {len(self._ids)} not {wanted.value} yet; {where}, and nothing is lost."
+            where = (
+                "safe at the relay or here, and nothing is lost."
+                if is_there
+                else "queued safely, and nothing is lost. It goes out with the next command that connects.\n"
+                "To see what is wrong: blindpost doctor"
             )
+            count = f"{behind} of {len(self._ids)} not" if self._ids[1:] else "Not"
+            self._output.note(f"{count} {wanted.value} yet; {where}")
         if MessageStatus.REQUESTED in found:
             self._output.note(f"{self._name} has not accepted you yet: at the relay as a request.")
         return behind

@@ -53,7 +53,7 @@ def show_settings(
 
     now = with_line(settings, work)
     name = f"{quoted(now['display_name'])} is what you call yourself" if now["display_name"] else (
-        "none: contacts see the name that they gave you"
+        "none: contacts see the name that they gave you; give one with --name"
     )  # fmt: skip
     lines = [f"{'name':<10}{name}"]
     for field, meaning in MEANINGS.items():

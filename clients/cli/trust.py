@@ -10,7 +10,7 @@ import click
 
 from clients.cli.asking import Json, ask, with_line
 from clients.cli.output import quoted, typed
-from clients.cli.program import CONTACT, WORD, Settings, common_options, is_terminal, pass_settings
+from clients.cli.program import ADDRESS, CONTACT, WORD, Settings, common_options, is_terminal, pass_settings
 from clients.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ CHOICE: Final = click.Choice(["on", "off", "default"])
 
 @click.command()
 @click.argument("name", type=CONTACT)
-@click.argument("address", type=WORD)
+@click.argument("address", type=ADDRESS)
 @click.option("--yes", is_flag=True, help="I have asked NAME, and this address is really its own.")
 @common_options
 @pass_settings
@@ -34,11 +34,16 @@ def replace(settings: Settings, name: str, address: str, yes: bool) -> None:
     \b
     Example:  blindpost contact replace bob bp1p...@relay.example --yes
     """
+    from clients.cli.contacts import in_order
     from clients.parsing import parse_address
 
-    parse_address(address)
+    name, address = in_order(name, address)
+    bare = parse_address(address).bare.text
+    row = ask(settings, "contact", name=name)
+    if row["address"] == bare and row["alarm"] is None:
+        settings.output.result(row, f"{quoted(row['name'])} has this address already: nothing is changed.")
+        return
     if not yes:
-        row = ask(settings, "contact", name=name)
         raise UsageError(
             f"With this, all that you send to {quoted(row['name'])} goes to another account. The history "
             "stays, what is not sent yet will not be sent, and the new account is not verified. Whoever gave "
@@ -54,6 +59,7 @@ def replace(settings: Settings, name: str, address: str, yes: bool) -> None:
 
 @click.command()
 @click.argument("name", type=CONTACT)
+@click.argument("number", type=WORD, nargs=-1, metavar="[NUMBER]")
 @click.option(
     "--compare",
     metavar="TEXT",
@@ -65,21 +71,29 @@ def replace(settings: Settings, name: str, address: str, yes: bool) -> None:
 )
 @common_options
 @pass_settings
-def verify(settings: Settings, name: str, compare: str | None, qr: bool | None) -> None:
+def verify(
+    settings: Settings, name: str, number: tuple[str, ...], compare: str | None, qr: bool | None
+) -> None:
     """Print the safety number with NAME, or compare it.
 
     It has 60 digits, and is the same on both sides.
 
-    Compare them over the telephone or in person: equal digits mean that nobody is between you. --compare does
-    it for you, and remembers that NAME is verified.
+    Compare them over the telephone or in person: equal digits mean that nobody is between you. With the
+    NUMBER of the other side behind the name, or with --compare, it is done for you, and remembered.
 
     \b
     Examples:  blindpost contact verify bob
-               blindpost contact verify bob --compare "12345 67890 ..."
+               blindpost contact verify bob 12345 67890 ...
 
     Exit code 6: the two are different, and NAME counts as not verified.
     """
+    if number:  # without quotes, each group of digits is a word of its own
+        compare = " ".join((*(() if compare is None else (compare,)), *number))
     if compare is not None:
+        if compare.strip() == ask(settings, "safety_number", name=name)["scannable"]:
+            raise UsageError(
+                "This is your own code, which the other side scans. Scan or paste the one shown there."
+            )
         row = ask(settings, "verify", name=name, text=compare)
         settings.output.result(
             row,
@@ -97,8 +111,9 @@ def verify(settings: Settings, name: str, compare: str | None, qr: bool | None) 
         settings.output.note(f"{quoted(found['name'])} is verified: you have compared this before.")
     else:
         settings.output.note(
-            f"Not verified yet. {quoted(found['name'])} sees the same number with: blindpost contact verify\n"
-            f"Compare: blindpost contact verify {typed(found['name'])} --compare NUMBER"
+            "Not verified yet. The other side sees the same number with `blindpost contact verify YOU`,\n"
+            "YOU being its name for you. Let it be read to you, on the telephone or in person. Then:\n"
+            f"blindpost contact verify {typed(found['name'])} NUMBER"
         )
 
 

@@ -16,6 +16,7 @@ from clients.doctor.owner import Owner, ask_owner
 from clients.doctor.profile_checks import (
     check_permissions,
     check_profile,
+    check_space,
     check_store_contents,
     outbox,
     owning,
@@ -49,6 +50,7 @@ async def _examine_profile(config: ClientConfig) -> AsyncIterator[Finding | Know
     if there.code:
         return
     yield check_permissions(path)
+    yield check_space(path)
     with owning(path) as is_free:
         pass  # to look, not to keep: whoever wants it shall have it
     owner = None if is_free else await ask_owner(path)

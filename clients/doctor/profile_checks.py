@@ -21,6 +21,8 @@ from clients.profile_files import check_store, is_finished
 STORE_WITHIN: Final = 4.0  # seconds for looking through the store
 OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 SECRETS: Final = ("profile.key", "store.db", "store.db-wal")
+MIB: Final = 1024 * 1024
+SPACE_MIN: Final = MIB  # a message of 64 KiB is written several times until it is where it belongs
 SHOWN_MAX: Final = 3  # file names in one line
 
 
@@ -75,6 +77,23 @@ def check_permissions(path: Path) -> Finding:
         )  # fmt: skip
         return warning(name, what, put_right)
     return ok(name, "only you can read it")
+
+
+def check_space(path: Path) -> Finding:
+    """Whether what comes can be kept."""
+    name = "space"
+    try:
+        disk = os.statvfs(path)
+    except OSError as error:
+        return warning(name, f"cannot be told: {error.strerror}", "look at it with: df")
+    free = disk.f_bavail * disk.f_frsize
+    if disk.f_flag & os.ST_RDONLY:
+        what = "the disk of the profile is mounted read-only"
+        return failed(name, what, "mount it for writing, or move the profile", ExitCode.STORAGE)
+    if free < SPACE_MIN:
+        what = f"{free // 1024:,} KiB are left on the disk of the profile, which is too little"
+        return failed(name, what, "free some space; nothing is lost meanwhile", ExitCode.STORAGE)
+    return ok(name, f"{free // MIB:,} MiB are free")
 
 
 def _some(names: list[str]) -> str:

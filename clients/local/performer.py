@@ -122,7 +122,9 @@ class Performer:
         for contact in self._me.contacts.all():
             if contact.address.account_key == key:
                 return contact
-        raise NotFoundError("There is no contact with this address.")
+        raise NotFoundError(
+            "There is no contact with this address. Add it: blindpost contact add NAME ADDRESS"
+        )
 
     def _remove(self, call: calls.Remove) -> Json:
         name = self._me.contacts.named(call.name).name

@@ -10,7 +10,7 @@ import pytest
 
 import keys
 from keys.chain import ChainKey, MessageKey, RootKey
-from keys.content import Content, Receipt
+from keys.content import Content, ReadMark, Receipt
 from keys.handshake import Agreement, HandshakeHeader, Party
 from keys.identities import Account, Device
 from keys.prekeys import PrivatePrekey
@@ -29,6 +29,7 @@ PUBLIC = {
     "Opened": {"device_key", "identity_key"},
     "Content": {"message_id"},
     "Receipt": {"stream_id"},
+    "ReadMark": {"stream_id"},
     "Prekey": set(),
     "DeviceList": {"account_key", "previous"},
     "DeviceEntry": {"device_key", "identity_key"},
@@ -61,7 +62,7 @@ def examples() -> list[object]:
         MessageKey(random(32)), ChainKey(random(32), 3), RootKey(random(32)),
         Opened(ALICE.device.key, ALICE.device.identity_key, InnerType.MESSAGE, random(50)),
         Content(1, random(16), random(16), 4, 5, random(40), ((2, random(32)),)),
-        Receipt(random(16), ((1, 2),)),
+        Receipt(random(16), ((1, 2),)), ReadMark(random(16), 7),
     ]  # fmt: skip
 
 
@@ -114,7 +115,7 @@ def test_every_type_of_keys_is_looked_at() -> None:
 @pytest.mark.parametrize("example", examples(), ids=lambda value: type(value).__name__)
 def test_no_secret_byte_is_shown(example: object) -> None:
     hidden = [secret for secret in secrets(example) if any(secret)]
-    if type(example) not in (Party, HandshakeHeader, Receipt):
+    if type(example) not in (Party, HandshakeHeader, Receipt, ReadMark):
         assert hidden, "an example without secrets shows nothing"
     for text in (repr(example), str(example), f"{example}", f"{example!a}"):
         for secret in hidden:

@@ -14,7 +14,7 @@ Json = dict[str, Any]
 def person(name: str = "bob", **fields: Any) -> Json:
     """A contact's JSON."""
     return {
-        "name": name, "address": "bp1q", "status": "approved", "devices": 1, "alarm": None,
+        "name": name, "address": f"bp1{name}", "status": "approved", "devices": 1, "alarm": None,
         "display_name": "",
         "verified": False, "sharing": {}, "unread": 0, "online": None, "typing": False, **fields,
     }  # fmt: skip

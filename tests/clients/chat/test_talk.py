@@ -159,7 +159,7 @@ async def test_read_is_said_once_for_what_is_looked_at_and_for_nobody_else() -> 
         made.talk.look(is_looked_at=True)
         made.talk.send("marker")
         await made.until(lambda: len(line.named("send")) == 2)
-        assert line.named("read") == [{"name": "bob"}]
+        assert line.named("read") == [{"name": "bob", "through": f"{1:032x}"}]
 
 
 async def test_nothing_automatic_is_said_to_a_request() -> None:

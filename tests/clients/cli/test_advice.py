@@ -180,7 +180,7 @@ def test_a_new_request_is_told_once(person: MakePerson, relay: RelayProcess) -> 
     assert "New request" in bob("listen", "--idle", "0").err
     (request,) = bob("--json", "contact", "list").json()
     assert done.out == ""
-    assert done.err.count(f"New request from {request['name']}: blindpost contact list") == 1
+    assert done.err.count(f"New request from {request['name']}: blindpost contact requests") == 1
 
 
 def test_messages_behind_a_gap_are_told(alice: CommandLine, relay: RelayProcess) -> None:

@@ -38,7 +38,7 @@ def test_0_all_is_well(alice: CommandLine, tmp_path: Path) -> None:
         assert failed(alice, ExitCode.OK) == []
     assert all(line.startswith("ok       ") for line in said)
     assert said[-1] == "ok       login: works, and the account is registered"
-    assert len(said) == 13
+    assert len(said) == 14
 
 
 def test_5_the_relay_is_down(away: CommandLine) -> None:

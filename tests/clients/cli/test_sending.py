@@ -5,7 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from clients.config import ClientConfig
 from clients.errors import ExitCode
+from clients.profile import Profile
+from clients.store.outgoing import NO_RECEIPT
 from tests.clients.cli.conftest import MakePerson
 from tests.support.command_line import CommandLine
 from tests.support.relay_process import RelayProcess
@@ -174,20 +177,30 @@ def test_0_at_the_relay_as_a_request(person: MakePerson, bob: CommandLine, relay
     assert done.out == "requested\n"
     assert "bob has not accepted you yet: at the relay as a request" in done.err
     later = alice("send", "bob", "hi", "--wait", "delivered", "--timeout", "0.2", code=ExitCode.QUEUED)
-    assert "not delivered yet" in later.err
+    assert "Not delivered yet" in later.err
 
 
 def test_5_given_up_says_why(away: CommandLine) -> None:
     (first,) = queue(away, "bob", "hi", "--id", "k")
-    away("contact", "block", "bob")
-    away("contact", "unblock", "bob")
+    profile = Profile.open(ClientConfig(away.profile))
+    with profile.store.transaction() as db:  # as if 31 days had passed since a relay took it
+        db.execute("UPDATE messages SET status = 'failed', failed = ?, sealed = 1", (NO_RECEIPT,))
+    profile.close()
     done = away("--json", "send", "bob", "hi", "--id", "k", code=ExitCode.RELAY)
     (line,) = done.json()
-    assert (line["id"], line["status"]) == (first["id"], "failed")
-    assert "blocked before this was sent" in line["failed"]
+    assert (line["id"], line["status"], line["failed"]) == (first["id"], "failed", NO_RECEIPT)
     error = json.loads(done.err.splitlines()[-1])
     assert (error["error"], error["exit_code"]) == ("RELAY", 5)
-    assert "blocked before this was sent" in error["message"]
+    assert NO_RECEIPT in error["message"]
+    assert "queued safely" not in done.err
+
+
+def test_what_was_given_up_before_it_went_is_sent_when_it_is_repeated(away: CommandLine) -> None:
+    (first,) = queue(away, "bob", "hi", "--id", "k")
+    away("contact", "block", "bob")
+    away("contact", "unblock", "bob")
+    (again,) = queue(away, "bob", "hi", "--id", "k")
+    assert again["id"] != first["id"]
 
 
 # --- serve ------------------------------------------------------------------------------------------

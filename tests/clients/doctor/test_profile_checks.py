@@ -51,11 +51,30 @@ def everything(path: Path) -> dict[str, tuple[int, bytes]]:
 async def test_a_profile_that_is_well_is_left_as_it_is(config: ClientConfig) -> None:
     before = everything(config.profile)
     found = await examined(config)
-    assert list(found)[:6] == ["versions", "profile", "permissions", "owner", "store", "outbox"]
-    assert {finding.verdict for finding in list(found.values())[:6]} == {OK}
+    assert list(found)[:7] == ["versions", "profile", "permissions", "space", "owner", "store", "outbox"]
+    assert {finding.verdict for finding in list(found.values())[:7]} == {OK}
     assert found["connection"].code is ExitCode.RELAY  # nobody is there
     after = everything(config.profile)
     assert {name: after[name] for name in before} == before
+
+
+class Disk:
+    """What the system says of a disk."""
+
+    f_frsize = 4096
+
+    def __init__(self, pages: int, flags: int) -> None:
+        self.f_bavail, self.f_flag = pages, flags
+
+
+@pytest.mark.parametrize(("pages", "flags", "word"), [(3, 0, "12 KiB"), (9999, os.ST_RDONLY, "read-only")])
+async def test_10_a_disk_that_takes_no_more(
+    config: ClientConfig, monkeypatch: pytest.MonkeyPatch, pages: int, flags: int, word: str
+) -> None:
+    monkeypatch.setattr(os, "statvfs", lambda _: Disk(pages, flags))
+    found = (await examined(config))["space"]
+    assert (found.verdict, found.code) == (FAILED, ExitCode.STORAGE)
+    assert word in found.what
 
 
 async def test_3_no_profile(tmp_path: Path) -> None:
