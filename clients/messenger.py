@@ -25,8 +25,6 @@ from clients.mailroom import Mailroom
 from clients.model import Contact, ContactStatus, Message, MessageStatus
 from clients.parsing import parse_address, parse_relay
 from clients.profile import opened
-from clients.receiver import Receiver
-from clients.senders import Senders
 from clients.store.contacts import ContactRow
 from clients.store.pins import Pins
 from clients.stream import Stream
@@ -38,6 +36,8 @@ from wire.limits import TEXT_MAX
 
 if TYPE_CHECKING:
     from clients.local.socket_server import LocalServer
+    from clients.receiver import Receiver
+    from clients.senders import Senders
 
 IN_USE_FOR = 5.0  # seconds: a command that is only passing lets go of the profile sooner
 
@@ -91,6 +91,9 @@ class Messenger:
                 self._profile, room.contacts, room.history, room.cards, self._contact_changed
             )
             if self._connects:
+                from clients.receiver import Receiver  # a command that only reads starts sooner without
+                from clients.senders import Senders
+
                 self._senders = Senders(
                     self._profile, room, self._bell, os.urandom, self._nearby.presence, self._start
                 )

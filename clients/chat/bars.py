@@ -76,11 +76,11 @@ def alarms(talk: Talk) -> list[Bar]:
             bars.append(("class:alarm" if is_alarm else "class:problem", problem))
     if talk.is_request and talk.person is not None:
         called = str(talk.person.get("display_name") or "")
-        calls = f'wrote to you, calls itself "{called}"' if called else "wrote to you, gives no name"
+        calls = f'It calls itself "{called}", which anybody can' if called else "It gives no name"
         bars.append(
             (
                 "class:request",
-                f"REQUEST: {calls}; anybody can say so. /accept NAME, or /block. It learns nothing.",
+                f"REQUEST: /accept NAME, or /block. It learns nothing. {calls}.",
             )
         )
     elif talk.person is not None and talk.person.get("status") == "blocked":

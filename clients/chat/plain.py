@@ -60,9 +60,7 @@ class Plain:
             self._told = {entry.key for entry in talk.conversation.entries if entry.seen or entry.outgoing}
             before = talk.unread - talk.conversation.unseen
             if before > 0:
-                self._output.note(
-                    f"{before} more came before these: blindpost history {typed(talk.name)}"
-                )
+                self._output.note(f"{before} more came before these: blindpost history {typed(talk.name)}")
         for entry in talk.conversation.entries:
             if entry.key not in self._told and not entry.outgoing:
                 self._told.add(entry.key)

@@ -4,6 +4,7 @@ Owns the full-screen application, its areas and what gives way when rows are few
 from the pure modules beside it; what the keys do is in `keys`. Imported only when a chat runs.
 """
 
+import asyncio
 import contextlib
 import sys
 import time
@@ -388,14 +389,26 @@ class Screen:
 
     async def run(self) -> None:
         """Show it until it is left. Raises ClientError where the profile cannot be had."""
+        loop = asyncio.get_running_loop()
+        handler = loop.get_exception_handler()
+        loop.set_exception_handler(self._failed)
         keys.report_focus(self.app.output, on=True)
         try:
             await until_one_ends(self._chat(), self.talk.run())
         finally:
+            loop.set_exception_handler(handler)
             with contextlib.suppress(OSError):  # the terminal may be gone
                 keys.report_focus(self.app.output, on=False)
             if self.wire is not None:
                 self.wire.close()
+
+    def _failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A key or a drawing met a bug of ours: that ends the chat, rather than being written across it."""
+        error = context.get("exception")
+        if "handle" in context and error is not None and self.app.is_running and not self.app.is_done:
+            self.app.exit(exception=error)
+        elif not self.app.is_running:
+            loop.default_exception_handler(context)
 
     async def _chat(self) -> None:
         try:

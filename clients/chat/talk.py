@@ -16,6 +16,7 @@ from clients.chat.conversation import KEPT_MAX, Change, Conversation, Entry, Jso
 from clients.chat.errands import Errands, Reopen
 from clients.chat.pace import TypingPace
 from clients.chat.profile_line import Line, OpenLine, all_contacts, last_messages
+from clients.cli.output import typed
 from clients.errors import ClientError, NotFoundError
 from clients.local.failures import LineLost
 from clients.tasks import until_one_ends
@@ -343,6 +344,8 @@ class Talk:
     def load_older(self) -> None:
         """Get more of the history, above what is there."""
         talk = self.conversation
+        if talk.is_full and not talk.has_all:
+            self.say_for_a_moment(f"Older ones are in: blindpost history {typed(self.name)}")
         if talk.has_all or talk.is_full or talk.oldest is None or self._errands.is_full:
             return
 

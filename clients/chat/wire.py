@@ -6,6 +6,7 @@ rely on it. `is_busy` tells to draw nothing more for now; then the screen is dra
 
 import asyncio
 import contextlib
+import io
 import os
 import select
 import time
@@ -35,8 +36,8 @@ class Wire:
         return bool(self._bytes)
 
     def fileno(self) -> int:
-        """The descriptor."""
-        return self._descriptor
+        """None that others may have: prompt_toolkit would make it block."""
+        raise io.UnsupportedOperation
 
     def isatty(self) -> bool:
         """It is one."""

@@ -119,6 +119,8 @@ async def _find(settings: Settings, name: str | None, new_name: str | None) -> J
         latest = await _latest(line)
         people = [] if latest else await _people(line)
     if latest is None:
+        if not people and is_terminal(sys.stderr):
+            settings.output.note("Looking whether somebody has written to you ...")
         people = people or await _first_people(config)
         _list(settings.output, people)
     return latest
@@ -187,7 +189,9 @@ async def _until_hung_up(
         hung_up.set()
         task.cancel()
 
-    loop.add_signal_handler(signal.SIGHUP, hang_up)
+    is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # `nohup`: it is to go on
+    if not is_ignored:
+        loop.add_signal_handler(signal.SIGHUP, hang_up)
     try:
         await (_screen(output, open_line, name) if has_screen else _plain(output, open_line, name, patience))
     except asyncio.CancelledError:
@@ -195,7 +199,8 @@ async def _until_hung_up(
             raise
         raise SystemExit(HUNG_UP) from None
     finally:
-        loop.remove_signal_handler(signal.SIGHUP)
+        if not is_ignored:
+            loop.remove_signal_handler(signal.SIGHUP)
 
 
 async def _screen(output: Output, open_line: "OpenLine", name: str) -> None:

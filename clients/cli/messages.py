@@ -10,7 +10,7 @@ import click
 from clients.cli.message_lines import message_line
 from clients.cli.output import Output, quoted, safe
 from clients.cli.program import SECONDS, Settings, common_options, pass_settings, run
-from clients.errors import RelayError, UsageError
+from clients.errors import InUseError, RelayError, UsageError
 
 if TYPE_CHECKING:
     from clients.config import ClientConfig
@@ -66,6 +66,9 @@ class _Listener:
 
     def __init__(self, settings: Settings, count: int | None, idle: float | None) -> None:
         self._output = settings.output
+        from clients.local.stdout import Writer
+
+        self._writer = Writer(sys.stdout.buffer)
         self._surroundings = _Surroundings(settings.output)
         self._count = count
         self._idle = idle
@@ -84,6 +87,7 @@ class _Listener:
         from clients.local.access import access
         from clients.local.failures import LineLost
 
+        was_open = False
         while True:
             try:
                 async with access(config) as line:
@@ -94,7 +98,11 @@ class _Listener:
                             # Also when interrupted: what was shown is receipted, if the relay is there.
                             await line.call("flush", timeout=LAST_WORDS)
             except LineLost:
+                was_open = True
                 self._output.note("The process that had this profile open has ended; listening goes on.")
+            except InUseError:
+                if not was_open:
+                    raise  # else somebody keeps the profile for a while, and ends
 
     async def _listen(self, line: "Line") -> None:
         from clients.tasks import until_one_ends
@@ -125,8 +133,8 @@ class _Listener:
 
     async def _show_message(self, line: "Line", message: dict[str, Any]) -> None:
         self._at_rest.clear()
-        self._output.result(
-            message, message_line(message), else_do="The next listen shows this message again."
+        await self._output.result_in_time(
+            self._writer, message, message_line(message), else_do="The next listen shows this message again."
         )
         self._shown += 1
         more = (await line.call("done", id=message["id"]))["more"]

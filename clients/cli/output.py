@@ -10,13 +10,17 @@ import json
 import os
 import shlex
 import sys
+import textwrap
 import unicodedata
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 import click
 
 from clients.cli.hints import for_profile
 from clients.errors import ClientError, ExitCode, StorageError
+
+if TYPE_CHECKING:
+    from clients.local.stdout import Writer
 
 _BIDI: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -42,6 +46,25 @@ def quoted(name: str) -> str:
 def typed(name: str) -> str:
     """A name in a command that a reader may copy, as a shell takes it."""
     return shlex.quote(safe(name, keep_lines=False))
+
+
+def fitted(text: str, width: int) -> str:
+    """`text` broken between words for a terminal; a command at the end stays whole, to be copied."""
+    rows: list[str] = []
+    for line in text.split("\n"):
+        head, colon, command = line.rpartition(": blindpost ")
+        if not colon:
+            head, command = line, ""
+        broken = textwrap.wrap(f"{head}:" if colon else head, width, break_long_words=False,
+                               break_on_hyphens=False) or [""]  # fmt: skip
+        if colon:
+            command = f"blindpost {command}"
+            if len(broken[-1]) + 1 + len(command) <= width:
+                broken[-1] += f" {command}"
+            else:
+                broken.append(command)
+        rows += [line] if len(line) <= width else broken
+    return "\n".join(rows)
 
 
 class ReaderGone(Exception):
@@ -90,6 +113,19 @@ class Output:
         """
         self._print(_safe_json(value) if self.as_json else text, else_do)
 
+    async def result_in_time(
+        self, writer: "Writer", value: dict[str, object], text: str, *, else_do: str
+    ) -> None:
+        """As `result`, holding up nothing else while nobody reads stdout."""
+        line = (_safe_json(value) if self.as_json else text) + "\n"
+        try:
+            sys.stdout.flush()
+            await writer.write(line.encode(sys.stdout.encoding or "ascii", "backslashreplace"))
+        except BrokenPipeError:
+            raise ReaderGone from None
+        except OSError as error:
+            raise NotWritten(error, else_do) from None
+
     def heading(self, text: str) -> None:
         """A line between results that only people need."""
         if not self.as_json:
@@ -109,7 +145,15 @@ class Output:
         `is_theirs`: the command in it is for somebody else to type.
         """
         try:
-            click.echo(safe(text if is_theirs else self.own(text)), err=True)
+            width = os.get_terminal_size(sys.stderr.fileno()).columns
+        except (AttributeError, OSError, ValueError):
+            width = 0  # no terminal
+        said = safe(text if is_theirs else self.own(text))
+        self._say(fitted(said, width) if width else said)
+
+    def _say(self, text: str) -> None:
+        try:
+            click.echo(text, err=True)
         except OSError:
             silence(sys.stderr)  # nobody can be told
 
@@ -122,7 +166,8 @@ class Output:
 
     def failed(self, code: ExitCode, message: str) -> None:
         """An error as an object, on stderr."""
-        self.note(json.dumps({"error": code.name, "exit_code": int(code), "message": self.own(message)}))
+        said = {"error": code.name, "exit_code": int(code), "message": self.own(message)}
+        self._say(safe(json.dumps(said)))
 
     def qr(self, text: str) -> None:
         """A QR code for a phone or another terminal, on stderr."""

@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TextIO, TypeVar
 
@@ -64,8 +65,14 @@ class Settings:
                 raise UsageError(f"The passphrase file {self.passphrase_file} is empty.")
             return replace(config, passphrase=passphrase)
         if config.passphrase is None and is_terminal(sys.stdin) and _must_unlock(config.profile):
-            return replace(config, passphrase=click.prompt("Passphrase", hide_input=True, err=True))
+            return replace(config, passphrase=_typed_passphrase(config.profile))
         return config
+
+
+@cache
+def _typed_passphrase(profile: Path) -> str:
+    """What somebody types, once for a command, however often it opens the profile."""
+    return str(click.prompt("Passphrase", hide_input=True, err=True))
 
 
 def is_terminal(stream: TextIO | None) -> bool:

@@ -58,7 +58,16 @@ class Recipient:
             known = {}
         if known and known["status"] != "request":
             return str(known["name"])
-        added = await self._add(line)
+        try:
+            added = await self._add(line)
+        except UsageError:
+            try:  # perhaps another command has added it just now
+                known = await line.call("contact", name=self._name)
+            except NotFoundError:
+                known = {}
+            if not known or known["status"] != "approved":
+                raise
+            return str(known["name"])
         self._output.note(f"{added} is a contact now. Another name: blindpost contact rename {added} NAME")
         return added
 

@@ -22,7 +22,15 @@ from clients.cli.program import (
     pass_settings,
     run,
 )
-from clients.errors import ClientError, ExitCode, NotFoundError, RelayError, TrustError, UsageError
+from clients.errors import (
+    ClientError,
+    ExitCode,
+    LockedError,
+    NotFoundError,
+    RelayError,
+    TrustError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from clients.local.lasting import LastingLine
@@ -132,6 +140,9 @@ def send(
                 raise  # says itself what has become of them
             except (ClientError, asyncio.CancelledError) as error:
                 batch.interrupted(error)
+                if batch.has_all and isinstance(error, LockedError):
+                    settings.output.note(str(error))
+                    raise SystemExit(ExitCode.QUEUED) from None
                 raise
             batch.raise_failed()
         if behind:
@@ -163,7 +174,8 @@ async def _patience(output: Output, wanted: "MessageStatus", deadline: float) ->
     async def say() -> None:
         await asyncio.sleep(UNEASY_AFTER)
         output.note(
-            f"Queued. Waiting up to {deadline:g} s until it is {wanted.value}; Ctrl-C leaves it queued."
+            f"Waiting up to {deadline:g} s until it is {wanted.value}. "
+            "Ctrl-C ends the waiting, and loses nothing."
         )
 
     saying = asyncio.ensure_future(say()) if is_terminal(sys.stderr) and deadline > UNEASY_AFTER else None
@@ -185,6 +197,7 @@ class _Batch:
         self._ids: list[str] = []
         self._told = 0  # of how many the status has been printed
         self._failures: list[str] = []
+        self.has_all = False  # whether everything is queued
 
     async def queue(self, name: str, bodies: AsyncIterator[Body], patience: float) -> None:
         """Queue all, in order; a full outbox is given `patience` seconds to empty."""
@@ -196,6 +209,7 @@ class _Batch:
             sent = await self._line.call("send", to=name, timeout=patience, **arguments)
             self._ids.append(sent["id"])
             await asyncio.sleep(0)  # what is queued goes out while more is read
+        self.has_all = True
 
     async def follow(self, wanted: "MessageStatus", deadline: float) -> int:
         """Print how far each message is, waiting `deadline` seconds at most; returns how many are behind."""

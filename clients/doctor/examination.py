@@ -49,8 +49,8 @@ async def _examine_profile(config: ClientConfig) -> AsyncIterator[Finding | Know
     yield there
     if there.code:
         return
-    yield check_permissions(path)
     yield check_space(path)
+    yield check_permissions(path)
     with owning(path) as is_free:
         pass  # to look, not to keep: whoever wants it shall have it
     owner = None if is_free else await ask_owner(path)

@@ -12,21 +12,27 @@ import contextlib
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from clients.config import ClientConfig
 from clients.errors import InUseError, LockedError, TooLargeError, UsageError
 from clients.local import place
 from clients.local.calls import parse_call
 from clients.local.failures import LineLost, failure
-from clients.local.framing import LINE_MAX, PROTOCOL, Splitter, TooLong, decode, encode
-from clients.local.session import Session
-from clients.messenger import Messenger
+from clients.local.framing import LINE_MAX, PROTOCOL, Splitter, TooLong, decode, encode, is_blank
 from clients.model import Json
 from clients.tasks import end
 
+if TYPE_CHECKING:
+    from clients.messenger import Messenger
+
 PATIENCE: Final = 5.0  # seconds for the lock or the socket of another process that begins or ends
 HELLO_WITHIN: Final = 5.0
+ANSWER_WITHIN: Final = 30.0  # seconds for an answer, besides what the call itself waits for
+SILENT: Final = (
+    "The blindpost process that uses this profile does not answer. If it is suspended (Ctrl-Z), go on with "
+    "it: fg"
+)
 EVENTS_MAX: Final = 1000  # that nobody has taken yet; more means "look at everything again"
 CHUNK: Final = 64 * 1024
 
@@ -95,7 +101,9 @@ class Line(ABC):
 class OwnLine(Line):
     """Calls carried out in this process."""
 
-    def __init__(self, me: Messenger) -> None:
+    def __init__(self, me: "Messenger") -> None:
+        from clients.local.session import Session
+
         super().__init__()
         self._session = Session(me, self._emit)
 
@@ -139,7 +147,7 @@ class RemoteLine(Line):
             async with asyncio.timeout(HELLO_WITHIN):
                 hello = await self._hear()
         except TimeoutError:
-            raise LockedError("The blindpost process that uses this profile does not answer.") from None
+            raise LockedError(SILENT) from None
         except OSError:
             return False
         except (UsageError, TooLargeError):
@@ -159,7 +167,7 @@ class RemoteLine(Line):
             data = await self._reader.read(CHUNK)
             if not data:
                 return None
-            self._said.extend(self._splitter.feed(data))
+            self._said.extend(line for line in self._splitter.feed(data) if not is_blank(line))
         return decode(self._said.popleft())
 
     async def _read(self) -> None:
@@ -204,7 +212,14 @@ class RemoteLine(Line):
                 await self._writer.drain()
             except OSError:  # the line was not written whole
                 raise LineLost(is_unheard=True) from None
-            return await answer
+            patience = ANSWER_WITHIN + sum(
+                float(str(arguments.get(name) or 0)) for name in ("timeout", "settle")
+            )
+            try:
+                async with asyncio.timeout(patience):
+                    return await answer
+            except TimeoutError:
+                raise LockedError(SILENT) from None
         finally:
             answer.cancel()
             del self._answers[ref]
@@ -236,6 +251,8 @@ async def _line(stack: contextlib.AsyncExitStack, config: ClientConfig, connect:
         remote = await _dial(stack, config)
         if remote is not None:
             return remote
+        from clients.messenger import Messenger  # not before it is needed: whoever hands over starts sooner
+
         try:
             me = await stack.enter_async_context(Messenger.from_config(config, connect=connect))
         except InUseError:

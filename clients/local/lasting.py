@@ -21,6 +21,12 @@ _REPEATABLE: Final = frozenset(
 )  # fmt: skip
 
 
+def may_be_asked_again(lost: LineLost, call: Json) -> bool:
+    """Whether the next owner may be asked for what the last one has not answered."""
+    is_repeatable = call["call"] in _REPEATABLE or (call["call"] == "send" and call.get("key") is not None)
+    return lost.is_unheard or is_repeatable
+
+
 class LastingLine(Line):
     """Calls to whoever owns the profile now. Has no events: they belong to one owner."""
 
@@ -54,8 +60,7 @@ class LastingLine(Line):
             try:
                 return await line.call(call, **arguments)
             except LineLost as lost:
-                is_repeatable = call in _REPEATABLE or (call == "send" and arguments.get("key") is not None)
-                if not lost.is_unheard and not is_repeatable:
+                if not may_be_asked_again(lost, {**arguments, "call": call}):
                     raise
             async with self._moves:
                 if self._line is line:  # else another call has moved it already

@@ -23,6 +23,9 @@ ROOM: Final = (
 )  # bytes for a list of answers; the rest of the line is for what stands around it
 
 
+PAGE_MAX: Final = 100  # messages: a page is read whole before what does not fit is left out
+
+
 class Performer:
     """Carries out calls on one messenger."""
 
@@ -183,7 +186,8 @@ class Performer:
 
     def _history(self, call: calls.History) -> list[Json]:
         before = None if call.before is None else bytes.fromhex(call.before)
-        messages = self._me.history(call.name, call.limit, call.since_ms, call.search, before)
+        limit = min(call.limit, PAGE_MAX)
+        messages = self._me.history(call.name, limit, call.since_ms, call.search, before)
         # The newest are those that are asked for, where not all fit.
         return fitting(message.to_json() for message in reversed(messages))[::-1]
 

@@ -24,6 +24,7 @@ LINES_MAX: Final = 32
 CALLS_MAX: Final = 64  # of one line that are not answered yet; more are not read before
 UNWRITTEN_MAX: Final = 64  # answers and events of one line that wait to be written
 READS_WITHIN: Final = 10.0  # seconds for the other side to read on
+ANYBODY_THERE: Final = 10.0  # seconds between two blank lines to somebody who is not read from
 LAST_ANSWERS: Final = 2.0  # seconds for what is under way when the other side has said all
 CHUNK: Final = 64 * 1024
 
@@ -167,11 +168,21 @@ class _Line:
         except ClientError as error:
             await self._say({"ref": ref_of(value), "error": failure_json(error)})
             return
-        await self._room.acquire()
+        await self._acquire_room()
         task = asyncio.create_task(self._answer(call))
         self._calls.add(task)
         self._performing.add(task)
         task.add_done_callback(self._answered)
+
+    async def _acquire_room(self) -> None:
+        """Wait until fewer calls are under way. Nothing is read then: blank lines ask who is still there."""
+        while True:
+            try:
+                async with asyncio.timeout(ANYBODY_THERE):
+                    await self._room.acquire()
+                    return
+            except TimeoutError:
+                await self._unwritten.put(b"\n")
 
     async def _answer(self, call: Call) -> None:
         said = await answer(self._session, call)

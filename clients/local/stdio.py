@@ -9,11 +9,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 from clients.config import ClientConfig
-from clients.errors import ClientError
+from clients.errors import ClientError, InUseError
 from clients.local.access import Line, access
 from clients.local.calls import Call, Listen, Watch, parse_call, ref_of
 from clients.local.failures import LineLost, failure_json
 from clients.local.framing import TooLong, decode, is_blank
+from clients.local.lasting import may_be_asked_again
 from clients.local.socket_server import CALLS_MAX, hello
 from clients.model import Json
 from clients.tasks import end
@@ -33,6 +34,7 @@ class Serving:
         self._say = say
         self._line: Line | None = None
         self._connected = asyncio.Event()
+        self._disconnected = asyncio.Event()
         self._room = asyncio.Semaphore(CALLS_MAX)
         self._calls: set[asyncio.Task[None]] = set()
         self._watches: dict[str | None, Json] = {}  # the calls that began them, as they were given
@@ -61,6 +63,10 @@ class Serving:
                         return
                 except LineLost:
                     continue
+                except InUseError:
+                    if is_new:
+                        raise
+                    # Somebody keeps it without taking calls; what was asked here waits for its end.
         finally:
             await end(reading, *self._calls)
 
@@ -68,6 +74,7 @@ class Serving:
         """Carry out calls and say events until the calls have ended. Raises LineLost."""
         events = asyncio.create_task(self._say_events(line))
         self._line = line
+        self._disconnected.clear()
         self._connected.set()
         try:
             await asyncio.wait([events, reading], return_when=asyncio.FIRST_COMPLETED)
@@ -75,6 +82,7 @@ class Serving:
         finally:
             self._connected.clear()
             self._line = None
+            self._disconnected.set()
             await end(events)
 
     async def _say_events(self, line: Line) -> None:
@@ -139,14 +147,20 @@ class Serving:
             raise self._unsaid
 
     async def _answer(self, call: Call, value: Json) -> None:
-        await self._connected.wait()
-        line = self._line
-        assert line is not None
-        try:
-            result = await self._begin(line, value)
-        except Exception as error:  # whatever it is, it is the answer
-            await self._say({"ref": call.ref, "error": failure_json(error)})
-            return
+        result: object = None
+        while True:
+            await self._connected.wait()
+            line = self._line
+            assert line is not None
+            try:
+                result = await self._begin(line, value)
+                break
+            except Exception as error:  # whatever it is, it is the answer, unless the next owner can give one
+                if not isinstance(error, LineLost) or not may_be_asked_again(error, value):
+                    await self._say({"ref": call.ref, "error": failure_json(error)})
+                    return
+            if self._line is line:
+                await self._disconnected.wait()
         if isinstance(call, Watch):
             self._watches[call.name] = value
         elif isinstance(call, Listen):

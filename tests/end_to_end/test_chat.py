@@ -244,6 +244,27 @@ def test_the_profile_is_taken_over_when_its_owner_ends(couple: Couple, sit: Sit)
     assert bob.json("listen", "--count", "1")[0]["text"] == "half a line"
 
 
+def test_other_commands_work_while_the_terminal_stands_still(couple: Couple, sit: Sit) -> None:
+    alice, bob = couple
+    at_alice = sit(alice, "bob")
+    lines = b"".join(b'{"text": "%d %s"}\n' % (number, b"long " * 30) for number in range(300))
+    bob.run("send", "alice", "--ndjson", stdin=lines)  # more than a terminal that nobody reads takes
+    alice.run("send", "bob", "from another window")
+    at_alice.type("typed").until("from another window").until("> typed").type(CTRL_C + CTRL_D)
+    assert at_alice.ended() == 0
+    assert is_restored(at_alice)
+
+
+def test_a_contact_that_is_renamed_meanwhile_is_written_to_on(couple: Couple, sit: Sit) -> None:
+    alice, bob = couple
+    at_alice = sit(alice, "bob")
+    alice.run("contact", "rename", "bob", "robert")
+    at_alice.until(lambda: at_alice.lines[0].startswith(" robert"))
+    at_alice.type("hello\r").until(lambda: "✓" in at_alice.line_with("you  hello"))
+    bob.run("send", "alice", "and back")
+    at_alice.until("robert  and back")
+
+
 def test_other_commands_work_while_it_runs(couple: Couple, sit: Sit) -> None:
     alice, bob = couple
     at_alice = sit(alice, "bob")
@@ -311,6 +332,31 @@ def test_a_pipe_that_stays_open_shows_what_comes(couple: Couple) -> None:
         process.stdin.close()
         assert process.wait(RUN_WITHIN) == 0
     assert bob.json("listen", "--count", "1")[0]["text"] == "who is there"
+
+
+def test_a_pipe_prints_all_that_is_unread(couple: Couple, sit: Sit) -> None:
+    alice, bob = couple
+    bob.run("send", "alice", "--ndjson", stdin=b"".join(b'{"text": "n %d"}\n' % n for n in range(260)))
+    sit(alice, "bob", columns=7, wait="259").stop()  # too narrow for anybody to have read it
+    done = alice.run("chat", "bob")
+    assert [line.rsplit(b" ", 1)[1] for line in done.stdout.splitlines()] == [b"%d" % n for n in range(260)]
+
+
+def test_nohup_keeps_a_pipe_going(couple: Couple) -> None:
+    alice, bob = couple
+    with subprocess.Popen(
+        ["nohup", *alice.command("chat", "bob")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=alice.environment,
+    ) as process:  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        bob.run("send", "alice", "knock")
+        assert process.stdout.readline().endswith(b" bob: knock\n")
+        process.send_signal(signal.SIGHUP)
+        process.stdin.write(b"still here\n")
+        process.stdin.close()
+        assert process.wait(RUN_WITHIN) == 0
+    assert bob.json("listen", "--count", "1")[0]["text"] == "still here"
 
 
 def test_a_pipe_without_a_relay_ends_with_queued(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ class WrittenLine:
         self.calls: list[tuple[str, Json]] = []
         self.errors: dict[str, ClientError] = {}
         self.opened = 0
+        self._held: dict[str, asyncio.Event] = {}
         self._said: asyncio.Queue[Json | None] = asyncio.Queue(1000)
         self.called = asyncio.Event()
 
@@ -49,6 +50,10 @@ class WrittenLine:
         """A message is new or has changed."""
         self.messages = [old for old in self.messages if old["id"] != item["id"]] + [item]
         self.say(event="message", message=item)
+
+    def hold(self, call: str) -> asyncio.Event:
+        """Have a call wait until the event is set."""
+        return self._held.setdefault(call, asyncio.Event())
 
     def lose(self) -> None:
         self._said.put_nowait(None)
@@ -74,6 +79,8 @@ class WrittenLine:
         if (error := self.errors.get(call)) is not None:
             raise error
         await asyncio.sleep(0)
+        if call in self._held:
+            await self._held[call].wait()
         match call:
             case "contacts":
                 return [] if "after" in arguments else list(self.people.values())

@@ -67,6 +67,12 @@ def test_a_request_says_what_it_calls_itself_and_that_anybody_can() -> None:
     assert "/accept NAME, or /block" in said(talk(status="request"))[0]
 
 
+def test_a_long_name_of_a_stranger_leaves_our_words_on_the_screen() -> None:
+    made = talk(status="request", display_name="漢" * 64)
+    (row,) = bars.bar_rows(bars.alarms(made), 40, 1)
+    assert row_text(row).startswith(" REQUEST: /accept NAME, or /block")
+
+
 def test_what_goes_on_is_said_and_who_else_has_written() -> None:
     made = talk(typing=True)
     assert "bob is typing ..." in row_text(bars.rule(made, SIGNS, 60, 0))

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.chat.conversation import Conversation
+from clients.chat.conversation import KEPT_MAX, Conversation
 from clients.chat.layout import Layout, Row, day_name, row_text
 from clients.chat.marks import MARKS, Signs
 from clients.chat.pane import Pane
@@ -156,10 +156,14 @@ def test_rows_are_made_again_only_where_something_changed() -> None:
 
 def test_rows_are_made_again_for_another_width_and_when_the_answered_message_is_found() -> None:
     talk, drawing = conversation(message(2, "yes", reply_to=f"{1:032x}")), layout()
-    assert "an earlier message" in str(drawing.blocks(talk, 60))
+
+    def rows(width: int) -> list[list[Row]]:
+        return [block.rows for block in drawing.blocks(talk, width)]
+
+    assert "an earlier message" in str(rows(60))
     talk.load_older([message(1, "really?", out=True)])
-    assert "you: really?" in str(drawing.blocks(talk, 60))
-    assert drawing.blocks(talk, 20) != drawing.blocks(talk, 60)
+    assert "you: really?" in str(rows(60))
+    assert rows(20) != rows(60)
 
 
 # --- the pane --------------------------------------------------------------------------------------------
@@ -167,6 +171,10 @@ def test_rows_are_made_again_for_another_width_and_when_the_answered_message_is_
 
 def seen(pane: Pane, talk: Conversation, width: int = 60, height: int = 5) -> list[str]:
     return [row_text(row).split()[-1] for row in pane.show(talk, width, height)]
+
+
+def late(number: int) -> str:
+    return f"2026-11-21T{number // 3600:02d}:{number // 60 % 60:02d}:{number % 60:02d}.000+00:00"
 
 
 def numbers(first: int, last: int) -> list[dict[str, Any]]:
@@ -248,3 +256,48 @@ def test_no_order_of_scrolling_growing_and_resizing_is_an_exception(
         shown_rows: list[Row] = pane.show(talk, width, height)
         assert len(shown_rows) <= height
         assert pane.below(talk) >= 0
+
+
+def test_what_is_looked_at_stays_when_the_flood_pushes_older_messages_out_of_memory() -> None:
+    talk, pane = conversation(*numbers(1, 101)), Pane(layout())
+    seen(pane, talk)
+    pane.beginning(talk)
+    for number in range(101, 101 + KEPT_MAX):
+        talk.apply(message(number, f"m{number}", sent=late(number)), is_looked_at=False)
+    seen(pane, talk)
+    assert not pane.at_end
+    assert seen(pane, talk)[1] == talk.entries[0].text
+
+
+def test_a_note_that_is_taken_away_does_not_move_the_pane_to_its_end() -> None:
+    talk, pane = conversation(*numbers(1, 30)), Pane(layout())
+    talk.note(*(f"line {number}" for number in range(20)))
+    for number in range(30, 60):
+        talk.apply(message(number, f"m{number}"), is_looked_at=False)
+    seen(pane, talk)
+    while seen(pane, talk)[0] != "4":
+        pane.scroll(-1, talk)
+    talk.clear_notes()
+    assert seen(pane, talk)[0] == "m30"
+    assert not pane.at_end
+
+
+def test_rows_are_made_for_what_is_visible_only() -> None:
+    drawing = layout()
+    talk, pane = conversation(*(message(number, "\n" * 65_000) for number in range(1, 60))), Pane(drawing)
+    seen_rows = pane.show(talk, 60, 10)
+    assert len(seen_rows) == 10
+    made = [key for key, (_, _, block) in drawing._known.items() if block._rows is not None]
+    assert made == [talk.entries[-1].key]
+    pane.beginning(talk)
+    pane.show(talk, 40, 10)
+    made = [key for key, (_, _, block) in drawing._known.items() if block._rows is not None]
+    assert made == [talk.entries[0].key, talk.entries[-1].key]
+
+
+def test_no_row_is_no_sight() -> None:
+    talk, pane = conversation(*numbers(1, 3)), Pane(layout())
+    pane.show(talk, 60, 1)
+    assert pane.is_visible
+    pane.hide()
+    assert not pane.is_visible

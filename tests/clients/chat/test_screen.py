@@ -12,6 +12,7 @@ from prompt_toolkit.data_structures import Size
 from prompt_toolkit.input import PipeInput, create_pipe_input
 from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.output.vt100 import Vt100_Output
+from pyte import modes
 
 from clients.chat.marks import Signs
 from clients.chat.screen import Screen
@@ -60,7 +61,7 @@ class Seat:
             line.open, "bob", changed=lambda: self.chat.changed(), heard=lambda e: self.chat.heard(e)
         )
         with create_app_session(input=keyboard, output=output):
-            self.chat = Screen(self.talk, Signs())
+            self.chat = Screen(self.talk, Signs(), input=keyboard, output=output)
         self._keyboard = keyboard
         self.task = asyncio.create_task(self.chat.run())
 
@@ -253,3 +254,58 @@ async def test_the_end_of_the_profile_ends_the_chat_with_its_error() -> None:
     with pytest.raises(ClientError, match="damaged"):
         async with seat(line, wait="never"):
             pass
+
+
+async def test_what_is_typed_while_another_conversation_is_opened_goes_to_nobody() -> None:
+    line = WrittenLine(person(), person("carol"))
+    async with seat(line) as at:
+        held = line.hold("contact")
+        await at.type("/switch carol\r").until(lambda: at.talk.is_switching)
+        await at.type("my dear carol\r").until("Not done: this was bob still", "> my dear carol")
+        held.set()
+        await at.until(lambda: at.lines[0].startswith(" carol"))
+        assert at.lines[-1] == "> my dear carol"
+        await at.type("\r").until(lambda: line.named("send"))
+        assert [call["to"] for call in line.named("send")] == ["carol"]
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(3, 40), (4, 40), (24, 6)])
+async def test_nothing_counts_as_read_that_there_is_no_room_for(rows: int, columns: int) -> None:
+    line = WrittenLine(messages=[message(1, "hello", seen=False)])
+    async with seat(line, rows, columns, wait="") as at:
+        await at.until(lambda: at.talk.is_loaded)
+        line.say(event="state", connected=False, problems=["The relay cannot be reached."], held=0)
+        await at.until(lambda: at.talk.problems)
+        at.chat.answering = at.talk.conversation.entries[0]
+        at.talk.conversation.apply(message(2, "unseen", seen=False), is_looked_at=False)
+        before = len(line.named("read"))
+        for turn in range(3):
+            count = at.chat.app.render_counter
+            await at.type("abc"[turn]).until(lambda count=count: at.chat.app.render_counter > count)  # type: ignore[misc]  # mypy on defaults
+        assert len(line.named("read")) == before
+
+
+async def test_a_flood_rings_once() -> None:
+    line = WrittenLine()
+    async with seat(line) as at:
+        rung: list[str] = []
+        at.chat.app.output.bell = lambda: rung.append("ring")  # type: ignore[method-assign]  # listens
+        await at.type("\x1b[O").until(lambda: not at.chat.is_focused)
+        for number in range(1, 30):
+            line.tell(message(number, f"number {number}", seen=False))
+        await at.until("number 29")
+        assert rung == ["ring"]
+
+
+@pytest.mark.parametrize("method", ["enter", "_drawn"])
+async def test_a_bug_of_ours_ends_the_chat_and_gives_the_terminal_back(
+    monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    def fail(_: Screen) -> None:
+        raise RuntimeError("a bug of ours")
+
+    async with seat(WrittenLine()) as at:
+        monkeypatch.setattr(Screen, method, fail)
+        with pytest.raises(RuntimeError, match="a bug of ours"):
+            await at.type("hello\r").until(lambda: False)
+        assert modes.DECTCEM in at.screen.mode

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from clients.chat import talk as talk_module
+from clients.chat.conversation import KEPT_MAX
 from clients.chat.errands import ERRANDS_MAX, Busy
-from clients.chat.talk import WATCHED_MAX, Talk
+from clients.chat.talk import LOADED, WATCHED_MAX, Talk
 from clients.errors import LockedError, NotFoundError, TrustError
 from clients.local.failures import LineLost
 from clients.tasks import end
@@ -271,3 +272,120 @@ async def test_an_error_of_a_command_stands_in_the_pane_and_the_next_one_is_done
         made.talk.send("next")
         await made.until(lambda: made.texts == ["next"])
         assert made.notes == ["These digits are not equal."]
+
+
+async def test_what_is_not_taken_is_given_back_in_its_own_conversation_only() -> None:
+    line = WrittenLine(person(), person("carol"))
+    line.errors["send"] = TrustError("The device list is no successor.")
+    async with kept(line) as made:
+        back: list[str] = []
+        made.talk.send("for bob only", refused=back.append)
+        made.talk.switch("carol")
+        was_switching = made.talk.is_switching
+        assert was_switching
+        await made.until(lambda: made.talk.name == "carol" and line.named("send"))
+        assert back == []
+        assert not made.talk.is_switching
+        made.talk.switch("nobody")
+        await made.until(lambda: made.notes)
+        assert not made.talk.is_switching
+
+
+async def test_read_is_said_up_to_what_was_seen() -> None:
+    line = WrittenLine(messages=[message(1, "a", seen=False)])
+    async with kept(line) as made:
+        made.talk.look(is_looked_at=True)
+        line.messages.append(message(2, "not here yet", seen=False))
+        made.talk.conversation.apply(
+            line.messages[-1], is_looked_at=False
+        )  # before the errand is carried out
+        await made.until(lambda: line.named("read"))
+        assert line.named("read") == [{"name": "bob", "through": f"{1:032x}"}]
+        assert made.talk.conversation.unseen == 1
+
+
+async def test_whoever_is_renamed_is_talked_to_on() -> None:
+    line = WrittenLine(person(), person("carol"), messages=[message(1, "a")])
+    async with kept(line) as made:
+        line.people["robert"] = {**line.people.pop("bob"), "name": "robert"}
+        line.say(event="contact", contact=line.people["robert"])
+        await made.until(lambda: made.talk.name == "robert")
+        assert made.talk.is_approved
+        line.tell(message(2, "still here", contact="robert"))
+        await made.until(lambda: made.texts[-1:] == ["still here"])
+        made.talk.send("hello")
+        await made.until(lambda: line.named("send"))
+        assert line.named("send")[0]["to"] == "robert"
+        assert set(made.talk.others) == {"carol"}
+
+
+async def test_whoever_is_renamed_while_the_line_is_lost_is_found_by_the_address_and_not_by_the_name() -> (
+    None
+):
+    line = WrittenLine(person(), person("carol"), messages=[message(1, "a", contact="robert")])
+    async with kept(line) as made:
+        line.people["robert"] = {**line.people.pop("bob"), "name": "robert"}
+        line.people["bob"] = {**line.people.pop("carol"), "name": "bob"}
+        line.lose()
+        await made.until(lambda: made.texts == ["a"])
+        assert made.talk.name == "robert"
+        assert line.named("watch")[-1] == {"name": "robert"}
+        assert set(made.talk.others) == {"bob"}
+
+
+async def test_somebody_else_who_is_renamed_stands_among_the_others_once() -> None:
+    line = WrittenLine(person(), person("carol"))
+    async with kept(line) as made:
+        line.say(event="contact", contact={**person("carol"), "name": "caroline"})
+        await made.until(lambda: "caroline" in made.talk.others)
+        assert set(made.talk.others) == {"caroline"}
+
+
+async def test_another_account_under_the_name_is_looked_at_anew() -> None:
+    async with kept(line := WrittenLine()) as made:
+        line.people["bob"] = person(address="bp1another")
+        line.say(event="contact", contact=line.people["bob"])
+        await made.until(lambda: made.talk.person == line.people["bob"])
+
+
+async def test_whoever_was_removed_and_is_added_again_is_watched_again() -> None:
+    line = WrittenLine()
+    async with kept(line) as made:
+        bob = line.people.pop("bob")
+        line.say(event="resync")
+        await made.until(lambda: made.talk.person is None)
+        line.people["bob"] = bob
+        line.say(event="contact", contact=bob)
+        await made.until(lambda: len([call for call in line.named("watch") if "name" in call]) == 2)
+        assert made.talk.is_approved
+
+
+async def test_all_that_is_unread_is_loaded() -> None:
+    messages = [message(number, str(number), seen=number < 100) for number in range(LOADED + 300)]
+    async with kept(WrittenLine(person(unread=LOADED + 200), messages=messages)) as made:
+        assert len(made.texts) == LOADED + 200
+        assert made.talk.conversation.first_new == f"in {100:032x}"
+
+
+async def test_whoever_leaves_types_no_more() -> None:
+    line = WrittenLine(person(), person("carol"))
+    async with kept(line) as made:
+        await made.until(lambda: made.talk.connected)
+        made.talk.typed(has_text=True)
+        await made.until(lambda: line.named("typing"))
+        made.talk.switch("carol")
+        await made.until(lambda: made.talk.name == "carol" and made.talk.person)
+        assert line.named("typing")[1:] == [{"name": "bob", "on": False}]
+        made.talk.typed(has_text=True)
+        await made.until(lambda: len(line.named("typing")) == 3)
+        await made.talk.finish()
+        assert line.named("typing")[2:] == [{"name": "carol", "on": True}, {"name": "carol", "on": False}]
+
+
+async def test_whoever_scrolls_beyond_what_is_kept_hears_where_the_rest_is() -> None:
+    messages = [message(number, str(number)) for number in range(KEPT_MAX + 10)]
+    async with kept(WrittenLine(messages=messages)) as made:
+        made.talk.load_last(KEPT_MAX)
+        await made.until(lambda: len(made.texts) == KEPT_MAX)
+        made.talk.load_older()
+        assert made.talk.notice == "Older ones are in: blindpost history bob"

@@ -1,13 +1,16 @@
 """What a new user types wrong, and the next command that the answer names."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from clients.cli.hints import as_pasted, for_profile, profile_given
+from clients.cli.output import fitted
 from clients.errors import ExitCode
 from tests.clients.cli.conftest import MakePerson
 from tests.support.command_line import CommandLine
+from tests.support.terminal import Terminal
 from wire.addresses import Address, RelayUrl
 
 NOWHERE = "ws://127.0.0.1:1"
@@ -168,6 +171,75 @@ def test_2_a_passphrase_file_that_is_of_no_use(
     said = away("--passphrase-file", str(path), "address", code=ExitCode.USAGE).err
     assert str(path) in said
     assert word in said
+
+
+# --- on a terminal ----------------------------------------------------------------------------------
+
+
+def test_a_sentence_is_broken_between_words_and_a_command_is_not() -> None:
+    long = (
+        "There is no profile in /somewhere/that/is/quite/long/already. Make one: blindpost init --relay URL"
+    )
+    assert fitted(long, 80).splitlines() == [
+        "There is no profile in /somewhere/that/is/quite/long/already. Make one:",
+        "blindpost init --relay URL",
+    ]
+    assert fitted(f"short\n\n{'x' * 90} y", 80).splitlines() == ["short", "", "x" * 90, "y"]
+    assert fitted("a b: blindpost c", 9).splitlines() == ["a b:", "blindpost c"]
+    assert fitted("as it  is: blindpost init", 80) == "as it  is: blindpost init"
+
+
+def test_a_person_is_told_what_is_waited_for(away: CommandLine) -> None:
+    command = [sys.executable, "-m", "clients", "--profile", str(away.profile)]
+    with Terminal([*command, "send", "bob", "hi", "--timeout", "2.5"]) as terminal:
+        terminal.until("Ctrl-C ends the waiting")
+        assert terminal.ended() == ExitCode.QUEUED
+        assert "blindpost doctor" not in terminal.text  # but with the profile
+        assert "doctor" in terminal.text
+    with Terminal([*command, "contact", "send"]) as terminal:
+        assert terminal.ended() == ExitCode.USAGE
+        assert "Perhaps:" in terminal.text
+
+
+def test_a_person_with_a_line_learns_how_to_get_a_name(person: MakePerson) -> None:
+    command = [sys.executable, "-m", "clients", "--profile", str(person("carol").profile)]
+    with Terminal([*command, "send", FAR, "hi", "--timeout", "0"]) as terminal:
+        terminal.until("settings --name YOURS")
+        assert terminal.ended() == ExitCode.QUEUED
+
+
+def test_a_chat_with_nobody_says_what_it_waits_for(
+    person: MakePerson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clients.cli.identity.CONNECT_DEADLINE", 0.2)
+    alone = person("alone")
+    alone("init", "--relay", NOWHERE, code=ExitCode.QUEUED)
+    with Terminal([sys.executable, "-m", "clients", "--profile", str(alone.profile), "chat"]) as terminal:
+        terminal.until("Looking whether somebody has written")
+        assert terminal.ended() == 0
+        assert "blindpost chat LINE" not in terminal.text  # but with the profile
+        assert "chat LINE" in terminal.text
+
+
+def test_a_passphrase_is_asked_for_once(
+    person: MakePerson, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("clients.cli.identity.CONNECT_DEADLINE", 0.2)
+    dora, secret = person("dora"), tmp_path / "secret"
+    secret.write_text("correct horse")
+    unlocked = ("--passphrase-file", str(secret))
+    dora("init", "--relay", NOWHERE, *unlocked, code=ExitCode.QUEUED)
+    dora("contact", "add", "bob", FAR, *unlocked)
+    number = dora("contact", "verify", "bob", *unlocked).out.split()
+    command = [sys.executable, "-m", "clients", "--profile", str(dora.profile)]
+    with Terminal([*command, "contact", "verify", "bob", *number]) as terminal:
+        terminal.until("Passphrase:").type("correct horse\r")
+        assert terminal.ended() == 0
+        assert "is verified" in terminal.text
+    with Terminal([*command, "chat", "bob"]) as terminal:
+        terminal.until("Passphrase:").type("correct horse\r").until("/help")
+        terminal.type("/quit\r")
+        assert terminal.ended() == 0
 
 
 # --- how sure one is --------------------------------------------------------------------------------

@@ -97,6 +97,20 @@ def test_requests_alone(away: CommandLine) -> None:
     assert [row["name"] for row in away("contact", "requests", "--json").json()] == [name]
 
 
+def test_a_request_without_a_name_is_told_apart(away: CommandLine) -> None:
+    nameless, eve = requests_from(away, "mallory"), requests_from(away, "eve", "Eve")
+    listed = away("contact", "requests")
+    assert "gives no name" in listed.out
+    assert "calls itself 'Eve'" in listed.out
+    assert "blindpost history NAME" in listed.err
+    heard = away("listen", "--idle", "0", code=ExitCode.RELAY).err
+    assert f"New request from {eve} (calls itself 'Eve'): blindpost contact requests" in heard
+    done = away("contact", "accept", nameless)
+    digits = nameless.removeprefix("request-")
+    assert f"blindpost contact rename {digits} NAME" in done.err
+    assert "contact rename" not in away("contact", "accept", eve).err
+
+
 def test_nobody_yet(alice: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("clients.cli.identity.CONNECT_DEADLINE", 0.2)
     alice("init", "--relay", NOWHERE, code=ExitCode.QUEUED)

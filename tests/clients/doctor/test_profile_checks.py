@@ -51,7 +51,7 @@ def everything(path: Path) -> dict[str, tuple[int, bytes]]:
 async def test_a_profile_that_is_well_is_left_as_it_is(config: ClientConfig) -> None:
     before = everything(config.profile)
     found = await examined(config)
-    assert list(found)[:7] == ["versions", "profile", "permissions", "space", "owner", "store", "outbox"]
+    assert list(found)[:7] == ["versions", "profile", "space", "permissions", "owner", "store", "outbox"]
     assert {finding.verdict for finding in list(found.values())[:7]} == {OK}
     assert found["connection"].code is ExitCode.RELAY  # nobody is there
     after = everything(config.profile)
