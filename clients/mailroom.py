@@ -13,7 +13,7 @@ from clients import clock
 from clients.card import Cards
 from clients.engine import Alarm, Draft, Engine, Received
 from clients.envelopes import Envelopes
-from clients.errors import OutboxFullError, TooLargeError, TrustError, UsageError
+from clients.errors import NotFoundError, OutboxFullError, TooLargeError, TrustError, UsageError
 from clients.model import ContactStatus
 from clients.notes import Notes
 from clients.profile import Profile
@@ -78,6 +78,8 @@ class Mailroom:
             raise TooLargeError(f"A message has at most {TEXT_MAX:,} bytes of UTF-8. Send it in parts.")
         if reply_to is not None and len(reply_to) != MESSAGE_ID:
             raise UsageError("The id of a message has 16 bytes.")
+        if reply_to is not None and self.history.find(contact.id, reply_to) is None:
+            raise NotFoundError(f"The conversation with {contact.name!r} has no message with this id.")
         if key is not None and (not key.isprintable() or not 0 < len(key) <= KEY_MAX):
             raise UsageError(f"An id of your own has 1 to {KEY_MAX} printable characters.")
         known = None if key is None else self.history.by_key(contact.id, key)

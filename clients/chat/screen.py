@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import sys
 import time
-import zlib
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -23,26 +22,24 @@ from prompt_toolkit.layout import (
     ConditionalContainer,
     Dimension,
     HSplit,
-    UIContent,
-    UIControl,
     Window,
 )
 from prompt_toolkit.layout import Layout as ScreenLayout
 from prompt_toolkit.output.base import Output
-from prompt_toolkit.styles import Style
 
 from clients.chat import bars, keys
 from clients.chat.actions import Actions
 from clients.chat.commands import Command, Verb, parse
 from clients.chat.conversation import Entry
 from clients.chat.draft import SafeDisplay
+from clients.chat.drawing import STYLE, Drawing, Rows
 from clients.chat.errands import Busy
 from clients.chat.layout import Layout, Row
 from clients.chat.marks import Signs
 from clients.chat.pane import Pane
 from clients.chat.talk import Talk
 from clients.chat.wire import Wire, open_output
-from clients.chat.wrap import columns, is_uncertain, shown
+from clients.chat.wrap import columns, shown
 from clients.tasks import until_one_ends
 
 INPUT_ROWS: Final = 5
@@ -50,86 +47,13 @@ DRAFTS_MAX: Final = 200_000  # characters of a line being written; far more than
 REDRAW: Final = 0.02  # seconds between two drawings at least
 RING: Final = 2.0  # seconds between two rings of the bell at least
 READABLE: Final = 8  # columns; in less nobody has read anything
-PATCHES: Final = 61  # see `_marked`
 OF_THE_CONVERSATION: Final = (
     Verb.SAY, Verb.REPLY, Verb.ACCEPT, Verb.BLOCK, Verb.VERIFY, Verb.SEARCH, Verb.HISTORY,
 )  # fmt: skip
 
-STYLE: Final = Style.from_dict(
-    {
-        "time": "ansibrightblack",
-        "own": "bold ansicyan",
-        "other": "bold ansigreen",
-        "quote": "ansibrightblack",
-        "rule": "ansibrightblack",
-        "day": "ansibrightblack",
-        "new": "bold ansiyellow",
-        "missing": "ansiyellow",
-        "late": "ansiyellow",
-        "note": "ansibrightblack",
-        "trouble": "bold ansired",
-        "failed": "bold ansired",
-        "mark.queued": "ansiyellow",
-        "mark.requested": "ansiyellow",
-        "mark.accepted": "ansibrightblack",
-        "mark.delivered": "ansibrightblack",
-        "mark.read": "bold ansigreen",
-        "mark.failed": "bold ansired",
-        "title": "reverse",
-        "title.name": "bold reverse",
-        "title.good": "bold reverse",
-        "title.bad": "bold reverse",
-        "alarm": "bold reverse ansired",
-        "problem": "reverse ansiyellow",
-        "request": "bold reverse ansimagenta",
-        "typing": "italic ansigreen",
-        "notice": "bold",
-        "below": "bold ansiyellow",
-        "elsewhere": "bold ansiyellow",
-        "prompt": "bold ansicyan",
-    }
-)
-
 
 class TerminalGone(Exception):
     """Its window was closed."""
-
-
-class Rows(UIControl):
-    """Rows that are made when they are drawn, for the size that there is."""
-
-    def __init__(self, make: Callable[[int, int], list[Row]]) -> None:
-        self._make = make
-
-    def create_content(self, width: int, height: int) -> UIContent:
-        """The rows."""
-        rows = [_marked(row) for row in self._make(width, height)]
-        return UIContent(get_line=lambda number: list(rows[number]), line_count=len(rows), show_cursor=False)
-
-
-def _marked(row: Row) -> Row:
-    """A row that terminals draw in different widths is drawn whole or not at all.
-
-    A redraw skips what has not changed, and would put the rest where *it* believes the columns to be. A style
-    name that depends on the row's text makes every cell of a changed row a changed one.
-    """
-    text = "".join(part for _, part in row)
-    if not is_uncertain(text):
-        return row
-    patch = f" class:patch{zlib.crc32(text.encode(errors='replace')) % PATCHES}"
-    return [(style + patch, part) for style, part in row]
-
-
-class _Drawing(Application[None]):
-    """Draws nothing while the terminal has not taken the drawing before; once it has, it is asked again."""
-
-    def __init__(self, is_busy: Callable[[], bool], **options: Any) -> None:
-        super().__init__(**options)
-        self._is_busy = is_busy
-
-    def _redraw(self, render_as_done: bool = False) -> None:
-        if render_as_done or not self._is_busy():
-            super()._redraw(render_as_done)
 
 
 class Screen:
@@ -157,7 +81,7 @@ class Screen:
         self.wire: Wire | None = None
         if output is None:
             output, self.wire = open_output(sys.stdout, self.changed)
-        self.app: Application[None] = _Drawing(
+        self.app: Application[None] = Drawing(
             lambda: self.wire is not None and self.wire.is_busy,
             layout=ScreenLayout(self._areas()),
             key_bindings=keys.bindings(self),

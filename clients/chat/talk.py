@@ -11,11 +11,11 @@ import secrets
 from collections.abc import Callable
 from typing import Any, Final
 
-from clients.bell import Bell
 from clients.chat.conversation import KEPT_MAX, Change, Conversation, Entry, Json
 from clients.chat.errands import Errands, Reopen
-from clients.chat.pace import TypingPace
+from clients.chat.notice import Notice
 from clients.chat.profile_line import Line, OpenLine, all_contacts, last_messages
+from clients.chat.typist import Typist
 from clients.cli.output import typed
 from clients.errors import ClientError, NotFoundError
 from clients.local.failures import LineLost
@@ -23,7 +23,6 @@ from clients.tasks import until_one_ends
 
 LOADED: Final = 200  # messages of the history at first, and at each step back
 WATCHED_MAX: Final = 6  # conversations that one line watches, besides everybody's state; the profile allows 8
-NOTICE: Final = 5.0  # seconds
 TRY_AGAIN: Final = 1.0  # seconds between two tries to get at the profile
 LAST_WORDS: Final = 2.0  # seconds to send what was written just before leaving
 SEND_PATIENCE: Final = 5.0  # seconds that a full outbox is given
@@ -47,14 +46,12 @@ class Talk:
         self._changed = changed
         self._heard = heard
         self._errands = Errands(self._refused, changed)
-        self._bell = Bell()
-        self._pace = TypingPace()
-        self._typing_now: bool | None = None  # to be said next
+        self._typist = Typist(self._may_see_typing)
+        self._notice = Notice(changed)
         self._watched: dict[str, bool] = {}  # what this line watches; False: who had that name has not now
         self._heading: object | None = None  # the conversation that is being turned to
         self._looks = False  # whether a job that looks at everything waits
         self._reads = False  # whether a job that says "read" waits
-        self._notice_end: asyncio.TimerHandle | None = None
         self.conversation = Conversation(name)
         self.person: Json | None = None  # the contact as JSON; None until it is known, or when it is gone
         self.others: dict[str, Json] = {}
@@ -63,7 +60,6 @@ class Talk:
         self.was_connected = False
         self.problems: list[str] = []
         self.held = 0
-        self.notice = ""
         self.is_looked_at = False  # a person sees the end of the conversation now
 
     # --- what it is like ------------------------------------------------------------------------------
@@ -126,8 +122,7 @@ class Talk:
                     self._interrupted(str(error))
                     await asyncio.sleep(TRY_AGAIN)
         finally:
-            if self._notice_end is not None:
-                self._notice_end.cancel()
+            self._notice.end()
 
     def _interrupted(self, notice: str) -> None:
         self.connected = False
@@ -135,7 +130,7 @@ class Talk:
 
     async def _serve(self, line: Line) -> None:
         await self._begin(line)
-        await until_one_ends(self._follow(line), self._errands.run(line), self._say_typing(line))
+        await until_one_ends(self._follow(line), self._errands.run(line), self._typist.run(line))
         raise LineLost
 
     async def _begin(self, line: Line) -> None:
@@ -290,27 +285,10 @@ class Talk:
 
     def typed(self, *, has_text: bool) -> None:
         """The line being written has changed."""
-        if not self.is_approved or self.alarm:
-            has_text = False
-        said = self._pace.pressed(asyncio.get_running_loop().time(), has_text=has_text)
-        if said is not None:
-            self._typing_now = said
-        self._bell.ring()
+        self._typist.typed(has_text=has_text)
 
-    async def _say_typing(self, line: Line) -> None:
-        clock = asyncio.get_running_loop().time
-        while True:
-            said = self._pace.look(clock())
-            said, self._typing_now = self._typing_now if said is None else said, None
-            if said is not None and self.is_approved:
-                try:
-                    await line.call("typing", name=self.name, on=said)
-                except LineLost:
-                    raise
-                except ClientError:  # nobody is told that somebody types: no reason to say more
-                    continue
-                continue
-            await self._bell.rung(self._pace.wait(clock()))
+    def _may_see_typing(self) -> str | None:
+        return self.name if self.is_approved and not self.alarm else None
 
     # --- reading --------------------------------------------------------------------------------------
 
@@ -379,7 +357,7 @@ class Talk:
             except ClientError:
                 self._arrived(heading)
                 raise
-            await self._stop_typing(line)
+            await self._typist.stop(line, self.name)
             self.conversation = Conversation(str(contact["name"]))
             self.person = contact
             self._reads = False
@@ -393,13 +371,6 @@ class Talk:
         if self._heading is heading:
             self._heading = None
 
-    async def _stop_typing(self, line: Line) -> None:
-        """Whoever is left is not to see for seconds that we type."""
-        self._typing_now = None
-        if self._pace.stopped() is not None:
-            with contextlib.suppress(NotFoundError):
-                await line.call("typing", name=self.name, on=False)
-
     @property
     def waiting(self) -> int:
         """How many messages of this conversation the relay has not got."""
@@ -407,7 +378,7 @@ class Talk:
 
     async def finish(self) -> None:
         """What was written last goes out, if the relay is there; a moment at most."""
-        was_typing = self._pace.stopped() is not None
+        was_typing = self._typist.stopped()
         if not self.connected or not (len(self._errands) or self.waiting or was_typing):
             return
         with contextlib.suppress(ClientError, TimeoutError):
@@ -418,14 +389,11 @@ class Talk:
 
     # --- words ----------------------------------------------------------------------------------------
 
+    @property
+    def notice(self) -> str:
+        """What is shown for a moment, empty for nothing."""
+        return self._notice.words
+
     def say_for_a_moment(self, words: str) -> None:
         """Show a sentence for some seconds."""
-        self.notice = words
-        if self._notice_end is not None:
-            self._notice_end.cancel()
-        self._notice_end = asyncio.get_running_loop().call_later(NOTICE, self._notice_over)
-        self._changed()
-
-    def _notice_over(self) -> None:
-        self.notice = ""
-        self._changed()
+        self._notice.say(words)

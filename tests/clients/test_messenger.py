@@ -9,7 +9,6 @@ import pytest
 
 from clients.clock import now_ms
 from clients.config import ClientConfig
-from clients.config import ClientConfig
 from clients.errors import (
     ClientError,
     LockedError,

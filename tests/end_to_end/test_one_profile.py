@@ -1,8 +1,11 @@
 """One profile, several commands at once: whoever comes later hands over, and a kill loses nothing."""
 
+import array
+import fcntl
 import json
 import signal
 import subprocess
+import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -102,6 +105,24 @@ def test_a_message_is_read_when_another_program_says_so(couple: list[ClientProce
         serving.communicate(b'{"call": "done", "ref": 2, "id": "%s"}\n' % message["id"].encode())
         assert serving.returncode == 0
     assert bob.json("listen", "--idle", "0") == []
+
+
+def test_a_listener_that_nobody_reads_holds_up_no_other_command(couple: list[ClientProcess]) -> None:
+    alice, bob = couple
+    many = ndjson([f"{number} " + "x" * 20_000 for number in range(20)])
+    bob.run("send", "alice", "--ndjson", stdin=many)
+    listening = subprocess.Popen(
+        alice.command("--json", "listen"),
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=alice.environment,
+    )  # fmt: skip
+    with listening:
+        assert listening.stdout is not None
+        deadline, held = Deadline("the pipe fills"), array.array("i", [0])
+        while held[0] < 60_000:
+            fcntl.ioctl(listening.stdout, termios.FIONREAD, held)
+            deadline.turn()
+        assert alice.run("send", "bob", "all the same").stdout == b"accepted\n"
+        listening.terminate()
 
 
 def test_an_owner_that_is_killed_is_followed_by_whoever_comes_next(couple: list[ClientProcess]) -> None:

@@ -102,7 +102,7 @@ def test_no_line_is_ever_wider_than_the_terminal_or_acts_on_it(
         typing=is_on,
     )
     made.problems = [text, other]
-    made.notice = other
+    made._notice.words = other
     made.others = {other: person(other, unread=1)}
     entry = Entry.parse(message(1, text))
     rows: list[Row] = [

@@ -145,6 +145,22 @@ async def test_more_calls_than_a_line_may_have_wait_unread(raw: Raw, me: Messeng
     assert answered[0] != 999
 
 
+async def test_a_full_line_whose_client_has_gone_is_let_go(
+    me: Messenger, config: ClientConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket_server, "ANYBODY_THERE", 0.02)
+    server = me._server
+    assert server is not None
+    sent = await me.send("bob", "hi")
+    wait = f'{{"call": "status", "ref": %d, "id": "{sent.hex()}", "wait": "read", "timeout": 86400}}\n'
+    async with dialled(config.profile) as gone:
+        await gone.hear()
+        await gone.say(b"".join((wait % ref).encode() for ref in range(CALLS_MAX + 2)))
+    async with asyncio.timeout(WITHIN):
+        while server._lines:  # noqa: ASYNC110 the system says that the peer is gone, and no event of ours
+            await asyncio.sleep(0.01)
+
+
 async def test_who_does_not_read_is_closed_and_holds_up_nobody(
     raw: Raw, me: Messenger, config: ClientConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

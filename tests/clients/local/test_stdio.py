@@ -148,6 +148,19 @@ async def test_the_owner_ends_and_it_goes_on(me: Messenger, config: ClientConfig
     await me.__aenter__()  # for the fixture to end
 
 
+async def test_what_no_owner_answered_is_asked_of_the_next_one(me: Messenger, config: ClientConfig) -> None:
+    talk = Talk(config)
+    sent = (await talk.ask(1, "send", to="bob", text="hi"))["result"]["id"]
+    talk.say({"call": "status", "ref": 2, "id": sent, "wait": "delivered", "timeout": 1.0})
+    await talk.ask(3, "contact", name="bob")  # by now the owner waits for the status
+    await me.__aexit__(None, None, None)
+    talk.say({"call": "send", "ref": 4, "to": "bob", "text": "on", "key": "k"})
+    answers = [await talk.hear(lambda said: said.get("ref") in (2, 4)) for _ in range(2)]
+    assert {answer["ref"]: answer.get("error") for answer in answers} == {2: None, 4: None}
+    await talk.end()
+    await me.__aenter__()  # for the fixture to end
+
+
 async def test_messages_carry_the_ref_of_the_listener(
     me: Messenger, bob: Messenger, config: ClientConfig
 ) -> None:
