@@ -60,7 +60,7 @@ class StateEvent:
 
 @dataclass(frozen=True, slots=True)
 class Resync:
-    """More has changed than was remembered, or a contact is gone or has another name: look at all again."""
+    """More has changed than was remembered, or a contact is gone: look at everything again."""
 
     def to_json(self) -> Json:
         """One JSON object."""

@@ -51,6 +51,7 @@ USAGES: Final = {
     Verb.QUIT: ("/quit", "leave; Ctrl-D too, and Ctrl-C on an empty line"),
 }
 _WORDS: Final = {verb.value: verb for verb in USAGES}
+_LEAVING: Final = ("q", "exit", "bye", "leave", "part", "close")  # what other programs call it
 _ALONE: Final = (Verb.HELP, Verb.CONTACTS, Verb.QUIT)
 
 
@@ -65,6 +66,8 @@ def parse(line: str) -> Command:
     word, _, rest = line[1:].partition(" ")
     rest = rest.strip()
     verb = _WORDS.get(word.strip())
+    if verb is None and word.strip() in _LEAVING:
+        return Command(Verb.WRONG, f"There is no command /{word.strip()}. To leave: /quit, or Ctrl-D.")
     if verb is None:
         return Command(
             Verb.WRONG,

@@ -68,3 +68,10 @@ def test_help_names_every_command_and_fits_in_a_terminal() -> None:
     assert all(any(line.startswith(usage) for line in lines) for usage, _ in USAGES.values())
     assert max(map(len, lines)) < 79
     assert len(lines) < 18
+
+
+@pytest.mark.parametrize("word", ["q", "exit", "bye"])
+def test_what_other_programs_call_leaving_is_answered_with_our_word(word: str) -> None:
+    command = parse(f"/{word}")
+    assert command.verb is Verb.WRONG
+    assert "/quit" in command.text
