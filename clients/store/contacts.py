@@ -5,6 +5,7 @@ successor; anything else raises the contact's alarm and blocks sending until the
 """
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 import apsw
@@ -49,6 +50,11 @@ class ContactRow:
         )  # fmt: skip
 
 
+# Every frame asks for its contact several times; both values are immutable.
+_relay = lru_cache(maxsize=256)(RelayUrl.parse)
+_device_list = lru_cache(maxsize=256)(decode_device_list)
+
+
 def _choice(value: int | None) -> bool | None:
     return None if value is None else bool(value)
 
@@ -61,9 +67,9 @@ def _row(values: tuple[Any, ...]) -> ContactRow:
         id,
         name,
         bytes(account),
-        RelayUrl.parse(relay) if relay else None,
+        _relay(relay) if relay else None,
         ContactStatus(status),
-        decode_device_list(bytes(devices)) if devices else None,
+        _device_list(bytes(devices)) if devices else None,
         alarm,
         bool(stale),
         display_name,
