@@ -181,14 +181,6 @@ class Contacts:
         )
         return self._db.changes() == 1
 
-    def learn_display_name(self, contact_id: int, display_name: str) -> bool:
-        """Keep what a contact or request calls itself; whether it is new."""
-        self._db.execute(
-            "UPDATE contacts SET display_name = ?1 WHERE id = ?2 AND display_name != ?1",
-            (clean_display_name(display_name), contact_id),
-        )
-        return self._db.changes() == 1
-
     def set_verified(self, contact_id: int, *, is_verified: bool) -> None:
         """Whether the user has compared the safety number."""
         with self._store.transaction() as db:

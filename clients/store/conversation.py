@@ -98,10 +98,6 @@ class Conversations:
         ).fetchone()
         return None if values is None else _message(values)
 
-    def unread(self, contact: int) -> int:
-        """How many messages of a contact nobody has seen."""
-        return int(self._db.execute("SELECT unread FROM contacts WHERE id = ?", (contact,)).get or 0)
-
     def _place_of(self, contact: int, message_id: bytes) -> Place:
         """Where in a conversation a message is. Raises NotFoundError."""
         found = self._db.execute(

@@ -107,7 +107,7 @@ def test_one_cannot_add_oneself_or_nonsense(alice: Alice) -> None:
 def test_a_request_is_accepted_under_the_name_it_gives_itself(alice: Alice, bob: Home) -> None:
     request = ask(bob, alice)
     row = alice.row(request.name)
-    alice.contacts.learn_display_name(row.id, "Bob Ross")
+    alice.contacts.learn_card(row.id, "Bob Ross", None, None)
     assert [contact.name for contact in alice.book.requests()] == [request.name]
     assert alice.history.next_message(2**60) is None
     accepted = alice.book.accept(request.name)
@@ -126,14 +126,14 @@ def test_a_request_that_gives_itself_no_usable_name_gets_its_digits(
     alice: Alice, bob: Home, display_name: str
 ) -> None:
     request = ask(bob, alice)
-    alice.contacts.learn_display_name(alice.row(request.name).id, display_name)
+    alice.contacts.learn_card(alice.row(request.name).id, display_name, None, None)
     assert alice.book.accept(request.name).name == bob.profile.account.key.hex()[:12]
 
 
 def test_nobody_is_accepted_under_a_name_that_somebody_has(alice: Alice, bob: Home, carol: Home) -> None:
     first, second = ask(bob, alice), ask(carol, alice)
     for request in (first, second):
-        alice.contacts.learn_display_name(alice.row(request.name).id, "Bob")
+        alice.contacts.learn_card(alice.row(request.name).id, "Bob", None, None)
     assert alice.book.accept(first.name).name == "Bob"
     with pytest.raises(UsageError, match="'bob'"):
         alice.book.accept(second.name, "bob")

@@ -238,8 +238,8 @@ def test_a_card_is_kept_as_it_came_and_cleaned(contacts: Contacts) -> None:
     assert not contacts.learn_card(bob, " Bob\n\u202eB. \x1b[2J", b"t" * 16, b"p" * 16)
     assert contacts.learn_card(bob, "Bob", None, None)
     assert known() == ("Bob", b"t" * 16, None)
-    assert contacts.learn_display_name(bob, "x" * 100)
-    assert not contacts.learn_display_name(bob, "x" * 65)
+    assert contacts.learn_card(bob, "x" * 100, None, None)
+    assert not contacts.learn_card(bob, "x" * 65, None, None)
     assert known() == ("x" * 64, b"t" * 16, None)
     row = contacts.by_id(bob)
     assert row is not None
