@@ -278,6 +278,7 @@ class Mailroom:
             self.history.add_incoming(
                 contact.id, device_key, content, arrived, clock.now_ms(), is_request=not is_approved
             )
+            self.notes.on_unread(contact.id)
         self.history.filled(device_key, content.stream_id, content.sequence, arrived)
         if is_request:
             self.notes.wrote_as_stranger(contact, device_key)

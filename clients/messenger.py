@@ -85,6 +85,7 @@ class Messenger:
             self._mailroom = room = Mailroom(self._profile, os.urandom)
             room.history.touched = self._watchers.message
             room.notes.on_typing = self._nearby.typing
+            room.notes.on_unread = self._watchers.contact
             room.notes.on_contact = self._news_of
             self.stream = Stream(self._profile.store, room.history, self._bell, self._check)
             self.contacts = ContactBook(
@@ -320,10 +321,9 @@ class Messenger:
             self._senders.wake(contact.id)
 
     def watch(self, name: str | None = None) -> Watch:
-        """Everything that changes from now on, as events; with a name also whether that contact is online.
+        """What changes from now on, as events. Use it with `async with`, and iterate.
 
-        async with me.watch("bob") as events:
-            async for event in events: ...
+        With a name, of messages only those of that contact, and whether it is online.
         """
         contact = None if name is None else self._mailroom.contacts.named(name)
 
@@ -331,7 +331,8 @@ class Messenger:
             if contact is not None and self._senders is not None:
                 self._senders.watch(contact.id, count)
 
-        return Watch(self._watchers, self._mailroom.history.message, self._shown, self._state, begin)
+        only = None if contact is None else contact.id
+        return Watch(self._watchers, self._mailroom.history.message, self._shown, self._state, begin, only)
 
     def _shown(self, contact_id: int) -> Contact | None:
         contact = self._mailroom.contacts.by_id(contact_id)

@@ -69,6 +69,7 @@ class Notes:
         self._random = random
         self._cards_due = True
         self.on_typing: Typing = lambda contact, is_typing: None
+        self.on_unread: Callable[[int], None] = lambda contact: None
         self.on_contact: Callable[[int], None] = lambda contact: None  # one that is not what it was
 
     # --- out ------------------------------------------------------------------------------------------

@@ -153,12 +153,15 @@ class Watch:
         contact: Callable[[int], Contact | None],
         state: Callable[[], StateEvent],
         begin: Callable[[int], None],
+        only: int | None = None,
     ) -> None:
+        """`only` is the row of the one contact whose messages are told."""
         self._watchers = watchers
         self._message = message
         self._contact = contact
         self._state = state
         self._begin = begin
+        self._only = only
         self._changes = Changes()
         self._told: StateEvent | None = None
 
@@ -188,7 +191,7 @@ class Watch:
             return Resync()
         while self._changes.messages:
             message = self._message(_first(self._changes.messages))
-            if message is not None:
+            if message is not None and self._tells(message):
                 return MessageEvent(message)
         if self._changes.contacts:
             contact = self._contact(_first(self._changes.contacts))
@@ -198,6 +201,12 @@ class Watch:
             self._told = state
             return state
         return None
+
+    def _tells(self, message: Message) -> bool:
+        if self._only is None:
+            return True
+        contact = self._contact(self._only)
+        return contact is not None and contact.name == message.contact
 
 
 def _first(rows: dict[int, None]) -> int:

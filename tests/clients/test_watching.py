@@ -203,6 +203,21 @@ async def test_a_blocked_contact_is_a_stranger_to_the_relay_and_heard_by_nobody(
         assert await bob.receive(0) is None
 
 
+async def test_a_watch_by_name_tells_the_messages_of_one_and_who_else_has_written(
+    tmp_path: Path, relay: RelayProcess
+) -> None:
+    async with (
+        people(tmp_path, relay, "alice", "bob", "carol") as (alice, bob, carol),
+        bob.watch("alice") as events,
+    ):
+        await carol.send("bob", "from carol")
+        event = await until(events, contact_is(lambda row: row.name == "carol" and row.unread == 1))
+        sent = await alice.send("bob", "from alice")
+        event = await until(events, lambda event: isinstance(event, MessageEvent))
+        assert isinstance(event, MessageEvent)
+        assert event.message.id == sent
+
+
 async def test_too_much_at_once_is_one_resync(
     tmp_path: Path, relay: RelayProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
