@@ -75,9 +75,12 @@ def test_both_write_first_at_once(people: People) -> None:
     alice, bob = people("alice", "bob")
     running = [one.start("--json", "send", other, f"from {one.name}") for one, other in
                ((alice, "bob"), (bob, "alice"))]  # fmt: skip
+    sent = [one.rest() for one in running]
     for one in running:
-        assert [line["status"] for line in one.rest()] == ["accepted"]
         one.close()
+    # The other one's receipt may be quicker than the relay's answer.
+    assert all(line["status"] in ("accepted", "delivered") for lines in sent for line in lines)
+    assert [len(lines) for lines in sent] == [1, 1]
     assert [line["text"] for line in alice.json("listen", "--count", "1")] == ["from bob"]
     assert [line["text"] for line in bob.json("listen", "--count", "1")] == ["from alice"]
     alice.run("send", "bob", "and on")
