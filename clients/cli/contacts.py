@@ -217,7 +217,7 @@ def rename(settings: Settings, name: str, new: str) -> None:
 def remove(settings: Settings, name: str, yes: bool) -> None:
     """Remove a contact and its history. If it writes again, it comes as a request.
 
-    To hear nothing any more, block it instead.
+    Your address line stays good for it. To hear nothing any more, block it instead.
 
     \b
     Example:  blindpost contact remove bob --yes

@@ -48,8 +48,11 @@ def sit() -> Iterator[Sit]:
         **variables: str,
     ) -> Terminal:  # fmt: skip
         argv = who.command("chat", *arguments)
-        terminals.append(Terminal(argv, rows, columns, {**who.environment, **variables}))
-        return terminals[-1].until(wait)
+        terminal = Terminal(argv, rows, columns, {**who.environment, **variables})
+        terminals.append(terminal)
+        # In a narrow title "connected" gives way as soon as it is known whether the other one is there.
+        words = (wait, "online", "away") if wait == "connected" else (wait,)
+        return terminal.until(lambda: any(word in terminal.text for word in words))
 
     yield down
     for terminal in terminals:
