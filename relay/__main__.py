@@ -130,7 +130,7 @@ def _serve(config: Config, as_json: bool) -> None:
     from relay.app import compose, open_store
     from relay.auth import KeyUnusableError, RelayKey
     from relay.store.base import StoreUnusableError
-    from wire.control import encode_base64url
+    from wire.control_values import encode_base64url
 
     try:
         key = (

@@ -21,7 +21,7 @@ from relay.connection import Connection, SocketClosed
 from relay.session import Session
 from relay.version import package_version
 from wire import limits
-from wire.control import encode_base64url
+from wire.control_values import encode_base64url
 
 router = APIRouter()
 

@@ -1,109 +1,40 @@
 """The JSON channel: every control message, both ways, as strict models.
 
-Owns names, fields and their bounds. Binary values travel as base64url without padding, in canonical
-form and of exact size; signed objects travel as base64url of their canonical bytes. Unknown types,
-extra fields and wrong types are refused with the name of the field, never with its value.
+Owns names, fields and their bounds. Signed objects travel as base64url of their canonical bytes. Unknown
+types, extra fields and wrong types are refused with the name of the field, never with its value.
 """
 
-import base64
-import binascii
-from dataclasses import dataclass
 from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
-    TypeAdapter,
-    ValidationError,
-)
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from wire import strict_json
-from wire.device_lists import LIST_MAX
+from wire.control_values import (
+    U32,
+    U63,
+    Base64Url,
+    Count,
+    EncodedDeviceList,
+    EncodedPrekey,
+    FrameId,
+    Hash,
+    Key,
+    Nonce,
+    Sentence,
+    Signature,
+    Token,
+)
 from wire.errors import ErrorCode, WireError
 from wire.limits import (
     CAPABILITIES_MAX,
     DEVICES_PER_ACCOUNT,
-    FRAME_ID,
-    HASH,
-    NONCE,
     PREKEYS_PER_PAGE,
-    PUBLIC_KEY,
     RELAY_TEXT_MAX,
     RESULTS_PER_MESSAGE,
-    SIGNATURE,
     TOKEN,
     TOKENS_MAX,
 )
 from wire.login import Mode
-from wire.prekeys import PREKEY_MAX
-
-
-def encode_base64url(value: bytes) -> str:
-    """Base64url without padding (RFC 4648 section 5)."""
-    return base64.urlsafe_b64encode(value).rstrip(b"=").decode("ascii")
-
-
-def decode_base64url(text: str) -> bytes:
-    """The one value that encodes to `text`. Raises ValueError for padding, stray bits or characters."""
-    try:
-        value = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, UnicodeEncodeError) as error:
-        raise ValueError("not base64url") from error
-    if encode_base64url(value) != text:
-        raise ValueError("not canonical base64url")
-    return value
-
-
-@dataclass(frozen=True, slots=True)
-class Base64Url:
-    """Marks a `bytes` field that travels as canonical base64url of `low` to `high` bytes."""
-
-    low: int
-    high: int
-
-    def _check(self, value: object) -> bytes:
-        if isinstance(value, str) and len(value) <= -(-self.high * 4 // 3):
-            value = decode_base64url(value)
-        if not isinstance(value, bytes) or not self.low <= len(value) <= self.high:
-            raise ValueError("wrong size")
-        return value
-
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            self._check, serialization=core_schema.plain_serializer_function_ser_schema(encode_base64url)
-        )
-
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        size = f"{self.low} bytes" if self.low == self.high else f"{self.low} to {self.high} bytes"
-        return {
-            "type": "string",
-            "pattern": "^[A-Za-z0-9_-]*$",
-            "minLength": -(-self.low * 4 // 3),
-            "maxLength": -(-self.high * 4 // 3),
-            "description": f"base64url without padding, {size}",
-        }
-
-
-Key: TypeAlias = Annotated[bytes, Base64Url(PUBLIC_KEY, PUBLIC_KEY)]
-Nonce: TypeAlias = Annotated[bytes, Base64Url(NONCE, NONCE)]
-Hash: TypeAlias = Annotated[bytes, Base64Url(HASH, HASH)]
-Token: TypeAlias = Annotated[bytes, Base64Url(TOKEN, TOKEN), Field(repr=False)]
-Signature: TypeAlias = Annotated[bytes, Base64Url(SIGNATURE, SIGNATURE)]
-FrameId: TypeAlias = Annotated[bytes, Base64Url(FRAME_ID, FRAME_ID)]
-EncodedPrekey: TypeAlias = Annotated[bytes, Base64Url(1, PREKEY_MAX)]
-EncodedDeviceList: TypeAlias = Annotated[bytes, Base64Url(1, LIST_MAX)]
-
-U32: TypeAlias = Annotated[int, Field(ge=0, lt=2**32)]
-U63: TypeAlias = Annotated[int, Field(ge=0, lt=2**63)]
-Count: TypeAlias = Annotated[int, Field(ge=0, lt=2**53)]
-Sentence: TypeAlias = Annotated[str, Field(max_length=500, pattern=r"^[ -~]*$")]  # it ends on a terminal
 
 
 class ControlMessage(BaseModel):

@@ -21,7 +21,7 @@ from clients.errors import ExitCode, RelayError, TrustError
 from keys.identities import Device
 from keys.primitives import equal
 from wire.addresses import RelayUrl
-from wire.control import encode_base64url
+from wire.control_values import encode_base64url
 from wire.errors import ErrorCode
 from wire.limits import PROTOCOL_VERSION
 from wire.login import Greeting, Mode

@@ -73,6 +73,10 @@ MIGRATIONS: Final = (
     ) WITHOUT ROWID;
     CREATE INDEX tokens_by_end ON tokens (until) WHERE until IS NOT NULL;
     """,
+    # A checkpoint that a device leaves for itself: opaque.
+    """
+    ALTER TABLE mailboxes ADD COLUMN checkpoint BLOB;
+    """,
 )
 
 

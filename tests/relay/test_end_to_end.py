@@ -14,7 +14,7 @@ from tests.relay.peers import Peer, dial, logged_in, submitting
 from tests.relay.web import metric
 from tests.support.relay_process import RelayProcess, running_relay
 from wire import control
-from wire.control import encode_base64url
+from wire.control_values import encode_base64url
 from wire.device_lists import decode_device_list
 from wire.frames import Deliver
 from wire.login import Mode

@@ -20,7 +20,7 @@ from tests.relay.web import get
 from tests.support.relay_process import RelayProcess, running_relay
 from wire import control, limits
 from wire.addresses import Address
-from wire.control import encode_base64url
+from wire.control_values import encode_base64url
 from wire.errors import ErrorCode
 
 

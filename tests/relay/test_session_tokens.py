@@ -19,6 +19,7 @@ from tests.relay.test_session import (
 )
 from wire import control
 from wire.capabilities import presence_capability, token_hash
+from wire.control_values import encode_base64url
 from wire.errors import ErrorCode
 from wire.frames import decode_deliver
 from wire.limits import ATTACHED_MAX, CAPABILITIES_MAX, TOKENS_MAX, WATCHES_MAX
@@ -75,12 +76,12 @@ def test_a_token_twice_in_one_set_is_refused() -> None:
 
 
 def test_more_tokens_or_capabilities_than_are_kept_are_refused_by_name() -> None:
-    hash = control.encode_base64url(bytes(32))
+    hash = encode_base64url(bytes(32))
     sets = {
         "tokens": '{"type":"allow","ref":1,"tokens":['
         + ",".join([f'{{"hash":"{hash}"}}'] * (TOKENS_MAX + 1)) + "]}",
         "secrets": '{"type":"appear","secrets":['
-        + ",".join([f'"{control.encode_base64url(bytes(16))}"'] * (CAPABILITIES_MAX + 1)) + "]}",
+        + ",".join([f'"{encode_base64url(bytes(16))}"'] * (CAPABILITIES_MAX + 1)) + "]}",
     }  # fmt: skip
     for field, text in sets.items():
         error = error_of(device_session(Account().device).receive_text(text, NOW))

@@ -22,7 +22,7 @@ from relay.store import schema
 from relay.store.base import StoreUnusableError
 from relay.version import package_version
 from tests.support.relay_process import RelayProcess, free_port
-from wire.control import decode_base64url
+from wire.control_values import decode_base64url
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

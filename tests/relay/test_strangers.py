@@ -13,7 +13,7 @@ from tests.relay.web import get, metric
 from tests.support.relay_process import RelayProcess, running_relay
 from wire import control
 from wire.capabilities import presence_capability
-from wire.control import encode_base64url
+from wire.control_values import encode_base64url
 from wire.errors import CloseCode, ErrorCode
 from wire.frames import FLAG_REQUEST
 

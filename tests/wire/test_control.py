@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from wire import control
 from wire.control import (
     Accepted,
     Acknowledge,
@@ -36,11 +35,10 @@ from wire.control import (
     Stock,
     Watch,
     Welcome,
-    decode_base64url,
     decode_client_message,
     decode_relay_message,
-    encode_base64url,
 )
+from wire.control_values import decode_base64url, encode_base64url
 from wire.errors import ErrorCode, WireError
 from wire.limits import CAPABILITIES_MAX, CONTROL_MAX, RESULTS_PER_MESSAGE, TOKENS_MAX
 from wire.login import Mode
@@ -278,7 +276,7 @@ def test_no_message_prints_a_token_or_a_capability() -> None:
 
 def variants(text: str) -> list[str]:
     """Other texts that a lax decoder reads as the same 32 bytes."""
-    stray = control.encode_base64url(bytes(32))[:-1]
+    stray = encode_base64url(bytes(32))[:-1]
     return [
         text + "=", text + "==", text + " ", " " + text, text + "\n", text[:20] + "\n" + text[20:],
         text.replace("-", "+").replace("_", "/") if set("-_") & set(text) else text + "+",

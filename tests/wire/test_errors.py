@@ -1,7 +1,8 @@
 """wire.errors and wire.limits: the words and numbers that both sides and the documentation rely on."""
 
 from wire import limits
-from wire.control import Publish, encode_base64url
+from wire.control import Publish
+from wire.control_values import encode_base64url
 from wire.device_lists import LIST_MAX
 from wire.errors import CloseCode, ErrorCode, WireError
 from wire.prekeys import PREKEY_MAX
