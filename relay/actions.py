@@ -66,6 +66,7 @@ class Publish:
 
     ref: int
     prekeys: tuple[Prekey, ...]
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,13 @@ class Allow:
 
     ref: int
     tokens: tuple[Token, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeepCheckpoint:
+    """Keep this for the device's next login."""
+
+    checkpoint: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +136,7 @@ Action: TypeAlias = (
     | Register
     | Publish
     | Allow
+    | KeepCheckpoint
     | Appear
     | Watch
     | Fetch

@@ -18,6 +18,7 @@ from relay.actions import (
     Close,
     Fetch,
     Greeted,
+    KeepCheckpoint,
     LogIn,
     Publish,
     PutBatch,
@@ -267,6 +268,8 @@ class Connection:
                     self._start(self._deliver())
                 case Acknowledge(through):
                     self._acknowledge(through)
+                case KeepCheckpoint(checkpoint):
+                    await self._keep(checkpoint)
                 case Appear(capabilities):
                     self._appear(capabilities)
                 case Watch(ref, capability):
@@ -311,6 +314,12 @@ class Connection:
         if not self._has_appeared and self._shared.mailboxes.resident(self._device_key) is self:
             self._shared.presence.disappear(self._device_key)
 
+    async def _keep(self, checkpoint: bytes) -> None:
+        assert self._device_key is not None
+        # One that is not kept costs the device nothing but to recognise less.
+        with contextlib.suppress(WireError):
+            await self._shared.mailboxes.keep_checkpoint(self._device_key, checkpoint)
+
     async def _request(self, action: Register | Publish | Allow | Fetch) -> None:
         mailboxes, session = self._shared.mailboxes, self._session
         try:
@@ -320,9 +329,10 @@ class Connection:
                     answer = session.enrolled(ref)
                     self._timer.cancel()
                     self._ticket.settle()
-                case Publish(ref, prekeys):
+                case Publish(ref, prekeys, anew):
                     assert self._device_key is not None
-                    answer = session.published(ref, await mailboxes.publish(self._device_key, prekeys))
+                    stock = await mailboxes.publish(self._device_key, prekeys, anew)
+                    answer = session.published(ref, stock)
                 case Allow(ref, tokens):
                     assert self._device_key is not None
                     await mailboxes.allow(self._device_key, tokens)

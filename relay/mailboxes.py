@@ -75,9 +75,13 @@ class Mailboxes:
             if resident is not None:
                 resident.remove()
 
-    async def publish(self, device_key: bytes, prekeys: Sequence[Prekey]) -> StockCount:
-        """Store verified prekeys."""
-        return await self._store.publish(device_key, prekeys)
+    async def publish(self, device_key: bytes, prekeys: Sequence[Prekey], anew: bool) -> StockCount:
+        """Store verified prekeys; `anew`: in place of all one-time ones."""
+        return await self._store.publish(device_key, prekeys, anew)
+
+    async def keep_checkpoint(self, device_key: bytes, checkpoint: bytes) -> None:
+        """Keep what the device wants to be shown at its next login."""
+        await self._store.keep_checkpoint(device_key, checkpoint)
 
     async def allow(self, device_key: bytes, tokens: Sequence[Token]) -> None:
         """Store the delivery tokens of a mailbox in place of those before."""

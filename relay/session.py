@@ -16,6 +16,7 @@ from relay.actions import (
     Close,
     Fetch,
     Greeted,
+    KeepCheckpoint,
     LogIn,
     Publish,
     PutBatch,
@@ -151,7 +152,7 @@ class Session:
                 self._move("publish")
                 prekeys = tuple(decode_prekey(item) for item in message.prekeys)
                 self._authority.check_prekeys(self._device_key, prekeys)
-                return [Publish(message.ref, prekeys)]
+                return [Publish(message.ref, prekeys, bool(message.anew))]
             case control.Fetch():
                 self._move("fetch")
                 return [Fetch(message.ref, message.account_key, message.take)]
@@ -171,6 +172,9 @@ class Session:
             case control.Appear():
                 self._move_registered("appear")
                 return [Appear(tuple(map(presence_capability, message.secrets)))]
+            case control.Checkpoint():
+                self._move_registered("checkpoint")
+                return [KeepCheckpoint(message.checkpoint)]
             case control.Pull():
                 self._move_registered("pull")
                 return [StartDelivery()]
@@ -229,6 +233,7 @@ class Session:
             registered=status.registered,
             expired=status.expired,
             stock=stock_message(status.stock),
+            checkpoint=status.checkpoint,
         )
         return [Send(welcome)]
 

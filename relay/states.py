@@ -27,6 +27,7 @@ TRANSITIONS: Final[dict[State, dict[str, State]]] = {
         "publish": State.DEVICE,
         "allow": State.DEVICE,
         "appear": State.DEVICE,
+        "checkpoint": State.DEVICE,
         "pull": State.DELIVERING,
     },
     State.DELIVERING: {
@@ -34,6 +35,7 @@ TRANSITIONS: Final[dict[State, dict[str, State]]] = {
         "publish": State.DELIVERING,
         "allow": State.DELIVERING,
         "appear": State.DELIVERING,
+        "checkpoint": State.DELIVERING,
         "acknowledge": State.DELIVERING,
     },
     State.SUBMIT: {

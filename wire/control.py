@@ -27,6 +27,7 @@ from wire.control_values import (
 from wire.errors import ErrorCode, WireError
 from wire.limits import (
     CAPABILITIES_MAX,
+    CHECKPOINT_MAX,
     DEVICES_PER_ACCOUNT,
     PREKEYS_PER_PAGE,
     RELAY_TEXT_MAX,
@@ -35,6 +36,8 @@ from wire.limits import (
     TOKENS_MAX,
 )
 from wire.login import Mode
+
+SealedCheckpoint: TypeAlias = Annotated[bytes, Base64Url(1, CHECKPOINT_MAX)]
 
 
 class ControlMessage(BaseModel):
@@ -77,11 +80,15 @@ class Register(ControlMessage):
 
 
 class Publish(ControlMessage):
-    """One page of prekeys. Signed, sealing and last-resort keys replace older ones; one-time keys add up."""
+    """One page of prekeys. Signed, sealing and last-resort keys replace older ones; one-time keys add up.
+
+    With `anew` the device has lost the private halves of what was published: its one-time keys go first.
+    """
 
     type: Literal["publish"] = "publish"
     ref: U32
     prekeys: Annotated[list[EncodedPrekey], Field(min_length=1, max_length=PREKEYS_PER_PAGE)]
+    anew: bool | None = None
 
 
 class Pull(ControlMessage):
@@ -123,6 +130,16 @@ class Appear(ControlMessage):
     secrets: Annotated[
         list[Annotated[bytes, Base64Url(TOKEN, TOKEN)]], Field(max_length=CAPABILITIES_MAX, repr=False)
     ]
+
+
+class Checkpoint(ControlMessage):
+    """What the device wants to be shown at its next login, in place of the one before. No answer.
+
+    Opaque to the relay: the device seals it for itself, and recognises by it that its store was rolled back.
+    """
+
+    type: Literal["checkpoint"] = "checkpoint"
+    checkpoint: Annotated[SealedCheckpoint, Field(repr=False)]
 
 
 class Attach(ControlMessage):
@@ -178,7 +195,8 @@ class Stock(ControlMessage):
 class Welcome(ControlMessage):
     """The login holds; the signature is over `Greeting.welcome_bytes`.
 
-    `expired` counts the frames that ever outlived the TTL in this mailbox.
+    `expired` counts the frames that ever outlived the TTL in this mailbox. `checkpoint` is the last one that
+    the device left.
     """
 
     type: Literal["welcome"] = "welcome"
@@ -186,6 +204,7 @@ class Welcome(ControlMessage):
     registered: bool
     expired: Count
     stock: Stock
+    checkpoint: SealedCheckpoint | None = Field(default=None, repr=False)
 
 
 class Registered(ControlMessage):
@@ -276,7 +295,18 @@ class Error(ControlMessage):
 
 
 ClientMessage: TypeAlias = Annotated[
-    Hello | Login | Register | Publish | Pull | Acknowledge | Allow | Appear | Fetch | Attach | Watch,
+    Hello
+    | Login
+    | Register
+    | Publish
+    | Pull
+    | Acknowledge
+    | Allow
+    | Appear
+    | Checkpoint
+    | Fetch
+    | Attach
+    | Watch,
     Field(discriminator="type"),
 ]
 RelayMessage: TypeAlias = Annotated[

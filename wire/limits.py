@@ -57,6 +57,9 @@ CAPABILITIES_MAX: Final = 4  # presence capabilities under which one device is s
 ATTACHED_MAX: Final = 64  # mailboxes with a token, per submit connection
 WATCHES_MAX: Final = 8  # per submit connection
 
+# What a device may leave for itself at the relay, which cannot read it.
+CHECKPOINT_MAX: Final = 256
+
 # Connections.
 UNACKNOWLEDGED_FRAMES: Final = 256
 UNACKNOWLEDGED_BYTES: Final = 1024 * 1024

@@ -77,6 +77,7 @@ class DeviceStatus:
     registered: bool = False
     expired: int = 0
     stock: StockCount = StockCount()
+    checkpoint: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +119,14 @@ class Store(Protocol):
         Raises WireError(REGISTRATION_REFUSED).
         """
 
-    async def publish(self, device_key: bytes, prekeys: Sequence[Prekey]) -> StockCount:
-        """Store all of the prekeys or none. Raises WireError: NOT_REGISTERED, BAD_PREKEY or TOO_LARGE."""
+    async def publish(self, device_key: bytes, prekeys: Sequence[Prekey], anew: bool = False) -> StockCount:
+        """Store all of the prekeys or none; with `anew` the one-time keys that are there go first.
+
+        Raises WireError: NOT_REGISTERED, BAD_PREKEY or TOO_LARGE.
+        """
+
+    async def keep_checkpoint(self, device_key: bytes, checkpoint: bytes) -> None:
+        """Keep a device's checkpoint, 1 to 256 bytes. Raises WireError(NOT_REGISTERED)."""
 
     async def fetch(self, account_key: bytes, take: bool) -> Offer | None:
         """The account's list and bundles. With `take` each one-time prekey goes to exactly one caller."""

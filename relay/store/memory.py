@@ -37,6 +37,7 @@ class _Mailbox:
     account_key: bytes | None
     next_sequence: int = 1
     expired: int = 0
+    checkpoint: bytes | None = None
     frames: dict[int, _Held] = field(default_factory=dict)  # by sequence
     sequences: dict[bytes, int] = field(default_factory=dict)  # by frame id
     # Frames and bytes of what came with a token, and of requests.
@@ -105,13 +106,23 @@ class MemoryStore:
         self._lists[account_key] = device_list
         return dropped
 
-    async def publish(self, device_key: bytes, prekeys: Sequence[Prekey]) -> StockCount:
+    async def keep_checkpoint(self, device_key: bytes, checkpoint: bytes) -> None:
+        """See `Store.keep_checkpoint`."""
+        mailbox = self._open_mailbox(device_key)
+        if mailbox is None:
+            raise base.refuse_unregistered("checkpoint")
+        mailbox.checkpoint = checkpoint
+
+    async def publish(self, device_key: bytes, prekeys: Sequence[Prekey], anew: bool = False) -> StockCount:
         """See `Store.publish`."""
         mailbox = self._open_mailbox(device_key)
         if mailbox is None:
             raise base.refuse_unregistered("publish")
         # On a copy, so that a refused page changes nothing.
-        changed = {kind: dict(mailbox.of_kind(kind)) for kind in PrekeyKind}
+        changed = {
+            kind: {} if anew and kind in ONE_TIME_KINDS else dict(mailbox.of_kind(kind))
+            for kind in PrekeyKind
+        }
         highest = dict(mailbox.highest)
         for prekey in prekeys:
             known = changed[prekey.kind]
@@ -244,7 +255,9 @@ class MemoryStore:
     async def status(self, device_key: bytes) -> DeviceStatus:
         """See `Store.status`."""
         box = self._open_mailbox(device_key)
-        return DeviceStatus() if box is None else DeviceStatus(True, box.expired, box.stock())
+        if box is None:
+            return DeviceStatus()
+        return DeviceStatus(True, box.expired, box.stock(), box.checkpoint)
 
     async def writable(self) -> bool:
         """Always."""

@@ -71,9 +71,16 @@ class SqliteStore:
         """See `Store.register`."""
         return await self._writer.submit(partial(tables.register, device_list=device_list))
 
-    async def publish(self, device_key: bytes, prekeys: Sequence[Prekey]) -> StockCount:
+    async def publish(self, device_key: bytes, prekeys: Sequence[Prekey], anew: bool = False) -> StockCount:
         """See `Store.publish`."""
-        return await self._writer.submit(partial(tables.publish, device_key=device_key, prekeys=prekeys))
+        return await self._writer.submit(
+            partial(tables.publish, device_key=device_key, prekeys=prekeys, anew=anew)
+        )
+
+    async def keep_checkpoint(self, device_key: bytes, checkpoint: bytes) -> None:
+        """See `Store.keep_checkpoint`."""
+        operation = partial(tables.keep_checkpoint, device_key=device_key, checkpoint=checkpoint)
+        await self._writer.submit(operation)
 
     async def fetch(self, account_key: bytes, take: bool) -> Offer | None:
         """See `Store.fetch`."""

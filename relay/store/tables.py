@@ -79,8 +79,8 @@ def _drop(connection: apsw.Connection, device_key: bytes) -> None:
     connection.execute("DELETE FROM prekeys WHERE mailbox = ?", (mailbox,))
     connection.execute("DELETE FROM tokens WHERE mailbox = ?", (mailbox,))
     connection.execute(
-        "UPDATE mailboxes SET account = NULL, frames = 0, bytes = 0, request_frames = 0, request_bytes = 0"
-        " WHERE id = ?",
+        "UPDATE mailboxes SET account = NULL, frames = 0, bytes = 0, request_frames = 0, request_bytes = 0,"
+        " checkpoint = NULL WHERE id = ?",
         (mailbox,),
     )
 
@@ -110,11 +110,24 @@ def _delete_prekeys(connection: apsw.Connection, mailbox: int, kind: PrekeyKind,
     )
 
 
-def publish(connection: apsw.Connection, device_key: bytes, prekeys: Sequence[Prekey]) -> StockCount:
+def keep_checkpoint(connection: apsw.Connection, device_key: bytes, checkpoint: bytes) -> None:
+    """See `Store.keep_checkpoint`."""
+    mailbox = _mailbox(connection, device_key)
+    if mailbox is None:
+        raise base.refuse_unregistered("checkpoint")
+    connection.execute("UPDATE mailboxes SET checkpoint = ? WHERE id = ?", (checkpoint, mailbox))
+
+
+def publish(
+    connection: apsw.Connection, device_key: bytes, prekeys: Sequence[Prekey], anew: bool
+) -> StockCount:
     """See `Store.publish`."""
     mailbox = _mailbox(connection, device_key)
     if mailbox is None:
         raise base.refuse_unregistered("publish")
+    if anew:
+        for kind in ONE_TIME_KINDS:
+            connection.execute("DELETE FROM prekeys WHERE mailbox = ? AND kind = ?", (mailbox, int(kind)))
     for prekey in prekeys:
         if prekey.kind in ONE_TIME_KINDS:
             if not _stock_up(connection, mailbox, prekey):
@@ -342,6 +355,9 @@ def prune(connection: apsw.Connection, now: int) -> int:
 def status(connection: apsw.Connection, device_key: bytes) -> DeviceStatus:
     """See `Store.status`."""
     row = connection.execute(
-        "SELECT id, expired FROM mailboxes WHERE device_key = ? AND account IS NOT NULL", (device_key,)
+        "SELECT id, expired, checkpoint FROM mailboxes WHERE device_key = ? AND account IS NOT NULL",
+        (device_key,),
     ).fetchone()
-    return DeviceStatus() if row is None else DeviceStatus(True, int(row[1]), _stock(connection, int(row[0])))
+    if row is None:
+        return DeviceStatus()
+    return DeviceStatus(True, int(row[1]), _stock(connection, int(row[0])), row[2])

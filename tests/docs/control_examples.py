@@ -86,6 +86,7 @@ def examples() -> list[control.ControlMessage]:
         ),
         control.Allowed(ref=2),
         control.Appear(secrets=[named("presence", 16)]),
+        control.Checkpoint(checkpoint=named("checkpoint", 85)),
         control.Pull(),
         control.Acknowledge(through=17),
         stock,

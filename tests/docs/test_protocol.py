@@ -63,7 +63,7 @@ def test_the_examples_are_what_the_program_writes() -> None:
 
 def test_every_message_has_an_example_that_is_read_back() -> None:
     said = {"hello", "login", "register", "publish", "allow", "appear", "pull", "acknowledge", "fetch"}
-    said |= {"attach", "watch"}
+    said |= {"attach", "checkpoint", "watch"}
     seen = set()
     for message in examples():
         text = message.encode()

@@ -108,6 +108,7 @@ MESSAGES: dict[str, ControlMessage] = {
     "pull": control.Pull(),
     "allow": control.Allow(ref=4, tokens=[]),
     "appear": control.Appear(secrets=[]),
+    "checkpoint": control.Checkpoint(checkpoint=b"sealed"),
     "attach": control.Attach(mailbox=BOB.device.key, token=bytes(16)),
     "watch": control.Watch(ref=5, capability=bytes(32)),
     "acknowledge": control.Acknowledge(through=0),

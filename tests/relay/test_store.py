@@ -279,6 +279,46 @@ async def test_lasting_prekeys_only_move_up(store: Store) -> None:
     assert offer.devices[0].signed.id == 7
 
 
+async def test_published_anew_the_one_time_keys_before_are_gone_and_no_id_comes_back(engine: Engine) -> None:
+    account = await registered(engine.store)
+    device = account.device
+    kems = device.one_time(1, 2, PrekeyKind.ONE_TIME_KEM)
+    await engine.store.publish(device.key, [*device.lasting(), *device.one_time(1, 3), *kems])
+    stock = await engine.store.publish(device.key, [*device.lasting(2), *device.one_time(3, 2)], anew=True)
+    assert stock == StockCount(1, 0)
+    await engine.reopen()
+    offer = await engine.store.fetch(account.key, take=True)
+    assert offer is not None
+    (bundle,) = offer.devices
+    assert bundle.one_time is not None
+    assert (bundle.one_time.id, bundle.kem.kind) == (4, PrekeyKind.LAST_RESORT_KEM)
+    # A page that is refused takes nothing away either.
+    with refused(ErrorCode.BAD_PREKEY):
+        await engine.store.publish(device.key, [*device.one_time(5, 1), *device.lasting(1)], anew=True)
+    assert await engine.store.publish(device.key, device.one_time(6, 1)) == StockCount(1, 0)
+
+
+async def test_a_checkpoint_is_shown_until_the_next_and_dies_with_the_device(engine: Engine) -> None:
+    old, new = Device(), Device()
+    account = Account(devices=[old, new])
+    with refused(ErrorCode.NOT_REGISTERED):
+        await engine.store.keep_checkpoint(old.key, b"sealed")
+    both = account.list()
+    await engine.store.register(both)
+    assert (await engine.store.status(old.key)).checkpoint is None
+    for checkpoint in (b"sealed", bytes(256)):
+        await engine.store.keep_checkpoint(old.key, checkpoint)
+        await engine.reopen()
+        assert (await engine.store.status(old.key)).checkpoint == checkpoint
+    assert (await engine.store.status(new.key)).checkpoint is None
+    account.devices = [new]
+    without = account.successor(both)
+    await engine.store.register(without)
+    account.devices = [old, new]
+    await engine.store.register(account.successor(without))
+    assert (await engine.store.status(old.key)).checkpoint is None
+
+
 async def test_a_one_time_id_stands_for_one_key(store: Store) -> None:
     device = (await registered(store)).device
     await store.publish(device.key, device.one_time(1, 2))
