@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from relay.actions import (
     Acknowledge,
@@ -37,6 +37,7 @@ from relay.metrics import Drop, Metrics
 from relay.outbound import Farewell, Outbound
 from relay.presence import Presence
 from relay.session import Session
+from relay.sockets import Socket, SocketClosed
 from relay.states import State
 from relay.store.base import StockCount
 from wire import control
@@ -45,29 +46,6 @@ from wire.errors import WireError
 from wire.login import Mode
 
 LAST_WORDS: Final = 5.0  # seconds for a peer to take what is queued before its socket is cut
-
-
-class SocketClosed(Exception):
-    """The peer is gone, or the socket was closed from this side."""
-
-
-class Socket(Protocol):
-    """One WebSocket connection. Every method raises SocketClosed once it is closed."""
-
-    async def receive(self) -> str | bytes:
-        """The next message."""
-
-    async def send_text(self, text: str) -> None:
-        """Write a text message; waits while the peer does not read."""
-
-    async def send_bytes(self, data: bytes) -> None:
-        """Write a binary message; waits while the peer does not read."""
-
-    async def close(self, code: int) -> None:
-        """Close with a code."""
-
-    def abort(self) -> None:
-        """Cut the connection now, sending nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What answers HTTP, and where the WebSocket begins.
 
-Owns the routes and the adapter from starlette's WebSocket to `relay.connection.Socket`. Decides nothing that
+Owns the routes and the adapter from starlette's WebSocket to `relay.sockets.Socket`. Decides nothing that
 a session decides.
 """
 
@@ -17,8 +17,9 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from relay import metrics
 from relay.admission import Ticket, prefix_of
-from relay.connection import Connection, SocketClosed
+from relay.connection import Connection
 from relay.session import Session
+from relay.sockets import SocketClosed
 from relay.version import package_version
 from wire import limits
 from wire.control_values import encode_base64url
@@ -30,7 +31,7 @@ FORWARDED_HEADERS: Final = ("x-forwarded-for", "forwarded", "x-real-ip", "via")
 
 
 class WebSocketAdapter:
-    """A starlette WebSocket as a `relay.connection.Socket`."""
+    """A starlette WebSocket as a `relay.sockets.Socket`."""
 
     def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket

@@ -4,12 +4,13 @@ import asyncio
 
 from relay.admission import Admission, Caps
 from relay.auth import Authority, RelayKey
-from relay.connection import Connection, SocketClosed, Surroundings
+from relay.connection import Connection, Surroundings
 from relay.directory import Directory
 from relay.mailboxes import Mailboxes
 from relay.metrics import Metrics
 from relay.presence import Presence
 from relay.session import Session
+from relay.sockets import SocketClosed
 from relay.store.memory import MemoryStore
 from tests.relay.devices import NOW, Account
 from wire import control
