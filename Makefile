@@ -10,11 +10,12 @@ UV_VERSION := 0.13.8
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench screenshots lock relay-wheel clean
+.PHONY: help demo test faults check bench screenshots lock relay-wheel clean
 
 help:
 	@echo 'make demo         show the main job working, here and now'
 	@echo 'make test         run all tests (2 workers); ARGS="tests/wire -k frame" narrows it'
+	@echo 'make faults       break things while messages flow; ARGS="--long" for hours, "--help" for more'
 	@echo 'make check        format, lint, types, import contracts'
 	@echo 'make bench        what a message costs: figures of this machine, about a minute'
 	@echo 'make screenshots  docs/pictures/: the real program in real terminals'
@@ -34,6 +35,9 @@ demo: $(READY)
 
 test: $(READY)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+faults: $(READY)
+	@$(BIN)/python -m tests.faults $(ARGS)
 
 check: $(READY)
 	@$(BIN)/python scripts/check.py
