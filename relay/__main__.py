@@ -1,7 +1,7 @@
-"""`blindpost relay`: read the settings, open key and store, listen, serve, end.
+"""`blindpost relay`: read the settings, open key and store, listen, serve, end; or carry out a command.
 
-Owns the order of these and the sentences with which a start fails. Exit codes: 0 stopped when asked, 2 could
-not start.
+Owns the order of these. Exit codes: 0 done, or stopped when asked; 2 could not start, or could not be done,
+with one sentence that says why.
 """
 
 import contextlib
@@ -10,22 +10,15 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Final
+from collections.abc import Sequence
 
-from relay.complaints import reason
-from relay.config import EVERYWHERE, Config, ConfigError, read
+from relay import data_directory
+from relay.commands import COMMANDS
+from relay.complaints import OperatorError
+from relay.config import EVERYWHERE, Config, read
 from relay.descriptors import raise_limit
 
 log = logging.getLogger("blindpost.relay")
-
-KEY_FILE: Final = "relay.key"
-LOCK_FILE: Final = "relay.lock"
-
-
-class StartError(Exception):
-    """The relay cannot start; the text is one sentence for the operator."""
 
 
 def _have_standard_streams() -> None:
@@ -64,54 +57,6 @@ def _set_limits() -> None:
     raise_limit()
 
 
-def _prepare(directory: Path) -> None:
-    try:
-        # The mode of a directory that is there already is its owner's choice; ours of the files is enough.
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise StartError(
-            f"data directory {directory} is a file or lies below one; choose another --data-directory"
-        ) from error
-    except OSError as error:
-        raise StartError(
-            f"data directory {directory} cannot be made: {reason(error)}; choose another --data-directory"
-        ) from error
-
-
-@contextlib.contextmanager
-def _only_one(directory: Path) -> Iterator[None]:
-    """Hold the directory: two relays over one database would not hear each other's doorbells."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    try:
-        lock = (directory / LOCK_FILE).open("w")
-    except IsADirectoryError as error:
-        raise StartError(
-            f"{directory / LOCK_FILE} is a directory where the relay's lock belongs; remove it"
-        ) from error
-    except OSError as error:
-        raise StartError(
-            f"data directory {directory} cannot be written to: {reason(error)}; check its owner, "
-            "permissions and disk, or choose another --data-directory"
-        ) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StartError(
-                f"another relay runs on {directory}; stop it, or choose another --data-directory"
-            ) from error
-        except OSError as error:
-            raise StartError(
-                f"{directory / LOCK_FILE} cannot be locked: {reason(error)}; "
-                "choose a --data-directory on a local disk"
-            ) from error
-        yield
-
-
 def _warn_of_origins(config: Config, host: str, origins: tuple[str, ...]) -> None:
     """Who dials a URL that is not listed gets WRONG_ORIGIN: better said before the first does."""
     if config.public_urls or ipaddress.ip_address(host.partition("%")[0]).is_loopback:
@@ -128,60 +73,66 @@ def _serve(config: Config, as_json: bool) -> None:
     # Late, so that --help and a bad setting answer at once.
     from relay import listening, server
     from relay.app import compose, open_store
-    from relay.auth import KeyUnusableError, RelayKey
-    from relay.store.base import StoreUnusableError
+    from relay.auth import RelayKey
     from wire.control_values import encode_base64url
 
-    try:
-        key = (
-            RelayKey.generate()
-            if config.store == "memory"
-            else RelayKey.load_or_create(config.data_directory / KEY_FILE)
-        )
-        listener = listening.listen(config.host, config.port)
-        host, port = listener.getsockname()[:2]
-        origins = config.origins(port)
-        _warn_of_origins(config, host, origins)
+    key = (
+        RelayKey.generate()
+        if config.store == "memory"
+        else RelayKey.load_or_create(config.data_directory / data_directory.KEY)
+    )
+    listener = listening.listen(config.host, config.port)
+    host, port = listener.getsockname()[:2]
+    origins = config.origins(port)
+    _warn_of_origins(config, host, origins)
 
-        def announce() -> None:
-            text = encode_base64url(key.public)
-            line = f"blindpost relay listening on {origins[0]}  key {text}"
-            if as_json:
-                line = json.dumps({"event": "listening", "url": origins[0], "port": port, "relay_key": text})
-            _say(line)
+    def announce() -> None:
+        text = encode_base64url(key.public)
+        line = f"blindpost relay listening on {origins[0]}  key {text}"
+        if as_json:
+            line = json.dumps({"event": "listening", "url": origins[0], "port": port, "relay_key": text})
+        _say(line)
 
-        async def serve() -> None:
-            store = open_store(config)
-            try:
-                relay = compose(config, key, origins, store)
-                await server.make_server(relay, announce).serve([listener])
-            finally:
-                await store.close()
+    async def serve() -> None:
+        store = open_store(config)
+        try:
+            relay = compose(config, key, origins, store)
+            await server.make_server(relay, announce).serve([listener])
+        finally:
+            await store.close()
 
-        with listener, server.runner(config.login_deadline) as runner:
-            runner.run(serve())
-    except (KeyUnusableError, StoreUnusableError, listening.ListenError) as error:
-        raise StartError(str(error)) from error
+    with listener, server.runner(config.login_deadline) as runner:
+        runner.run(serve())
+
+
+def _run(arguments: Sequence[str]) -> None:
+    """Run a relay until it is asked to stop."""
+    config, as_json = read(arguments, [f"{name} ({command.summary})" for name, command in COMMANDS.items()])
+    from relay import logs
+
+    logs.set_up(config.log_format == "json", config.log_level)
+    _set_limits()
+    if config.store == "memory":
+        _serve(config, as_json)
+    else:
+        data_directory.prepare(config.data_directory)
+        with data_directory.only_one(config.data_directory):
+            _serve(config, as_json)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a relay until it is asked to stop."""
+    """Run a relay, or the command that is named first."""
     # Whatever is created holds metadata at least: nobody else's to read.
     os.umask(0o077)
     _have_standard_streams()
+    given = sys.argv[1:] if arguments is None else arguments
+    command = COMMANDS.get(given[0]) if given else None
     try:
-        config, as_json = read(arguments)
-        from relay import logs
-
-        logs.set_up(config.log_format == "json", config.log_level)
-        _set_limits()
-        if config.store == "memory":
-            _serve(config, as_json)
+        if command is None:
+            _run(given)
         else:
-            _prepare(config.data_directory)
-            with _only_one(config.data_directory):
-                _serve(config, as_json)
-    except (ConfigError, StartError) as error:
+            command.run(given[1:])
+    except OperatorError as error:
         sys.stderr.write(f"blindpost relay: {error}\n")
         sys.exit(2)
     except KeyboardInterrupt:

@@ -18,6 +18,7 @@ from relay.admission import Admission
 from relay.auth import Authority, RelayKey
 from relay.config import Config
 from relay.connection import Connection, Surroundings
+from relay.data_directory import DATABASE
 from relay.descriptors import most_connections, most_sockets
 from relay.directory import Directory
 from relay.logs import LOGGER
@@ -28,7 +29,6 @@ from relay.store.base import Store
 from relay.store.memory import MemoryStore
 from relay.store.sqlite import SqliteStore
 
-DATABASE: Final = "relay.db"
 EXPIRE_EVERY: Final = 3600.0
 
 log = logging.getLogger(LOGGER)

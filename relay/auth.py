@@ -13,7 +13,7 @@ from typing import Final, Self
 from nacl.exceptions import CryptoError
 from nacl.signing import SigningKey, VerifyKey
 
-from relay.complaints import reason
+from relay.complaints import OperatorError, reason
 from wire.device_lists import DeviceList
 from wire.errors import ErrorCode, WireError
 from wire.limits import PUBLIC_KEY, SIGNATURE
@@ -23,7 +23,7 @@ from wire.prekeys import Prekey
 SEED: Final = 32  # Ed25519 private seed, RFC 8032
 
 
-class KeyUnusableError(Exception):
+class KeyUnusableError(OperatorError):
     """The key file cannot be used; the text is one sentence for the operator, saying what to do."""
 
 

@@ -1,6 +1,7 @@
-"""How a setting that cannot be used is worded.
+"""How an operator is told what is wrong: a setting that cannot be used, a file, a store.
 
-Owns the sentences: which setting it is and what to do, never its value, which may be a secret. Knows what
+Owns the sentences: which setting it is and what to do, never its value, which may be a secret; and the
+exception that ends the program with one. Knows what
 pydantic finds wrong, and says none of it in pydantic's words.
 """
 
@@ -24,6 +25,10 @@ _SENTENCES: Final = {
     "literal_error": "must be one of {expected}",
     "string_too_short": "must have at least {min_length} characters",
 }
+
+
+class OperatorError(Exception):
+    """The program cannot do what its operator asked for; the text is one sentence that says what to do."""
 
 
 def reason(error: OSError) -> str:

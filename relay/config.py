@@ -24,7 +24,7 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError
 
 from relay.admission import Caps, Network
-from relay.complaints import complaint, reason, unknown
+from relay.complaints import OperatorError, complaint, reason, unknown
 from relay.store.base import Quota
 from relay.version import package_version
 from wire.addresses import RelayUrl
@@ -48,7 +48,7 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 EVERYWHERE: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not listened on
 
 
-class ConfigError(Exception):
+class ConfigError(OperatorError):
     """A setting cannot be used; the text is one sentence for the operator, naming it."""
 
 
@@ -200,19 +200,11 @@ class _Parser(argparse.ArgumentParser):
         raise ConfigError(f"{message}; --help lists all flags")
 
 
-def parser() -> argparse.ArgumentParser:
-    """The flags; one per setting, so that `--help` is the whole list."""
-    flags = _Parser(
-        prog="blindpost relay",
-        description="Run a blindpost relay: it stores and forwards ciphertext that it cannot read.",
-        epilog=f"Every setting is also a {PREFIX}* environment variable and a key of the --config file "
-        "(TOML); flags win, then the environment. Separate lists by commas. Try: blindpost relay --port 0",
-        allow_abbrev=False,
-    )
+def _add_settings(flags: argparse.ArgumentParser, names: Collection[str]) -> None:
     flags.add_argument("--config", type=Path, metavar="FILE", help="TOML file with settings")
-    flags.add_argument("--version", action="version", version=f"blindpost relay {package_version()}")
-    flags.add_argument("--json", action="store_true", help="print the listening line as a JSON object")
     for name, field in Config.model_fields.items():
+        if name not in names:
+            continue
         default = field.get_default(call_default_factory=True, validated_data={})
         shown = "" if default in (None, (), "") else f" (default: {default})"
         flags.add_argument(
@@ -222,6 +214,38 @@ def parser() -> argparse.ArgumentParser:
             metavar="VALUE",
             help=f"{field.description}{shown}".replace("%", "%%"),
         )
+
+
+def parser(commands: Collection[str] = ()) -> argparse.ArgumentParser:
+    """The flags of a running relay; one per setting, so that `--help` is the whole list.
+
+    `commands`: what else the program does, as `name (summary)`.
+    """
+    also = f" Commands: blindpost relay {', '.join(commands)}." if commands else ""
+    flags = _Parser(
+        prog="blindpost relay",
+        description="Run a blindpost relay: it stores and forwards ciphertext that it cannot read.",
+        epilog=f"Every setting is also a {PREFIX}* environment variable and a key of the --config file "
+        "(TOML); flags win, then the environment. Separate lists by commas. Try: blindpost relay --port 0."
+        + also,
+        allow_abbrev=False,
+    )
+    flags.add_argument("--version", action="version", version=f"blindpost relay {package_version()}")
+    flags.add_argument("--json", action="store_true", help="print the listening line as a JSON object")
+    _add_settings(flags, Config.model_fields)
+    return flags
+
+
+def command_parser(name: str, description: str, settings: Collection[str]) -> argparse.ArgumentParser:
+    """The flags of `blindpost relay NAME`: `--config` and these settings; it adds its own."""
+    flags = _Parser(
+        prog=f"blindpost relay {name}",
+        description=description,
+        epilog=f"The {PREFIX}* environment variables and the --config file count as they do for the relay: "
+        "give what the relay is given.",
+        allow_abbrev=False,
+    )
+    _add_settings(flags, settings)
     return flags
 
 
@@ -246,19 +270,27 @@ def _in_environment(known: Collection[str]) -> set[str]:
     return {variable[len(PREFIX) :].lower() for variable, value in given.items() if value}
 
 
-def read(arguments: Sequence[str] | None = None) -> tuple[Config, bool]:
-    """The settings, and whether the listening line is to be JSON. Raises ConfigError."""
-    flags: dict[str, Any] = vars(parser().parse_args(arguments))
-    path, json = flags.pop("config"), flags.pop("json")
-    known = tuple(Config.model_fields)
+def settle(flags: dict[str, Any]) -> Config:
+    """The settings: those among parsed flags, which are taken out, then the environment, then the file.
+
+    Raises ConfigError.
+    """
+    path, known = flags.pop("config"), tuple(Config.model_fields)
+    given = {name: flags.pop(name) for name in known if name in flags}
     from_file = {} if path is None else _from_file(path)
     for name in _in_environment(known):
         from_file.pop(name, None)
     try:
-        return Config(**(from_file | flags)), json
+        return Config(**(from_file | given))
     except ValidationError as error:
         raise ConfigError(complaint(error, known)) from error
     except SettingsError as error:
         raise ConfigError(
             f"a {PREFIX}* environment variable cannot be read; --help tells their form"
         ) from error
+
+
+def read(arguments: Sequence[str] | None = None, commands: Collection[str] = ()) -> tuple[Config, bool]:
+    """The settings, and whether the listening line is to be JSON. Raises ConfigError."""
+    flags: dict[str, Any] = vars(parser(commands).parse_args(arguments))
+    return settle(flags), flags["json"]

@@ -8,12 +8,12 @@ import socket
 from pathlib import Path
 from typing import Final
 
-from relay.complaints import reason
+from relay.complaints import OperatorError, reason
 
 BACKLOG: Final = 1024
 
 
-class ListenError(Exception):
+class ListenError(OperatorError):
     """The address cannot be listened on; the text is one sentence for the operator."""
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
 
+from relay.complaints import OperatorError
 from wire.device_lists import DeviceList
 from wire.errors import ErrorCode, WireError
 from wire.limits import MAILBOX_BYTES, MAILBOX_FRAMES, ONE_TIME_MAX, REQUEST_BYTES, REQUEST_FRAMES
@@ -102,7 +103,7 @@ class Quota:
     request_bytes: int = REQUEST_BYTES
 
 
-class StoreUnusableError(Exception):
+class StoreUnusableError(OperatorError):
     """The store cannot be opened; the text is one sentence for the operator, saying what to do."""
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import apsw
 import pytest
 
-from relay.__main__ import StartError, _only_one
 from relay.config import Config
+from relay.data_directory import DirectoryError, only_one
 from relay.store import schema
 from relay.store.base import StoreUnusableError
 from relay.version import package_version
@@ -131,8 +131,8 @@ def test_a_data_directory_that_takes_no_lock_is_one_sentence(
 
     monkeypatch.setattr(Path, "open", failing)
     with (
-        pytest.raises(StartError, match=r"cannot be written to: [prn].*--data-directory"),
-        _only_one(tmp_path),
+        pytest.raises(DirectoryError, match=r"cannot be written to: [prn].*--data-directory"),
+        only_one(tmp_path),
     ):
         pass
 

@@ -1,0 +1,20 @@
+"""What `blindpost relay NAME` does besides running the relay: each command in a file of its own.
+
+Owns the table of names. A command takes the arguments behind its name and parses them with
+`relay.config.command_parser`; it prints its result to stdout, and raises OperatorError where it cannot do
+what it was asked for (one sentence, exit code 2). A function here imports its file only when it is called, so
+that the relay itself starts without it.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+
+class Command(NamedTuple):
+    """`run(arguments)` carries it out; `summary` is its line in `blindpost relay --help`."""
+
+    summary: str
+    run: Callable[[Sequence[str]], None]
+
+
+COMMANDS: Final[dict[str, Command]] = {}
