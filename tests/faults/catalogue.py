@@ -2,6 +2,12 @@
 
 from typing import Final
 
+from tests.faults.full_disk import FULL_DISK, PAGE_LIMIT
 from tests.faults.scenario import Scenario
+from tests.faults.stop_under_load import STOP_UNDER_LOAD
 
-SCENARIOS: Final[tuple[Scenario, ...]] = ()
+SCENARIOS: Final[tuple[Scenario, ...]] = (
+    STOP_UNDER_LOAD,
+    FULL_DISK,
+    PAGE_LIMIT,
+)
