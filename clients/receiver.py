@@ -133,12 +133,15 @@ class Receiver:
             )
 
     def _tell_expired(self, total: int) -> None:
-        """The relay counts what outlived the TTL since ever; tell what is new, once."""
+        """The relay counts what it lost since ever, by age or to its disk; tell what is new, once."""
         known = int.from_bytes(self._profile.store.meta("expired") or b"", "big")
         if total > known:
             with self._profile.store.transaction():
                 self._profile.store.set_meta("expired", total.to_bytes(8, "big"))
-            self.expired = f"{total - known} messages waited at the relay for longer than it keeps them."
+            self.expired = (
+                f"{total - known} messages were lost at the relay: they waited for longer than it keeps "
+                "them, or its disk damaged them."
+            )
 
     async def _read(self, connection: RelayConnection, incoming: asyncio.Queue[Deliver]) -> None:
         while True:

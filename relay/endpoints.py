@@ -20,6 +20,7 @@ from relay.admission import Ticket, prefix_of
 from relay.connection import Connection
 from relay.session import Session
 from relay.sockets import SocketClosed
+from relay.store.base import Condition
 from relay.version import package_version
 from wire import limits
 from wire.control_values import encode_base64url
@@ -27,6 +28,11 @@ from wire.control_values import encode_base64url
 router = APIRouter()
 
 READY_FOR: Final = 1.0  # seconds: asking more often does not cause more commits
+UNREADY: Final = {
+    Condition.FULL: "the store cannot write: look for free space and at the log",
+    Condition.FAILED: "the disk failed to keep a write: check it, and start the relay again",
+    Condition.DAMAGED: "the database is damaged: stop the relay and restore a backup",
+}
 FORWARDED_HEADERS: Final = ("x-forwarded-for", "forwarded", "x-real-ip", "via")
 
 
@@ -152,14 +158,14 @@ async def health() -> PlainTextResponse:
 async def ready(request: Request) -> PlainTextResponse:
     """Whether the store takes writes; 503 when it does not, or when the relay is going down."""
     relay = request.state.relay
-    known: tuple[float, bool] | None = getattr(request.app.state, "ready", None)
+    known: tuple[float, Condition] | None = getattr(request.app.state, "ready", None)
     if known is None or time.monotonic() - known[0] > READY_FOR:
-        known = (time.monotonic(), await relay.store.writable())
+        known = (time.monotonic(), await relay.store.condition())
         request.app.state.ready = known
     if relay.draining:
         return PlainTextResponse("going down\n", 503)
-    if not known[1]:
-        return PlainTextResponse("the store cannot write: look for free space and at the log\n", 503)
+    if known[1] is not Condition.READY:
+        return PlainTextResponse(UNREADY[known[1]] + "\n", 503)
     return PlainTextResponse("ready\n")
 
 

@@ -4,9 +4,11 @@ Owns who is connected: one device, one connection, the newest wins. The doorbell
 frame put while its device is away and one put while it is connected take the same path. Knows no socket.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from relay.logs import LOGGER
 from relay.metrics import Drop, Metrics
 from relay.store.base import (
     ACCEPTED,
@@ -21,6 +23,8 @@ from relay.store.base import (
 )
 from wire.device_lists import DeviceList
 from wire.prekeys import Prekey
+
+log = logging.getLogger(LOGGER)
 
 EXPIRE_BATCH = 1000  # frames per transaction: nobody's put waits long behind an expiry
 
@@ -105,8 +109,16 @@ class Mailboxes:
     async def pull(
         self, mailbox: bytes, after_sequence: int, max_frames: int, max_bytes: int
     ) -> list[StoredFrame]:
-        """The next frames that fit."""
-        return await self._store.pull(mailbox, after_sequence, max_frames, max_bytes)
+        """The next frames that fit. Those that decayed on the disk are dropped, counted and passed over."""
+        while True:
+            frames = await self._store.pull(mailbox, after_sequence, max_frames, max_bytes)
+            damaged = [frame.sequence for frame in frames if frame.is_damaged]
+            if not damaged:
+                return frames
+            # Durably gone and counted before any frame behind them can be acknowledged.
+            if count := await self._store.discard(mailbox, damaged):
+                self._metrics.dropped(Drop.DAMAGED, count)
+                log.error("frames were damaged on the disk and dropped: %d; check the disk", count)
 
     async def acknowledge(self, mailbox: bytes, through: int) -> None:
         """Delete what the device has made its own."""

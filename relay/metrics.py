@@ -20,6 +20,7 @@ class Drop(StrEnum):
     """Why the relay let go of a frame or a connection."""
 
     EXPIRED = "expired"  # frame: outlived the mailbox TTL
+    DAMAGED = "damaged"  # frame: decayed on the relay's disk
     TOO_MANY_SOCKETS = "too_many_sockets"  # connection: a cap before or after login
     LOGIN_TIMEOUT = "login_timeout"  # connection: no finished hello or login in time
     SLOW_READER = "slow_reader"  # connection: the outbound queue was full

@@ -195,8 +195,8 @@ class Stock(ControlMessage):
 class Welcome(ControlMessage):
     """The login holds; the signature is over `Greeting.welcome_bytes`.
 
-    `expired` counts the frames that ever outlived the TTL in this mailbox. `checkpoint` is the last one that
-    the device left.
+    `expired` counts the frames that this mailbox ever lost: to the TTL, or to a disk. `checkpoint` is the
+    last one that the device left.
     """
 
     type: Literal["welcome"] = "welcome"

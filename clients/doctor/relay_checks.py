@@ -242,7 +242,7 @@ class RelayChecks:
             )  # fmt: skip
         if welcome.expired:
             return ok(
-                name, f"works, registered; {welcome.expired:,} messages for you have ever expired unfetched"
+                name, f"works, registered; {welcome.expired:,} messages for you were ever lost unfetched"
             )
         return ok(name, "works, and the account is registered")
 

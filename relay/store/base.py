@@ -49,6 +49,7 @@ class StoredFrame:
     frame_id: bytes
     envelope: bytes = field(repr=False)
     is_request: bool = False
+    is_damaged: bool = False  # not what was put: of the rest only the sequence holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class StockCount:
 
 @dataclass(frozen=True, slots=True)
 class DeviceStatus:
-    """What a device is told at login. `expired` counts frames that ever outlived the TTL."""
+    """What a device is told at login. `expired` counts frames that ever outlived the TTL, or were damaged."""
 
     registered: bool = False
     expired: int = 0
@@ -101,6 +102,15 @@ class Quota:
     bytes: int = MAILBOX_BYTES
     request_frames: int = REQUEST_FRAMES
     request_bytes: int = REQUEST_BYTES
+
+
+class Condition(StrEnum):
+    """Whether a store takes writes, and if not, why."""
+
+    READY = "ready"
+    FULL = "full"  # no room on its disk, or no write succeeds at present
+    FAILED = "failed"  # an fsync failed: nothing is written until the next start
+    DAMAGED = "damaged"  # its structure is: nothing is written until it is restored
 
 
 class StoreUnusableError(OperatorError):
@@ -148,7 +158,10 @@ class Store(Protocol):
     async def pull(
         self, mailbox: bytes, after_sequence: int, max_frames: int, max_bytes: int
     ) -> list[StoredFrame]:
-        """The next frames in order, as many as fit both bounds."""
+        """The next frames in order, as many as fit both bounds; those that are damaged are marked so."""
+
+    async def discard(self, mailbox: bytes, sequences: Sequence[int]) -> int:
+        """Delete those of these frames that are damaged, count them as expired, return how many."""
 
     async def acknowledge(self, mailbox: bytes, through: int) -> int:
         """Delete up to and including sequence `through`; returns how many frames that were."""
@@ -162,7 +175,7 @@ class Store(Protocol):
     async def status(self, device_key: bytes) -> DeviceStatus:
         """What the device is told at login."""
 
-    async def writable(self) -> bool:
+    async def condition(self) -> Condition:
         """Whether a write would be stored right now."""
 
     async def close(self) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from relay.store import base
 from relay.store.base import (
+    Condition,
     DeviceStatus,
     NewFrame,
     Offer,
@@ -216,6 +217,10 @@ class MemoryStore:
             pulled.append(StoredFrame(sequence, frame.frame_id, frame.envelope, held.is_request))
         return pulled
 
+    async def discard(self, mailbox: bytes, sequences: Sequence[int]) -> int:
+        """Nothing is damaged here."""
+        return 0
+
     async def acknowledge(self, mailbox: bytes, through: int) -> int:
         """See `Store.acknowledge`."""
         box = self._open_mailbox(mailbox)
@@ -259,9 +264,9 @@ class MemoryStore:
             return DeviceStatus()
         return DeviceStatus(True, box.expired, box.stock(), box.checkpoint)
 
-    async def writable(self) -> bool:
-        """Always."""
-        return True
+    async def condition(self) -> Condition:
+        """Always ready."""
+        return Condition.READY
 
     async def close(self) -> None:
         """Nothing to release."""

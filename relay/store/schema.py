@@ -12,7 +12,9 @@ from typing import Final
 import apsw
 
 from relay.complaints import reason
+from relay.store import soundness
 from relay.store.base import StoreUnusableError
+from relay.store.mark import mark_path
 
 APPLICATION_ID: Final = 0x62706F73  # "bpos": tells our file from any other SQLite database
 BUSY_TIMEOUT_MS: Final = 5000
@@ -73,9 +75,21 @@ MIGRATIONS: Final = (
     ) WITHOUT ROWID;
     CREATE INDEX tokens_by_end ON tokens (until) WHERE until IS NOT NULL;
     """,
-    # A checkpoint that a device leaves for itself: opaque.
+    # A checkpoint that a device leaves for itself: opaque. A checksum for each frame: none for those that
+    # were stored before, which are delivered unchecked. And what tells an older copy of this file from the
+    # newest (`relay.store.life`); `skipped` are the sequences of a mailbox that no frame ever had.
     """
     ALTER TABLE mailboxes ADD COLUMN checkpoint BLOB;
+    ALTER TABLE mailboxes ADD COLUMN skipped INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE frames ADD COLUMN checksum INTEGER;
+    CREATE TABLE life (
+        store_id     BLOB NOT NULL,
+        commits      INTEGER NOT NULL,
+        committed_at INTEGER NOT NULL,
+        base         INTEGER NOT NULL,
+        is_marked    INTEGER NOT NULL
+    );
+    INSERT INTO life VALUES (randomblob(16), 0, unixepoch(), 0, 0);
     """,
 )
 
@@ -113,8 +127,8 @@ def _create(path: Path) -> None:
     sync_directory(path.parent)
 
 
-def _check(connection: apsw.Connection, path: Path) -> None:
-    """Refuse what is not a sound database of ours, before anything is written to it."""
+def _check(connection: apsw.Connection, path: Path) -> bool:
+    """Refuse what is no sound database of ours, before anything is written to it; False if time ran out."""
     try:
         owner, version = connection.pragma("application_id"), connection.pragma("user_version")
         if owner != APPLICATION_ID:
@@ -123,13 +137,15 @@ def _check(connection: apsw.Connection, path: Path) -> None:
             )
         if version > len(MIGRATIONS):
             raise StoreUnusableError(f"{path} was written by a newer version of blindpost; upgrade to use it")
-        sound = connection.pragma("quick_check") == "ok"
+        sound = soundness.check(connection)
     except (apsw.NotADBError, apsw.CorruptError):
         sound = False
-    if not sound:
+    if sound is False:
         raise StoreUnusableError(
-            f"{path} is damaged; restore it from a backup, or move it away to start with empty mailboxes"
+            f"{path} is damaged; move it and {mark_path(path).name} away, then restore a backup with "
+            "'blindpost relay restore', or start with empty mailboxes"
         )
+    return sound is True
 
 
 def _unusable(path: Path, error: Exception) -> StoreUnusableError:
@@ -157,8 +173,8 @@ def configure(connection: apsw.Connection) -> None:
     connection.pragma("secure_delete", "FAST")
 
 
-def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
-    """The one writing connection: created or checked, upgraded, in WAL mode.
+def open_writer(path: Path, vfs: str | None = None) -> tuple[apsw.Connection, bool]:
+    """The one writing connection: created or checked, upgraded, in WAL mode; and whether all was checked.
 
     Raises StoreUnusableError with a sentence for the operator. `vfs` names another SQLite file layer, for
     tests that count or fail what reaches the disk.
@@ -168,6 +184,11 @@ def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
             if path.with_name(path.name + "-wal").exists():
                 raise StoreUnusableError(
                     f"{path} is missing but its -wal file is there; restore both, or remove the latter"
+                )
+            if (mark := mark_path(path)).exists():
+                raise StoreUnusableError(
+                    f"{path} is missing, and {mark.name} says that a relay ran here; restore a backup with "
+                    f"'blindpost relay restore', or move {mark.name} away, too, to start with empty mailboxes"
                 )
             _create(path)
         if path.stat().st_size == 0:
@@ -181,7 +202,7 @@ def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
         raise _unusable(path, error) from error
     try:
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-        _check(connection, path)
+        is_checked = _check(connection, path)
         connection.pragma("journal_mode", "WAL")
         configure(connection)
         _migrate(connection)
@@ -192,7 +213,7 @@ def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
         with contextlib.suppress(apsw.Error):
             connection.close()
         raise _unusable(path, error) from error
-    return connection
+    return connection, is_checked
 
 
 def open_reader(path: Path) -> apsw.Connection:

@@ -6,16 +6,19 @@ reads sees every commit made so far and never waits for one. Knows no SQL.
 
 import asyncio
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
 import apsw
 
-from relay.store import tables
+from relay.store import checksums, tables
 from relay.store.base import (
+    Condition,
     DeviceStatus,
     NewFrame,
     Offer,
@@ -25,13 +28,17 @@ from relay.store.base import (
     StoredFrame,
     Token,
 )
+from relay.store.life import Gap, count_commit, settle
+from relay.store.mark import Mark, mark_path, write_mark
 from relay.store.schema import open_reader, open_writer
+from relay.store.soundness import Inspection
 from relay.store.writer import Log, Writer, as_wire_error
 from wire.device_lists import DeviceList
 from wire.prekeys import Prekey
 
 Result = TypeVar("Result")
 
+MARK_EVERY: Final = 1.0  # seconds: what is lost of the last one is not noticed
 FREE_SPACE: Final = 1024 * 1024  # below this the relay is not ready: some envelopes would be refused
 
 
@@ -47,25 +54,59 @@ def _touch(connection: apsw.Connection) -> None:
 class SqliteStore:
     """A `Store` in one file. Open it inside a running event loop."""
 
-    def __init__(self, path: Path, writer: Writer, reader: apsw.Connection, quota: Quota) -> None:
+    def __init__(
+        self, path: Path, writer: Writer, reader: apsw.Connection, quota: Quota, log: Log, stored: Mark
+    ) -> None:
         self._path = path
         self._writer = writer
         self._reader = reader
         self._quota = quota
+        self._log = log
         self._reading = ThreadPoolExecutor(1, "relay-reader")
+        self._inspection: Inspection | None = None
+        self._mark = self._marked = stored
+        self._keeping = asyncio.get_running_loop().create_task(self._keep_mark())
+        self.missing: Gap | None = None  # what the start found to be lost
 
     @classmethod
     def open(cls, path: Path, quota: Quota | None = None, log: Log = _silent, vfs: str | None = None) -> Self:
         """Open or create the file. Raises StoreUnusableError with a sentence for the operator."""
-        connection = open_writer(path, vfs)
-        reader = open_reader(path)  # before the writer's thread starts, which would outlive a failure
-        return cls(path, Writer(connection, log), reader, quota or Quota())
+        connection, is_checked = open_writer(path, vfs)
+        try:
+            reader = open_reader(path)  # before the writer's thread starts, which would outlive a failure
+            gap, stored = settle(connection, mark_path(path), log)
+        except BaseException:
+            connection.close()
+            raise
+        store = cls(path, Writer(connection, log, count_commit), reader, quota or Quota(), log, stored)
+        store.missing = gap
+        if not is_checked:
+            store._inspection = Inspection(path, partial(store._writer.stop, Condition.DAMAGED), log)
+        return store
 
     async def _read(self, operation: Callable[[apsw.Connection], Result]) -> Result:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._reading, operation, self._reader)
         except apsw.Error as error:
+            if isinstance(error, apsw.CorruptError | apsw.NotADBError):
+                # What is read next may be wrong without a word: at least nothing is deleted after it.
+                self._writer.stop(Condition.DAMAGED)
             raise as_wire_error(error) from error
+
+    async def _keep_mark(self) -> None:
+        while True:
+            await asyncio.sleep(MARK_EVERY)
+            await self._write_mark()
+
+    async def _write_mark(self) -> None:
+        mark = replace(self._mark, commits=self._mark.commits + self._writer.commits, at=int(time.time()))
+        if mark.commits == self._marked.commits:
+            return
+        try:
+            await asyncio.to_thread(write_mark, mark_path(self._path), mark)
+            self._marked = mark
+        except OSError as error:
+            self._log("the mark could not be written", type(error).__name__)
 
     async def register(self, device_list: DeviceList) -> tuple[bytes, ...]:
         """See `Store.register`."""
@@ -103,7 +144,10 @@ class SqliteStore:
             now=now,
             token_hash=token_hash,
         )
-        return await self._writer.submit(operation, sum(len(frame.envelope) for frame in frames))
+        results = await self._writer.submit(operation, sum(len(frame.envelope) for frame in frames))
+        stored = sum(result in (PutResult.STORED, PutResult.REQUESTED) for result in results)
+        self._mark = replace(self._mark, frames=self._mark.frames + stored)
+        return results
 
     async def pull(
         self, mailbox: bytes, after_sequence: int, max_frames: int, max_bytes: int
@@ -111,13 +155,18 @@ class SqliteStore:
         """See `Store.pull`."""
         return await self._read(
             partial(
-                tables.pull,
+                checksums.pull,
                 device_key=mailbox,
                 after_sequence=after_sequence,
                 max_frames=max_frames,
                 max_bytes=max_bytes,
             )
         )
+
+    async def discard(self, mailbox: bytes, sequences: Sequence[int]) -> int:
+        """See `Store.discard`."""
+        operation = partial(checksums.discard, device_key=mailbox, sequences=sequences)
+        return await self._writer.submit(operation)
 
     async def acknowledge(self, mailbox: bytes, through: int) -> int:
         """See `Store.acknowledge`."""
@@ -135,22 +184,25 @@ class SqliteStore:
         """See `Store.status`."""
         return await self._read(partial(tables.status, device_key=device_key))
 
-    async def writable(self) -> bool:
+    async def condition(self) -> Condition:
         """Whether a commit succeeds right now."""
-        if self._writer.broken:
-            return False
         # The commit below is small, and may fit where an envelope does not.
         if shutil.disk_usage(self._path.parent).free < FREE_SPACE:
-            return False
+            return self._writer.stopped or Condition.FULL
         try:
             await self._writer.submit(_touch)
         except Exception:
-            return False
-        return True
+            return self._writer.stopped or Condition.FULL
+        return Condition.READY
 
     async def close(self) -> None:
-        """Finish what waits, then close both connections."""
+        """Finish what waits, then close all connections and leave a mark of the last commit."""
+        self._keeping.cancel()
+        await asyncio.wait((self._keeping,))
         loop = asyncio.get_running_loop()
+        if self._inspection is not None:
+            await loop.run_in_executor(None, self._inspection.close)
         self._reading.shutdown(wait=True)
         self._reader.close()
         await loop.run_in_executor(None, self._writer.close)
+        await self._write_mark()

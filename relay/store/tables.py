@@ -18,9 +18,9 @@ from relay.store.base import (
     PutResult,
     Quota,
     StockCount,
-    StoredFrame,
     Token,
 )
+from relay.store.checksums import frame_checksum
 from wire.device_lists import DeviceList, decode_device_list
 from wire.prekeys import ONE_TIME_KINDS, DeviceBundle, Prekey, PrekeyKind, decode_prekey
 
@@ -57,7 +57,8 @@ def register(connection: apsw.Connection, device_list: DeviceList) -> tuple[byte
         connection.execute("UPDATE accounts SET device_list = ? WHERE id = ?", (encoded, account))
     for entry in device_list.devices:
         connection.execute(
-            "INSERT INTO mailboxes (device_key, account) VALUES (?, ?)"
+            "INSERT INTO mailboxes (device_key, account, next_sequence, skipped)"
+            " SELECT ?, ?, base + 1, base FROM life WHERE true"
             " ON CONFLICT (device_key) DO UPDATE SET account = excluded.account WHERE account IS NULL",
             (entry.device_key, account),
         )
@@ -271,9 +272,17 @@ def put(
             results.append(PutResult.QUOTA)
             break
         connection.execute(
-            "INSERT INTO frames (mailbox, sequence, frame_id, stored_at, envelope, request)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            (mailbox, next_sequence, frame.frame_id, now, frame.envelope, int(is_request)),
+            "INSERT INTO frames (mailbox, sequence, frame_id, stored_at, envelope, request, checksum)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                mailbox,
+                next_sequence,
+                frame.frame_id,
+                now,
+                frame.envelope,
+                int(is_request),
+                frame_checksum(device_key, next_sequence, frame.frame_id, now, frame.envelope),
+            ),
         )
         next_sequence += 1
         results.append(stored)
@@ -285,25 +294,6 @@ def put(
             (next_sequence, *counts, mailbox),
         )
     return results + [PutResult.UNTRIED] * (len(frames) - len(results))
-
-
-def pull(
-    connection: apsw.Connection, device_key: bytes, after_sequence: int, max_frames: int, max_bytes: int
-) -> list[StoredFrame]:
-    """See `Store.pull`."""
-    rows: Iterator[tuple[int, bytes, bytes, int]] = connection.execute(
-        "SELECT sequence, frame_id, envelope, request FROM frames"
-        " WHERE mailbox = (SELECT id FROM mailboxes WHERE device_key = ?) AND sequence > ?"
-        " ORDER BY sequence LIMIT ?",
-        (device_key, after_sequence, max_frames),
-    )
-    pulled: list[StoredFrame] = []
-    for sequence, frame_id, envelope, request in rows:
-        max_bytes -= len(envelope)
-        if max_bytes < 0:
-            break
-        pulled.append(StoredFrame(sequence, frame_id, envelope, bool(request)))
-    return pulled
 
 
 _COUNT_OUT: Final = (

@@ -15,6 +15,7 @@ from typing import Final, Protocol, TypeVar
 
 import apsw
 
+from relay.store.base import Condition
 from wire.errors import ErrorCode, WireError
 
 Result = TypeVar("Result")
@@ -53,16 +54,29 @@ def as_wire_error(error: BaseException) -> WireError:
     return WireError(ErrorCode.INTERNAL, "the relay could not store this; nothing was stored")
 
 
-def _disk_failed() -> WireError:
-    return WireError(ErrorCode.INTERNAL, "the relay's disk failed; its operator must restart it")
+_STOPPED: Final = {
+    Condition.FAILED: "the relay's disk failed; its operator must restart it",
+    Condition.DAMAGED: "the relay's database is damaged; its operator must restore it",
+}
+
+
+def _changes_nothing(connection: apsw.Connection) -> None:
+    """What is done before a commit where nothing counts them."""
 
 
 class Writer:
-    """Runs operations on `connection` in the order of submission, each inside a transaction."""
+    """Runs operations on `connection` in the order of submission, each inside a transaction.
 
-    def __init__(self, connection: apsw.Connection, log: Log) -> None:
+    `before_commit` is part of each transaction that changed a row.
+    """
+
+    def __init__(
+        self, connection: apsw.Connection, log: Log, before_commit: Operation = _changes_nothing
+    ) -> None:
         self._connection = connection
         self._log = log
+        self._before_commit = before_commit
+        self.commits = 0  # that changed a row
         self._loop = asyncio.get_running_loop()
         self._wake = threading.Condition()
         # Guarded by _wake.
@@ -70,15 +84,21 @@ class Writer:
         self._waiting_bytes = 0
         self._closing = False
         # Written by the thread only; reading a stale value does no harm.
-        self._broken = False
+        self._stopped: Condition | None = None
         self._silent_until = 0.0
         self._thread = threading.Thread(target=self._run, name="relay-writer", daemon=True)
         self._thread.start()
 
     @property
-    def broken(self) -> bool:
-        """Whether an fsync failed, so that nothing is written until the relay is started again."""
-        return self._broken
+    def stopped(self) -> Condition | None:
+        """Why nothing is written until the relay is started again, if so."""
+        return self._stopped
+
+    def stop(self, why: Condition) -> None:
+        """Write nothing from now on. From any thread; the first reason stands."""
+        if self._stopped is None:
+            self._stopped = why
+            self._log("nothing is written any more", _STOPPED[why])
 
     async def submit(self, operation: Callable[[apsw.Connection], Result], size: int = 0) -> Result:
         """Run `operation` and return its result after the commit. `size`: bytes it keeps in memory.
@@ -129,17 +149,18 @@ class Writer:
             return self._transaction(batch)
         except Exception as error:
             # After a failed fsync a second try would succeed and prove nothing: nobody is promised anything.
-            if self._broken or len(batch) == 1:
+            if self._stopped is not None or len(batch) == 1:
                 self._note(error)
                 return [self._refusal(error) for _ in batch]
         # Somebody's operation spoiled the transaction for all: find out whose.
         return [outcome for item in batch for outcome in self._commit([item])]
 
     def _transaction(self, batch: list[_Waiting]) -> list[object]:
-        if self._broken:
-            raise _disk_failed()
+        if self._stopped is not None:
+            raise WireError(ErrorCode.INTERNAL, _STOPPED[self._stopped])
         connection, outcomes = self._connection, list[object]()
         try:
+            before = connection.total_changes()
             connection.execute("BEGIN IMMEDIATE")
             for item in batch:
                 connection.execute("SAVEPOINT operation")
@@ -150,11 +171,16 @@ class Writer:
                     connection.execute("ROLLBACK TO operation")
                     outcomes.append(refusal)
                 connection.execute("RELEASE operation")
+            if changed := connection.total_changes() != before:
+                self._before_commit(connection)
             connection.execute("COMMIT")
+            self.commits += changed
         except BaseException as error:
             # First of all: the ROLLBACK may fail as well, and hide what failed before it.
-            if isinstance(error, apsw.Error) and getattr(error, "extendedresult", None) in _FATAL:
-                self._broken = True
+            if isinstance(error, apsw.CorruptError | apsw.NotADBError):
+                self.stop(Condition.DAMAGED)
+            elif isinstance(error, apsw.Error) and getattr(error, "extendedresult", None) in _FATAL:
+                self.stop(Condition.FAILED)
             # SQLite rolls back by itself for some errors, disk full among them.
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
@@ -162,7 +188,9 @@ class Writer:
         return outcomes
 
     def _refusal(self, error: Exception) -> WireError:
-        return _disk_failed() if self._broken else as_wire_error(error)
+        if self._stopped is not None:
+            return WireError(ErrorCode.INTERNAL, _STOPPED[self._stopped])
+        return as_wire_error(error)
 
     def _note(self, error: Exception) -> None:
         # A full disk fails every put: say so now and then, not once per frame.

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from relay.store.base import PutResult, StockCount, Store
+from relay.store.base import Condition, PutResult, StockCount, Store
 from tests.relay.devices import HELD, NOW, Account, Device
 from tests.relay.engines import Engine, frames, pulled, registered
 from wire.errors import ErrorCode, WireError
@@ -346,4 +346,4 @@ async def test_at_most_200_one_time_prekeys_and_a_page_is_all_or_nothing(
 
 
 async def test_a_store_that_works_says_so(store: Store) -> None:
-    assert await store.writable()
+    assert await store.condition() is Condition.READY

@@ -16,7 +16,7 @@ import apsw
 import pytest
 
 from relay.store import schema, tables
-from relay.store.base import NewFrame, PutResult, Quota, StoreUnusableError
+from relay.store.base import Condition, NewFrame, PutResult, Quota, StoreUnusableError
 from relay.store.sqlite import SqliteStore
 from relay.store.writer import WAITING_BYTES, Writer
 from tests.relay.devices import ALLOWED, HELD, NOW, Account, envelope
@@ -26,7 +26,7 @@ from wire.errors import ErrorCode, WireError
 PUTTER = """
 import asyncio, os, sys
 from pathlib import Path
-from relay.store.base import NewFrame, PutResult
+from relay.store.base import Condition, NewFrame, PutResult
 from relay.store.sqlite import SqliteStore
 
 async def main():
@@ -189,10 +189,10 @@ async def test_a_full_disk_is_said_and_recovered_from(store: SqliteStore) -> Non
 async def test_a_disk_with_no_room_for_an_envelope_is_not_ready(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert await store.writable()
+    assert await store.condition() is Condition.READY
     usage = shutil.disk_usage("/")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
-    assert not await store.writable()
+    assert await store.condition() is Condition.FULL
 
 
 async def test_one_broken_operation_does_not_spoil_the_batch(store: SqliteStore) -> None:
@@ -219,7 +219,7 @@ async def test_one_broken_operation_does_not_spoil_the_batch(store: SqliteStore)
 
 async def test_after_a_failed_fsync_nothing_is_promised_any_more(tmp_path: Path) -> None:
     logged: list[tuple[str, str]] = []
-    writer = Writer(schema.open_writer(tmp_path / "relay.db"), lambda *line: logged.append(line))
+    writer = Writer(schema.open_writer(tmp_path / "relay.db")[0], lambda *line: logged.append(line))
 
     def failing(connection: apsw.Connection) -> None:
         raise apsw.exception_for(apsw.SQLITE_IOERR_FSYNC)
@@ -228,8 +228,8 @@ async def test_after_a_failed_fsync_nothing_is_promised_any_more(tmp_path: Path)
         with pytest.raises(WireError) as raised:
             await writer.submit(operation)
         assert raised.value.code is ErrorCode.INTERNAL
-    assert writer.broken
-    assert logged == [("write failed", "IOError")]
+    assert writer.stopped is Condition.FAILED
+    assert [event for event, _ in logged] == ["nothing is written any more", "write failed"]
     await asyncio.to_thread(writer.close)
 
 
@@ -256,7 +256,7 @@ class FailingSync:
 async def test_a_commit_whose_fsync_failed_promises_nothing_to_any_of_its_operations(
     tmp_path: Path, together: int
 ) -> None:
-    connection = FailingSync(schema.open_writer(tmp_path / "relay.db"))
+    connection = FailingSync(schema.open_writer(tmp_path / "relay.db")[0])
     writer = Writer(cast(apsw.Connection, connection), lambda event, reason: None)
     started, gate = threading.Event(), threading.Event()
 
@@ -273,7 +273,7 @@ async def test_a_commit_whose_fsync_failed_promises_nothing_to_any_of_its_operat
     await first
     outcomes = await asyncio.gather(*others, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [WireError] * together
-    assert writer.broken
+    assert writer.stopped is Condition.FAILED
     assert connection.commits == 2, "tried again after a failed fsync"
     await asyncio.to_thread(writer.close)
 
@@ -291,7 +291,9 @@ def modes_in(directory: Path) -> dict[str, int]:
 async def test_files_are_the_owners_alone(tmp_path: Path) -> None:
     store = SqliteStore.open(tmp_path / "relay.db")
     await store.register(Account().list())
-    assert modes_in(tmp_path) == dict.fromkeys(("relay.db", "relay.db-shm", "relay.db-wal"), 0o600)
+    assert modes_in(tmp_path) == dict.fromkeys(
+        ("relay.db", "relay.db-shm", "relay.db-wal", "relay.mark"), 0o600
+    )
     await store.close()
 
 
@@ -381,12 +383,12 @@ def test_a_crash_while_creating_leaves_nothing_behind(
         with pytest.raises(KeyboardInterrupt):
             schema.open_writer(path)
     assert not path.exists()
-    schema.open_writer(path).close()
+    schema.open_writer(path)[0].close()
 
 
 def test_the_reader_cannot_write(tmp_path: Path) -> None:
     path = tmp_path / "relay.db"
-    schema.open_writer(path).close()
+    schema.open_writer(path)[0].close()
     reader = schema.open_reader(path)
     with pytest.raises(apsw.ReadOnlyError):
         tables.register(reader, Account().list())

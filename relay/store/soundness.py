@@ -1,0 +1,68 @@
+"""Whether the database's structure is whole: as much as a start has time for at once, the rest while it
+serves.
+
+Owns the two checks. A store of some hundred MB is checked whole before anything is served; of a larger one
+the small tables are, and the frames, which take longer to read than anybody should wait, are checked behind
+the relay's back. Knows no table but by name, and changes nothing.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+CHECK_FOR: Final = 2.0  # seconds of a start
+STEPS: Final = 500  # pages between two looks at the clock
+# All but frames: they are small, and a relay without one of them could not say who is who.
+SMALL_TABLES: Final = ("accounts", "mailboxes", "prekeys")
+
+
+def _is_sound(connection: apsw.Connection, check: str) -> bool:
+    try:
+        return bool(connection.pragma(*check.split("=")) == "ok")
+    except (apsw.NotADBError, apsw.CorruptError):
+        return False
+
+
+def check(connection: apsw.Connection, seconds: float = CHECK_FOR) -> bool | None:
+    """Whether the database is sound; None when time ran out over the frames, and all before them is."""
+    if not all(_is_sound(connection, f"quick_check={table}") for table in SMALL_TABLES):
+        return False
+    until = time.monotonic() + seconds
+    connection.set_progress_handler(lambda: time.monotonic() > until, STEPS)
+    try:
+        return _is_sound(connection, "quick_check")
+    except apsw.InterruptError:
+        return None
+    finally:
+        connection.set_progress_handler(None)
+
+
+class Inspection:
+    """A check of the whole file in a thread of its own; `on_damage` is called in it."""
+
+    def __init__(self, path: Path, on_damage: Callable[[], None], log: Callable[[str, str], None]) -> None:
+        self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        self._connection.pragma("query_only", "ON")
+        self._on_damage = on_damage
+        self._log = log
+        self._thread = threading.Thread(target=self._run, name="relay-inspection", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            if not _is_sound(self._connection, "quick_check"):
+                self._on_damage()
+        except apsw.InterruptError:
+            return
+        except apsw.Error as error:
+            self._log("the database could not be checked", type(error).__name__)
+
+    def close(self) -> None:
+        """End it, done or not. Blocks for a moment."""
+        self._connection.interrupt()
+        self._thread.join()
+        self._connection.close()
