@@ -198,6 +198,9 @@ def open_writer(path: Path, vfs: str | None = None) -> tuple[apsw.Connection, bo
         if path.is_dir():
             raise StoreUnusableError(f"{path} is a directory where the database belongs; move it away")
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
+        if connection.readonly("main"):  # what SQLite makes of a file that it may not write
+            connection.close()
+            raise apsw.ReadOnlyError
     except (apsw.Error, OSError) as error:
         raise _unusable(path, error) from error
     try:

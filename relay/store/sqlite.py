@@ -40,6 +40,7 @@ Result = TypeVar("Result")
 
 MARK_EVERY: Final = 1.0  # seconds: what is lost of the last one is not noticed
 FREE_SPACE: Final = 1024 * 1024  # below this the relay is not ready: some envelopes would be refused
+WRITABLE_WITHIN: Final = 2.0  # seconds: a store that is held, or far behind, is not ready either
 
 
 def _silent(event: str, reason: str) -> None:
@@ -190,7 +191,8 @@ class SqliteStore:
         if shutil.disk_usage(self._path.parent).free < FREE_SPACE:
             return self._writer.stopped or Condition.FULL
         try:
-            await self._writer.submit(_touch)
+            async with asyncio.timeout(WRITABLE_WITHIN):
+                await self._writer.submit(_touch)
         except Exception:
             return self._writer.stopped or Condition.FULL
         return Condition.READY

@@ -149,7 +149,8 @@ class Writer:
             return self._transaction(batch)
         except Exception as error:
             # After a failed fsync a second try would succeed and prove nothing: nobody is promised anything.
-            if self._stopped is not None or len(batch) == 1:
+            # A store that another program holds is nobody's operation's fault: each would wait in vain again.
+            if self._stopped is not None or len(batch) == 1 or isinstance(error, apsw.BusyError):
                 self._note(error)
                 return [self._refusal(error) for _ in batch]
         # Somebody's operation spoiled the transaction for all: find out whose.

@@ -3,6 +3,7 @@
 from typing import Final
 
 from tests.faults.full_disk import FULL_DISK, PAGE_LIMIT
+from tests.faults.held_store import HELD_STORE
 from tests.faults.scenario import Scenario
 from tests.faults.stop_under_load import STOP_UNDER_LOAD
 
@@ -10,4 +11,5 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     STOP_UNDER_LOAD,
     FULL_DISK,
     PAGE_LIMIT,
+    HELD_STORE,
 )

@@ -90,9 +90,17 @@ def _pages(path: str) -> None:
     writer.Writer._transaction = transaction  # type: ignore[method-assign, assignment]  # that is the patch
 
 
+def _busy_timeout(milliseconds: str) -> None:
+    """The relay waits so long for a database that another process holds."""
+    from relay.store import schema
+
+    schema.BUSY_TIMEOUT_MS = int(milliseconds)  # type: ignore[misc]  # that is the patch
+
+
 PATCHES: Final[dict[str, Callable[[str], None]]] = {
     "clock": _clock,
     "wal_pages": _wal_pages,
+    "busy_timeout": _busy_timeout,
     "impatient": _impatient,
     "pages": _pages,
     "send_buffer": _send_buffer,
