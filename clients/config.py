@@ -14,6 +14,7 @@ from clients.errors import UsageError
 
 PROFILE_VARIABLE = "BLINDPOST_PROFILE"
 PASSPHRASE_VARIABLE = "BLINDPOST_PASSPHRASE"  # noqa: S105 the name of a variable, not a secret
+BACKUP_PASSPHRASE_VARIABLE = "BLINDPOST_BACKUP_PASSPHRASE"  # noqa: S105 likewise
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class ClientConfig:
 
     profile: Path
     passphrase: str | None = field(default=None, repr=False)
+    backup_passphrase: str | None = field(default=None, repr=False)  # of a backup that is made or restored
 
 
 def profile_path(name: str | None) -> Path:
@@ -45,4 +47,5 @@ def profile_path(name: str | None) -> Path:
 def read_config(profile: str | None) -> ClientConfig:
     """From the `--profile` flag, else BLINDPOST_PROFILE, else `default`."""
     name = profile or os.environ.get(PROFILE_VARIABLE)
-    return ClientConfig(profile_path(name), os.environ.get(PASSPHRASE_VARIABLE))
+    passphrases = os.environ.get(PASSPHRASE_VARIABLE), os.environ.get(BACKUP_PASSPHRASE_VARIABLE)
+    return ClientConfig(profile_path(name), *passphrases)

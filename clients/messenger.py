@@ -181,9 +181,9 @@ class Messenger:
     # --- who ------------------------------------------------------------------------------------------
 
     @property
-    def profile_path(self) -> Path:
-        """The directory of the profile."""
-        return self._profile.path
+    def config(self) -> ClientConfig:
+        """Which profile this is, and how it is unlocked."""
+        return self._config
 
     @property
     def address(self) -> Address:

@@ -16,6 +16,7 @@ import fcntl
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
@@ -29,6 +30,7 @@ from clients.profile_files import (
     lost,
     make_directory,
     mark_finished,
+    remove_files,
     write_private,
 )
 from clients.store.store import Store
@@ -64,6 +66,37 @@ class Profile:
 
         Raises UsageError if there is a finished profile already; an unfinished one is finished.
         """
+
+        def fill(store: Store) -> None:
+            account, device = Account.generate(os.urandom), Device.generate(os.urandom, now)
+            devices = account.sign_device_list((device.entry(account.key),), now)
+            store.set_meta("relay", relay.text.encode())
+            if ca is not None:
+                store.set_meta("ca", ca)
+            store.db.execute("INSERT INTO own_lists VALUES (?, ?)", (devices.version, devices.encode()))
+            _keep_device(store, account, device)
+
+        return cls._made(config, fill)
+
+    @classmethod
+    def restore(cls, config: ClientConfig, now: int, fill: Callable[[Store], Account]) -> Self:
+        """Make a profile with a new device for an account that `fill` puts into the store.
+
+        The device is in no list of the account yet. Raises as `create`, or what `fill` raises; then nothing
+        is left of the profile.
+        """
+
+        def fill_whole(store: Store) -> None:
+            account = fill(store)
+            store.set_meta("restoring", b"1")
+            _keep_device(store, account, Device.generate(os.urandom, now))
+
+        return cls._made(config, fill_whole, leaves_nothing=True)
+
+    @classmethod
+    def _made(
+        cls, config: ClientConfig, fill: Callable[[Store], None], *, leaves_nothing: bool = False
+    ) -> Self:
         path = config.profile
         try:
             make_directory(path)
@@ -86,25 +119,20 @@ class Profile:
                 )
             if is_finished(path):
                 raise lost(path, "store.db is empty")
-            account, device = Account.generate(os.urandom), Device.generate(os.urandom, now)
-            devices = account.sign_device_list((device.entry(account.key),), now)
-            with store.transaction() as db:
-                store.set_meta("device", device.to_record())
-                store.set_meta("stream", os.urandom(16))
-                store.set_meta("relay", relay.text.encode())
-                if ca is not None:
-                    store.set_meta("ca", ca)
-                db.execute("INSERT INTO own_lists VALUES (?, ?)", (devices.version, devices.encode()))
-                store.set_meta("account", account.seed)
+            with store.transaction():
+                fill(store)
             mark_finished(path)
+            return cls._loaded(path, store, lock)
         except BaseException as error:
+            is_unfinished = store is not None and leaves_nothing and store.meta("account") is None
             if store is not None:
                 store.close()
+            if is_unfinished and not is_finished(path):
+                remove_files(path)
             os.close(lock)
             if isinstance(error, OSError):
                 raise StorageError(f"The profile cannot be written: {error.strerror}.") from None
             raise
-        return cls(path, account, device, devices, relay, store, lock)
 
     @classmethod
     def open(cls, config: ClientConfig) -> Self:
@@ -120,19 +148,27 @@ class Profile:
         store: Store | None = None
         try:
             store = Store(path / "store.db", store_key(config))
-            seed, record, relay = store.meta("account"), store.meta("device"), store.meta("relay")
-            if seed is None or record is None or relay is None:
+            if store.meta("account") is None:
                 if is_finished(path):
                     raise lost(path, "store.db is empty")
                 raise NotFoundError("This profile is not finished. Run: blindpost init --relay URL")
             mark_finished(path)
-            newest = "SELECT device_list FROM own_lists ORDER BY version DESC LIMIT 1"
-            devices = decode_device_list(bytes(store.db.execute(newest).get))
+            return cls._loaded(path, store, lock)
         except BaseException:
             if store is not None:
                 store.close()
             os.close(lock)
             raise
+
+    @classmethod
+    def _loaded(cls, path: Path, store: Store, lock: int) -> Self:
+        """The profile as its store has it."""
+        seed, record, relay = store.meta("account"), store.meta("device"), store.meta("relay")
+        assert seed is not None
+        assert record is not None
+        assert relay is not None
+        newest = "SELECT device_list FROM own_lists ORDER BY version DESC LIMIT 1"
+        devices = decode_device_list(bytes(store.db.execute(newest).get))
         return cls(
             path,
             Account(seed),
@@ -142,6 +178,21 @@ class Profile:
             store,
             lock,
         )
+
+    @property
+    def is_enrolled(self) -> bool:
+        """Whether this device speaks for its account, as far as is known here.
+
+        Not before the relay has taken the list that a restored device signed, and not after another list
+        without this device was seen.
+        """
+        return self.store.meta("restoring") is None and self.device_list.entry(self.device.key) is not None
+
+    def keep_list(self, devices: DeviceList) -> None:
+        """A verified successor of our own device list, durably."""
+        with self.store.transaction() as db:
+            db.execute("INSERT OR IGNORE INTO own_lists VALUES (?, ?)", (devices.version, devices.encode()))
+        self.device_list = devices
 
     @property
     def address(self) -> Address:
@@ -164,6 +215,13 @@ class Profile:
         """Close the store and release the lock."""
         self.store.close()
         os.close(self._lock)
+
+
+def _keep_device(store: Store, account: Account, device: Device) -> None:
+    """The last of a new profile's rows; with the account in it, the profile is finished."""
+    store.set_meta("device", device.to_record())
+    store.set_meta("stream", os.urandom(16))
+    store.set_meta("account", account.seed)
 
 
 async def opened(config: ClientConfig, relay: RelayUrl | None, patience: float) -> Profile:

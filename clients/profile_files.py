@@ -20,10 +20,10 @@ def write_private(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     unfinished.replace(path)
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
     """Make the names in a directory durable."""
     directory = os.open(path, os.O_RDONLY)
     try:
@@ -38,7 +38,7 @@ def make_directory(path: Path) -> None:
         raise UsageError(f"The directory {path} holds other things and is no profile. Choose another one.")
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.chmod(path, 0o700)
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
 def described(path: Path) -> dict[str, object]:
@@ -79,3 +79,11 @@ def lost(path: Path, what: str) -> StorageError:
         f"The profile in {path} has lost its account: {what}. Restore the directory from a copy, or move it "
         "away and make a new profile."
     )
+
+
+def remove_files(path: Path) -> None:
+    """Take away what was begun here, while it is locked, and the directory if nothing else is in it."""
+    for name in ("store.db", "store.db-wal", "store.db-shm", "profile.key", "profile.json", "socket", "lock"):
+        (path / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        path.rmdir()

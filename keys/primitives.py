@@ -14,6 +14,7 @@ from typing import Final
 import nacl.bindings as sodium
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
 from nacl.exceptions import CryptoError
+from nacl.exceptions import RuntimeError as NoMemory
 
 from keys.errors import DecryptError
 
@@ -167,7 +168,13 @@ def unpad(padded: bytes) -> bytes:
 
 
 def passphrase_key(passphrase: bytes, salt: bytes, operations: int, memory: int) -> bytes:
-    """32 bytes by Argon2id (RFC 9106): 16-byte salt, `operations` passes, `memory` bytes."""
-    return sodium.crypto_pwhash_alg(
-        KEY, passphrase, salt, operations, memory, sodium.crypto_pwhash_ALG_ARGON2ID13
-    )
+    """32 bytes by Argon2id (RFC 9106): 16-byte salt, `operations` passes, `memory` bytes.
+
+    Raises MemoryError where there is less memory than that.
+    """
+    try:
+        return sodium.crypto_pwhash_alg(
+            KEY, passphrase, salt, operations, memory, sodium.crypto_pwhash_ALG_ARGON2ID13
+        )
+    except NoMemory:
+        raise MemoryError from None

@@ -18,6 +18,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from keys.backups import CHUNK, BackupLock, Parameters  # noqa: E402 after the path is set
 from keys.chain import ChainKey, RootKey  # noqa: E402 after the path is set
 from keys.content import Content, Extension, Kind, ReadMark, Receipt, list_extension  # noqa: E402 after the path is set
 from keys.handshake import HandshakeHeader, Party, accept  # noqa: E402 after the path is set
@@ -546,7 +547,51 @@ def controls() -> File:
     }
 
 
+def backups() -> File:
+    """Small parameters: what is checked is the layout, and that every part of it counts."""
+    passphrase = b"correct horse battery staple"
+    made: list[File] = []
+    for name, size in (("one chunk", 300), ("exactly one chunk", CHUNK), ("three chunks", 2 * CHUNK + 5)):
+        parameters = Parameters(named(f"backup {name}", 16), 1 + len(made), 8192 * (1 + len(made)))
+        lock = BackupLock.make(passphrase, parameters)
+        content = named(f"backup content {name}", size)
+        pieces = [content[at : at + CHUNK] for at in range(0, size, CHUNK)]
+        sealed = [lock.seal(i, piece, is_last=i == len(pieces) - 1) for i, piece in enumerate(pieces)]
+        made.append(
+            {
+                "name": name,
+                "passphrase": passphrase.decode(),
+                "operations": parameters.operations,
+                "memory": parameters.memory,
+                "salt": parameters.salt.hex(),
+                "content_size": size,
+                "content_is": f"shake_256 of 'blindpost vectors: backup content {name}'",
+                "head": lock.head.hex(),
+                "key": lock.key.hex(),
+                "file_size": len(lock.head) + sum(map(len, sealed)),
+                "file_sha256": hashlib.sha256(lock.head + b"".join(sealed)).hexdigest(),
+                **({"file": (lock.head + sealed[0]).hex()} if size < CHUNK else {}),
+            }
+        )
+    head = bytes.fromhex(str(made[0]["head"]))
+    refused = [
+        {"why": "format 2", "head": (head[:20] + b"\x02" + head[21:]).hex()},
+        {"why": "no passes", "head": (head[:21] + bytes(4) + head[25:]).hex()},
+        {"why": "11 passes", "head": (head[:21] + b"\0\0\0\x0b" + head[25:]).hex()},
+        {"why": "8191 bytes of memory", "head": (head[:25] + (8191).to_bytes(8, "big") + head[33:]).hex()},
+        {
+            "why": "over 1 GiB of memory",
+            "head": (head[:25] + (2**30 + 1).to_bytes(8, "big") + head[33:]).hex(),
+        },
+        {"why": "a byte short", "head": head[:-1].hex()},
+        {"why": "a byte more", "head": (head + b"\0").hex()},
+        {"why": "another label", "head": (b"x" + head[1:]).hex()},
+    ]
+    return {"backups": made, "refused_heads": refused}
+
+
 FILES = {
+    "backups": backups,
     "addresses": addresses,
     "device_lists": device_lists,
     "prekeys": prekeys,

@@ -11,6 +11,7 @@ from typing import Final
 import click
 
 from clients.cli import (
+    backup,
     chat,
     completion,
     contacts,
@@ -35,7 +36,7 @@ _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 # The commands in the order in which a new user needs them; a new command is one more word here.
 SECTIONS: Final[dict[str, tuple[click.Command, ...]]] = {
-    "You": (identity.init, identity.address, settings.show_settings),
+    "You": (identity.init, identity.address, settings.show_settings, backup.backup),
     "People": (contacts.contact,),
     "Messages": (chat.chat, sending.send, messages.listen, history.history, serve.serve),
     "Relay": (relay.relay, identity.trust_relay),

@@ -53,20 +53,23 @@ class Settings:
 
         config = read_config(self.profile)
         if self.passphrase_file is not None:
-            try:
-                text = Path(self.passphrase_file).read_text("utf-8")
-            except OSError as error:
-                raise UsageError(
-                    f"The passphrase file {self.passphrase_file} cannot be read: {error.strerror}."
-                ) from None
-            except UnicodeDecodeError:
-                raise UsageError(f"The passphrase file {self.passphrase_file} is not UTF-8.") from None
-            if not (passphrase := text.rstrip("\r\n")):
-                raise UsageError(f"The passphrase file {self.passphrase_file} is empty.")
-            return replace(config, passphrase=passphrase)
+            return replace(config, passphrase=passphrase_in(self.passphrase_file))
         if config.passphrase is None and is_terminal(sys.stdin) and _must_unlock(config.profile):
             return replace(config, passphrase=_typed_passphrase(config.profile))
         return config
+
+
+def passphrase_in(file: str) -> str:
+    """What a passphrase file says, without the line feed at its end. Raises UsageError."""
+    try:
+        text = Path(file).read_text("utf-8")
+    except OSError as error:
+        raise UsageError(f"The passphrase file {file} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"The passphrase file {file} is not UTF-8.") from None
+    if not (passphrase := text.rstrip("\r\n")):
+        raise UsageError(f"The passphrase file {file} is empty.")
+    return passphrase
 
 
 @cache

@@ -194,6 +194,13 @@ class Flush(Call):
     timeout: Seconds
 
 
+class Backup(Call):
+    """Write a backup to `file`, a whole path; events tell how far it is, the last one that it is done."""
+
+    file: Annotated[str, Field(min_length=1, max_length=4096)]
+    passphrase: Annotated[str, Field(max_length=1000, repr=False)]
+
+
 class Watch(Call):
     """Events of everything or of one contact, from now on; without `messages`, of all but messages."""
 
@@ -216,7 +223,7 @@ CALLS: Final[dict[str, type[Call]]] = {
     "rename": Rename, "block": Block, "unblock": Unblock, "replace": Replace, "safety_number": SafetyNumber,
     "verify": Verify, "share": Share, "set_name": SetName, "renew_address": RenewAddress,
     "trust_relay": TrustRelay, "send": Send, "status": Status, "history": History, "read": Read,
-    "typing": Typing, "flush": Flush, "watch": Watch, "listen": Listen, "done": Done,
+    "typing": Typing, "flush": Flush, "backup": Backup, "watch": Watch, "listen": Listen, "done": Done,
 }  # fmt: skip
 
 

@@ -104,7 +104,7 @@ class Performer:
             "bare_address": self._me.bare_address.text,
             "display_name": self._me.contacts.display_name,
             "relay": str(self._me.address.relay),
-            "profile": str(self._me.profile_path),
+            "profile": str(self._me.config.profile),
             "connected": self._me.is_connected,
             "problems": self._me.problems(),
             "sharing": self._me.contacts.sharing().to_json(),

@@ -6,8 +6,11 @@ with the line. Knows neither sockets nor terminals: events leave through `emit`,
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, Final
 
+from clients.backup.making import back_up
+from clients.backup.passphrases import check_passphrase
 from clients.errors import LockedError, NotFoundError, UsageError
 from clients.local import calls
 from clients.local.failures import failure_json
@@ -43,6 +46,7 @@ class Session:
         self._performer = Performer(me)
         self._watches: dict[str | None, _Watching] = {}
         self._listening: asyncio.Task[None] | None = None
+        self._backing_up: asyncio.Task[None] | None = None
         self._done = asyncio.Event()
         self._in_turn = asyncio.Lock()
         self._changes_watches = asyncio.Lock()
@@ -57,6 +61,8 @@ class Session:
                 return self._listen(call)
             case calls.Done():
                 return self._finish(call)
+            case calls.Backup():
+                return self._back_up(call)
             case calls.Send():
                 async with self._in_turn:  # what one line sends keeps its order, also where it waits for room
                     return await self._performer.perform(call)
@@ -64,12 +70,13 @@ class Session:
                 return await self._performer.perform(call)
 
     async def close(self) -> None:
-        """End watching and listening; a message in hand stays undone, and comes again."""
+        """End all of it: a message in hand stays undone, and comes again; of a backup nothing is left."""
         for watching in self._watches.values():
             await watching.end()
         self._watches.clear()
-        if self._listening is not None:
-            await end(self._listening)
+        for task in (self._listening, self._backing_up):
+            if task is not None:
+                await end(task)
         self._me.stream.release(self)
 
     async def _subscription(self, ref: int, work: Callable[[], Awaitable[None]]) -> None:
@@ -78,6 +85,26 @@ class Session:
             await work()
         except Exception as error:  # whatever it is, the line is told: nothing dies unseen
             await self._emit({"event": "failed", "ref": ref, "error": failure_json(error)})
+
+    # --- backup ---------------------------------------------------------------------------------------
+
+    def _back_up(self, call: calls.Backup) -> Json:
+        if self._backing_up is not None and not self._backing_up.done():
+            raise LockedError("This line writes a backup already.")
+        check_passphrase(call.passphrase)
+        if not Path(call.file).is_absolute():
+            raise UsageError("The call 'backup': the field 'file' is not a whole path.")
+
+        async def tell(done: int, of: int, *, is_written: bool = False) -> None:
+            counts = {"messages": done, "of": of, "written": is_written}
+            await self._emit({"event": "backup", "ref": call.ref, "file": call.file, **counts})
+
+        async def work() -> None:
+            count = await back_up(self._me.config, Path(call.file), call.passphrase, tell)
+            await tell(count, count, is_written=True)
+
+        self._backing_up = asyncio.create_task(self._subscription(call.ref, work))
+        return {}
 
     # --- watch ----------------------------------------------------------------------------------------
 

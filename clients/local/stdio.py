@@ -39,6 +39,7 @@ class Serving:
         self._calls: set[asyncio.Task[None]] = set()
         self._watches: dict[str | None, Json] = {}  # the calls that began them, as they were given
         self._listen: Json | None = None
+        self._backup: Json | None = None  # until it is written
         self._unsaid: BaseException | None = None
         self._refs: dict[
             int, int
@@ -91,12 +92,15 @@ class Serving:
             ref = event.get("ref")
             if isinstance(ref, int):
                 event = {**event, "ref": self._refs.get(ref, ref)}
+                if self._backup is not None and event["ref"] == self._backup["ref"]:
+                    self._backup = None if event.get("written", True) else self._backup
             await self._say(event)
 
     async def _resume(self, line: Line) -> None:
-        """Watch and listen as before, at another owner."""
+        """Watch, listen and back up as before, at another owner."""
         self._refs.clear()
-        for call in (*self._watches.values(), *([self._listen] if self._listen else [])):
+        begun = [call for call in (self._listen, self._backup) if call is not None]
+        for call in (*self._watches.values(), *begun):
             try:
                 await self._begin(line, call)
             except LineLost:
@@ -110,7 +114,9 @@ class Serving:
         """Carry out a call on a line under a ref of the line's own."""
         arguments = {name: argument for name, argument in value.items() if name not in ("call", "ref")}
         ref = line.new_ref()
-        if value["call"] in ("watch", "listen"):
+        if value["call"] == "backup":
+            self._backup = value
+        if value["call"] in ("watch", "listen", "backup"):
             self._refs[ref] = int(str(value["ref"]))
         return await line.ask(ref, str(value["call"]), arguments)
 

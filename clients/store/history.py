@@ -160,6 +160,8 @@ class History(Outgoing):
         self._touch(rows)
         highest: dict[tuple[bytes, bytes], int] = {}
         for _, device, stream, sequence in rows:
+            if device is None:
+                continue  # from a backup: its sender has counted it for a device that is gone
             place = bytes(device), bytes(stream)
             highest[place] = max(highest.get(place, 0), sequence)
         for (device, stream), sequence in highest.items():

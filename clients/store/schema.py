@@ -191,4 +191,15 @@ MIGRATIONS: Final = (
         DELETE FROM words WHERE rowid = old.id;
     END;
     """,
+    """
+    -- Whom to look for though no message waits: to learn its newest device list, or to tell it of ours.
+    ALTER TABLE contacts ADD COLUMN due INTEGER NOT NULL DEFAULT 0;
+    -- Openings whose device list is more than one version ahead, until the lists between are known.
+    CREATE TABLE deferred (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        contact INTEGER NOT NULL REFERENCES contacts ON DELETE CASCADE,
+        envelope BLOB NOT NULL, is_request INTEGER NOT NULL
+    );
+    CREATE INDEX deferred_by_contact ON deferred (contact, id);
+    """,
 )

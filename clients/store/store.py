@@ -73,8 +73,8 @@ def _translated() -> Iterator[None]:
 class Store:
     """One open database. Not shared between threads or processes."""
 
-    def __init__(self, path: Path, key: bytes) -> None:
-        """Open or create `path` with a raw 32-byte key.
+    def __init__(self, path: Path, key: bytes, *, is_reader: bool = False) -> None:
+        """Open or create `path` with a raw 32-byte key; `is_reader` beside its owner, and for reading alone.
 
         Raises LockedError for a wrong key, StorageError when the file cannot be used.
         """
@@ -85,7 +85,10 @@ class Store:
         try:
             self._unlock(key)
             self.db.cursor_factory = _Cursor
-            self._migrate()
+            if is_reader:
+                self.db.pragma("query_only", "on")
+            else:
+                self._migrate()
         except BaseException as error:
             self.db.close()
             if isinstance(error, apsw.Error):
@@ -134,6 +137,15 @@ class Store:
                 raise
         except apsw.Error as error:
             raise failure(error) from None
+
+    @contextmanager
+    def snapshot(self) -> Iterator[apsw.Connection]:
+        """Read one moment of the store, whatever its owner writes meanwhile."""
+        self.db.execute("BEGIN")
+        try:
+            yield self.db
+        finally:
+            self.db.execute("ROLLBACK")
 
     def meta(self, name: str) -> bytes | None:
         """A single value of the profile, or None."""

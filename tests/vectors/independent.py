@@ -5,6 +5,7 @@ import hmac
 from dataclasses import dataclass
 
 import nacl.bindings as sodium
+import nacl.pwhash
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -163,6 +164,22 @@ def envelope(
     two = derive(one[:32], ikm, named("seal-s") + names + front[33:], 56)
     plain = (bytes([type]) + inner + b"\x80").ljust(1024 - 113 - 16, b"\x00")
     return front + sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(plain, front, two[32:], two[:32])
+
+
+def backup(passphrase: bytes, operations: int, memory: int, salt: bytes, content: bytes) -> bytes:
+    """A whole backup: head, then chunks."""
+    head = named("backup") + b"\x01" + big(operations, 4) + big(memory, 8) + salt
+    secret = nacl.pwhash.argon2id.kdf(32, passphrase, salt, opslimit=operations, memlimit=memory)
+    keys = derive(b"", secret, named("backup-keys") + head, 64)
+    head += keys[32:]
+    whole, at = head, 0
+    while True:
+        piece, rest = content[at * 65_536 : (at + 1) * 65_536], content[(at + 1) * 65_536 :]
+        nonce = bytes(15) + big(at, 8) + (b"\0" if rest else b"\1")
+        whole += sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(piece, head, nonce, keys[:32])
+        if not rest:
+            return whole
+        at += 1
 
 
 LETTERS = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from keys import content, primitives
+from keys.backups import CHUNK, BackupLock, Parameters, decode_parameters
 from keys.chain import ChainKey, RootKey
 from keys.errors import DecryptError, VerificationError
 from keys.handshake import Agreement, Party, accept, decode_header
@@ -387,3 +388,29 @@ def test_login_bytes() -> None:
     assert greeting.login_bytes(device) == login == unhex(item["login_bytes"])
     acknowledged = b"blindpost/v1/login-ack\0" + hashlib.sha256(login + signed).digest()
     assert greeting.welcome_bytes(device, signed) == acknowledged == unhex(item["welcome_bytes"])
+
+
+# --- backups ---
+
+
+def test_backups() -> None:
+    for item in load("backups")["backups"]:
+        passphrase, salt = item["passphrase"].encode(), unhex(item["salt"])
+        content = make_vectors.named(f"backup content {item['name']}", item["content_size"])
+        lock = BackupLock.open(passphrase, unhex(item["head"]))
+        assert decode_parameters(lock.head) == Parameters(salt, item["operations"], item["memory"])
+        assert lock.key.hex() == item["key"]
+        pieces = [content[at : at + CHUNK] for at in range(0, len(content), CHUNK)]
+        sealed = [lock.seal(i, piece, is_last=i == len(pieces) - 1) for i, piece in enumerate(pieces)]
+        whole = lock.head + b"".join(sealed)
+        assert whole == independent.backup(passphrase, item["operations"], item["memory"], salt, content)
+        assert (len(whole), hashlib.sha256(whole).hexdigest()) == (item["file_size"], item["file_sha256"])
+        assert item.get("file", whole.hex()) == whole.hex()
+        opened = [lock.open_chunk(i, piece, is_last=i == len(sealed) - 1) for i, piece in enumerate(sealed)]
+        assert b"".join(opened) == content
+
+
+@pytest.mark.parametrize("item", cases("backups", "refused_heads"))
+def test_heads_of_backups_that_are_refused(item: dict[str, str]) -> None:
+    with pytest.raises(WireError):
+        BackupLock.open(b"correct horse battery staple", unhex(item["head"]))

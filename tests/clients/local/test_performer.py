@@ -33,7 +33,7 @@ async def test_me(line: Line, me: Messenger) -> None:
     about = await line.call("me", settle=5)
     assert about["address"] == me.address.text
     assert about["bare_address"] == me.bare_address.text
-    assert (about["relay"], about["profile"]) == ("127.0.0.1:1", str(me.profile_path))
+    assert (about["relay"], about["profile"]) == ("127.0.0.1:1", str(me.config.profile))
     assert about["sharing"] == {"presence": True, "typing": True, "read": True}
     assert (about["version"], about["display_name"], about["connected"]) == (package_version(), "", False)
     assert "cannot be reached" in about["problems"][0]

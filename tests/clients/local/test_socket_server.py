@@ -58,7 +58,7 @@ async def dialled(profile: Path) -> AsyncIterator[Raw]:
 
 @pytest.fixture
 async def raw(me: Messenger) -> AsyncIterator[Raw]:
-    async with dialled(me.profile_path) as connection:
+    async with dialled(me.config.profile) as connection:
         assert await connection.hear() == {"blindpost": package_version(), "protocol": 1}
         yield connection
 
@@ -110,9 +110,9 @@ async def test_the_last_calls_of_a_line_are_answered(raw: Raw) -> None:
 async def test_32_lines_and_not_one_more(me: Messenger, config: ClientConfig) -> None:
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(LINES_MAX):
-            one = await stack.enter_async_context(dialled(me.profile_path))
+            one = await stack.enter_async_context(dialled(me.config.profile))
             assert (await one.hear() or {})["protocol"] == 1
-        async with dialled(me.profile_path) as refused:
+        async with dialled(me.config.profile) as refused:
             assert "32 commands" in (await refused.error())["message"]
             assert await refused.hear() is None
         with pytest.raises(LockedError, match="32 commands"):
@@ -130,7 +130,7 @@ async def test_32_lines_and_not_one_more(me: Messenger, config: ClientConfig) ->
 async def test_another_user_gets_nothing(me: Messenger, monkeypatch: pytest.MonkeyPatch) -> None:
     someone = os.geteuid() + 1
     monkeypatch.setattr(os, "geteuid", lambda: someone)
-    async with dialled(me.profile_path) as refused:
+    async with dialled(me.config.profile) as refused:
         assert "another user" in (await refused.error())["message"]
         assert await refused.hear() is None
 
@@ -183,7 +183,7 @@ async def test_nothing_is_left_when_it_closes(me: Messenger, config: ClientConfi
     assert server is not None
     sent = await me.send("bob", "hi")
     wait = f'{{"call": "status", "ref": 1, "id": "{sent.hex()}", "wait": "delivered", "timeout": 60}}\n'
-    async with dialled(me.profile_path) as one:
+    async with dialled(me.config.profile) as one:
         await one.hear()
         await one.say(b'{"call": "watch", "ref": 1}\n{"call": "listen", "ref": 2}\n' + wait.encode())
         while (await one.hear() or {}).get("ref") != 2:

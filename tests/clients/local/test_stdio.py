@@ -42,7 +42,7 @@ EVERY_CALL: dict[str, tuple[Json, str]] = {
     "status": ({"id": NOBODY}, "NOT_FOUND"), "history": ({"name": "bob", "limit": 5}, ""),
     "read": ({"name": "bob"}, ""), "typing": ({"name": "bob", "on": True}, ""),
     "flush": ({"timeout": 0}, "flushed"), "watch": ({}, ""), "listen": ({}, "more"),
-    "done": ({"id": NOBODY}, "NOT_FOUND"),
+    "done": ({"id": NOBODY}, "NOT_FOUND"), "backup": ({"file": "/x", "passphrase": "weak"}, "USAGE"),
 }  # fmt: skip
 
 
@@ -132,6 +132,20 @@ async def test_a_watch_is_answered_before_its_events(talk: Talk) -> None:
     await talk.ask(6, "send", to="bob", text="hi")
     assert (await talk.ask(7, "rename", name="bob", to="bert"))["result"]["name"] == "bert"
     assert (await talk.hear(lambda said: said.get("event") == "contact"))["contact"]["name"] == "bert"
+
+
+async def test_a_backup_is_told_of_until_it_is_written(talk: Talk, tmp_path: Path) -> None:
+    wanted = {"file": str(tmp_path / "whole"), "passphrase": "correct horse battery staple"}
+    assert (await talk.ask(7, "backup", **wanted))["result"] == {}
+    last = await talk.hear(lambda said: said.get("event") == "backup" and bool(said["written"]))
+    assert (last["ref"], last["file"], last["messages"]) == (7, wanted["file"], last["of"])
+    assert (tmp_path / "whole").stat().st_size > 100
+    (tmp_path / "thesis").write_text("mine")
+    await talk.ask(8, "backup", **{**wanted, "file": str(tmp_path / "thesis")})
+    failed = await talk.hear(lambda said: said.get("event") == "failed")
+    assert (failed["ref"], failed["error"]["code"]) == (8, "USAGE")
+    relative = await talk.ask(9, "backup", **{**wanted, "file": "whole"})
+    assert "whole path" in relative["error"]["message"]
 
 
 async def test_the_owner_ends_and_it_goes_on(me: Messenger, config: ClientConfig) -> None:
