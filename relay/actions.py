@@ -54,10 +54,11 @@ class LogIn:
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """Store a verified device list, answer with `Session.enrolled`."""
+    """Store a verified device list, answer with `Session.enrolled`. An invite is known by its hash."""
 
     ref: int
     device_list: DeviceList
+    invite_hash: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

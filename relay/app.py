@@ -25,6 +25,7 @@ from relay.logs import LOGGER
 from relay.mailboxes import Mailboxes
 from relay.metrics import Metrics
 from relay.presence import Presence
+from relay.registration import Registration
 from relay.store.base import Store
 from relay.store.memory import MemoryStore
 from relay.store.sqlite import SqliteStore
@@ -99,7 +100,7 @@ def open_store(config: Config) -> Store:
 
 
 def compose(config: Config, key: RelayKey, origins: tuple[str, ...], store: Store) -> Relay:
-    """All parts, connected."""
+    """All parts, connected. Raises AllowListError."""
     metrics = Metrics()
     mailboxes = Mailboxes(store, metrics)
 
@@ -111,6 +112,7 @@ def compose(config: Config, key: RelayKey, origins: tuple[str, ...], store: Stor
         Directory(store, mailboxes, metrics),
         Presence(),
         metrics,
+        Registration(config.registration, config.allow_list),
         now,
         config.login_deadline,
         config.submit_idle,

@@ -45,6 +45,7 @@ DEFAULT_PORT: Final = 8760
 Texts = Annotated[tuple[str, ...], NoDecode]
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+RegistrationMode = Literal["open", "invite", "allow-list"]
 EVERYWHERE: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not listened on
 
 
@@ -82,6 +83,13 @@ class Config(BaseSettings):
     root_path: str = Field("", description="path prefix that a proxy adds, such as /post")
     tls_certificate: Path | None = Field(None, description="PEM file, with the chain")
     tls_key: Path | None = Field(None, description="PEM file")
+    registration: RegistrationMode = Field(
+        "open",
+        description="who may register a new account: open (everybody), invite or allow-list",
+    )
+    allow_list: Path | None = Field(
+        None, description="file of addresses, one per line, for registration allow-list; read when changed"
+    )
     mailbox_frames: Positive = Field(MAILBOX_FRAMES, description="frames a mailbox holds")
     mailbox_bytes: Positive = Field(MAILBOX_BYTES, description="bytes a mailbox holds")
     request_frames: Positive = Field(
@@ -159,6 +167,18 @@ class Config(BaseSettings):
     def _both_tls_files(self) -> Self:
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key go together; set both or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _registration_has_what_it_needs(self) -> Self:
+        if (self.registration == "allow-list") != (self.allow_list is not None):
+            raise ValueError(
+                "registration allow-list and the file allow_list go together; set both or neither"
+            )
+        if self.registration == "invite" and self.store == "memory":
+            raise ValueError(
+                "registration invite needs the store sqlite, where invites are kept; choose another"
+            )
         return self
 
     @property

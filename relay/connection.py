@@ -36,6 +36,7 @@ from relay.mailboxes import Mailboxes
 from relay.metrics import Drop, Metrics
 from relay.outbound import Farewell, Outbound
 from relay.presence import Presence
+from relay.registration import Registration
 from relay.session import Session
 from relay.sockets import Socket, SocketClosed
 from relay.states import State
@@ -56,6 +57,7 @@ class Surroundings:
     directory: Directory
     presence: Presence
     metrics: Metrics
+    registration: Registration
     now: Callable[[], int]
     login_deadline: float
     submit_idle: float
@@ -302,8 +304,12 @@ class Connection:
         mailboxes, session = self._shared.mailboxes, self._session
         try:
             match action:
-                case Register(ref, device_list):
-                    await mailboxes.register(device_list)
+                case Register(ref, device_list, invite_hash):
+                    shared = self._shared
+                    terms = await shared.registration.terms(
+                        device_list.account_key, invite_hash, shared.now()
+                    )
+                    await mailboxes.register(device_list, terms)
                     answer = session.enrolled(ref)
                     self._timer.cancel()
                     self._ticket.settle()

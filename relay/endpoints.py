@@ -116,6 +116,7 @@ async def info(request: Request) -> JSONResponse:
             "protocol_versions": [limits.PROTOCOL_VERSION],
             "relay_key": encode_base64url(relay.authority.public),
             "public_urls": list(relay.origins),
+            "registration": config.registration,
             "limits": {
                 "envelope_sizes": list(limits.BUCKETS),
                 "control_bytes": limits.CONTROL_MAX,

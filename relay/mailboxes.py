@@ -19,6 +19,7 @@ from relay.store.base import (
     StockCount,
     Store,
     StoredFrame,
+    Terms,
     Token,
 )
 from wire.device_lists import DeviceList
@@ -72,9 +73,9 @@ class Mailboxes:
         """The device's connection, if it has one."""
         return self._residents.get(device_key)
 
-    async def register(self, device_list: DeviceList) -> None:
+    async def register(self, device_list: DeviceList, terms: Terms) -> None:
         """Open mailboxes for a verified list; devices it dropped lose theirs and their connection."""
-        for device_key in await self._store.register(device_list):
+        for device_key in await self._store.register(device_list, terms):
             resident = self._residents.get(device_key)
             if resident is not None:
                 resident.remove()

@@ -47,6 +47,7 @@ from wire.capabilities import presence_capability
 from wire.device_lists import DeviceList, decode_device_list
 from wire.errors import CloseCode, ErrorCode, WireError
 from wire.frames import FLAG_REQUEST, Deliver, decode_put
+from wire.invites import invite_hash
 from wire.limits import PROTOCOL_VERSION
 from wire.login import Greeting
 from wire.prekeys import Prekey, decode_prekey
@@ -147,7 +148,8 @@ class Session:
                         ErrorCode.REGISTRATION_REFUSED, "device list: this device is not in it", "device_list"
                     )
                 self._authority.check_device_list(device_list)
-                return [Register(message.ref, device_list)]
+                invite = None if message.invite is None else invite_hash(message.invite)
+                return [Register(message.ref, device_list, invite)]
             case control.Publish():
                 self._move("publish")
                 prekeys = tuple(decode_prekey(item) for item in message.prekeys)
@@ -234,6 +236,7 @@ class Session:
             expired=status.expired,
             stock=stock_message(status.stock),
             checkpoint=status.checkpoint,
+            full_at=status.full_at,
         )
         return [Send(welcome)]
 

@@ -18,6 +18,7 @@ from wire.control_values import (
     EncodedPrekey,
     FrameId,
     Hash,
+    Invite,
     Key,
     Nonce,
     Sentence,
@@ -72,11 +73,15 @@ class Login(ControlMessage):
 
 
 class Register(ControlMessage):
-    """Opens a mailbox for each device of a signed device list, or replaces the list by a successor."""
+    """Opens a mailbox for each device of a signed device list, or replaces the list by a successor.
+
+    `invite` is what a relay may want of an account that is new to it.
+    """
 
     type: Literal["register"] = "register"
     ref: U32
     device_list: EncodedDeviceList
+    invite: Invite | None = Field(default=None, repr=False)
 
 
 class Publish(ControlMessage):
@@ -196,7 +201,8 @@ class Welcome(ControlMessage):
     """The login holds; the signature is over `Greeting.welcome_bytes`.
 
     `expired` counts the frames that this mailbox ever lost: to the TTL, or to a disk. `checkpoint` is the
-    last one that the device left.
+    last one that the device left. `full_at`: when a frame was last refused because the mailbox was full, to
+    the hour.
     """
 
     type: Literal["welcome"] = "welcome"
@@ -205,6 +211,7 @@ class Welcome(ControlMessage):
     expired: Count
     stock: Stock
     checkpoint: SealedCheckpoint | None = Field(default=None, repr=False)
+    full_at: U63 | None = None
 
 
 class Registered(ControlMessage):

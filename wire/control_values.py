@@ -14,7 +14,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from wire.device_lists import LIST_MAX
-from wire.limits import FRAME_ID, HASH, NONCE, PUBLIC_KEY, SIGNATURE, TOKEN
+from wire.limits import FRAME_ID, HASH, INVITE, NONCE, PUBLIC_KEY, SIGNATURE, TOKEN
 from wire.prekeys import PREKEY_MAX
 
 
@@ -70,6 +70,7 @@ Key: TypeAlias = Annotated[bytes, Base64Url(PUBLIC_KEY, PUBLIC_KEY)]
 Nonce: TypeAlias = Annotated[bytes, Base64Url(NONCE, NONCE)]
 Hash: TypeAlias = Annotated[bytes, Base64Url(HASH, HASH)]
 Token: TypeAlias = Annotated[bytes, Base64Url(TOKEN, TOKEN), Field(repr=False)]
+Invite: TypeAlias = Annotated[bytes, Base64Url(INVITE, INVITE)]
 Signature: TypeAlias = Annotated[bytes, Base64Url(SIGNATURE, SIGNATURE)]
 FrameId: TypeAlias = Annotated[bytes, Base64Url(FRAME_ID, FRAME_ID)]
 EncodedPrekey: TypeAlias = Annotated[bytes, Base64Url(1, PREKEY_MAX)]

@@ -31,6 +31,7 @@ RESULTS_PER_MESSAGE: Final = 256
 
 # Accounts and device lists.
 DEVICES_PER_ACCOUNT: Final = 8
+INVITE: Final = 16  # random, so nobody guesses one
 RELAY_TEXT_MAX: Final = 200  # characters of host, port and path in an address
 
 # Prekeys.

@@ -17,4 +17,19 @@ class Command(NamedTuple):
     run: Callable[[Sequence[str]], None]
 
 
-COMMANDS: Final[dict[str, Command]] = {}
+def _invite(arguments: Sequence[str]) -> None:
+    from relay.commands import invite
+
+    invite.make(arguments)
+
+
+def _invites(arguments: Sequence[str]) -> None:
+    from relay.commands import invite
+
+    invite.manage(arguments)
+
+
+COMMANDS: Final[dict[str, Command]] = {
+    "invite": Command("make invites", _invite),
+    "invites": Command("list or revoke them", _invites),
+}

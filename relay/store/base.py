@@ -29,6 +29,8 @@ class PutResult(StrEnum):
     UNTRIED = "untried"  # an earlier frame of the same call was refused
 
 
+FULL_EVERY: Final = 3600  # seconds: a full mailbox costs a write an hour, not one per refused frame
+
 ACCEPTED: Final = frozenset((PutResult.STORED, PutResult.DUPLICATE))
 REQUESTED: Final = frozenset((PutResult.REQUESTED, PutResult.REQUESTED_BEFORE))
 
@@ -74,12 +76,29 @@ class StockCount:
 
 @dataclass(frozen=True, slots=True)
 class DeviceStatus:
-    """What a device is told at login. `expired` counts frames that ever outlived the TTL, or were damaged."""
+    """What a device is told at login. `expired` counts frames that ever outlived the TTL, or were damaged.
+
+    `full_at`: when, to the hour, a frame was last refused because the mailbox was full; Unix seconds.
+    """
 
     registered: bool = False
     expired: int = 0
     stock: StockCount = StockCount()
     checkpoint: bytes | None = field(default=None, repr=False)
+    full_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms an account comes in that is new to this relay; one that is known needs nothing.
+
+    Without a `refusal` everybody does. Else whoever brings an invite that holds at `now`, which is spent; and
+    everybody else is told the refusal, whatever is wrong with the invite.
+    """
+
+    refusal: str | None = None
+    invite_hash: bytes | None = field(default=None, repr=False)
+    now: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +123,9 @@ class Quota:
     request_bytes: int = REQUEST_BYTES
 
 
+ANYBODY: Final = Terms()
+
+
 class Condition(StrEnum):
     """Whether a store takes writes, and if not, why."""
 
@@ -124,10 +146,10 @@ class Store(Protocol):
     named, STORAGE_FULL, RATE_LIMITED (more waits to be written than memory is given to) and INTERNAL.
     """
 
-    async def register(self, device_list: DeviceList) -> tuple[bytes, ...]:
+    async def register(self, device_list: DeviceList, terms: Terms = ANYBODY) -> tuple[bytes, ...]:
         """Store a list or its successor and open mailboxes; returns the device keys that were dropped.
 
-        Raises WireError(REGISTRATION_REFUSED).
+        An engine that keeps invites spends one in the same transaction. Raises WireError(REGISTRATION_REFUSED).
         """
 
     async def publish(self, device_key: bytes, prekeys: Sequence[Prekey], anew: bool = False) -> StockCount:
@@ -170,7 +192,7 @@ class Store(Protocol):
         """Delete up to `at_most` frames put before that time, count them, return how many."""
 
     async def prune(self, now: int) -> int:
-        """Delete the tokens that are dead at `now`, return how many."""
+        """Delete the tokens and invites that are dead at `now`, return how many."""
 
     async def status(self, device_key: bytes) -> DeviceStatus:
         """What the device is told at login."""
@@ -197,6 +219,16 @@ def is_unchanged(stored: DeviceList | None, offered: DeviceList) -> bool:
             ErrorCode.REGISTRATION_REFUSED, "device list: does not follow the one that is registered"
         )
     return False
+
+
+def refuse_newcomer(sentence: str) -> WireError:
+    """The error for an account that is new to this relay and is not let in."""
+    return WireError(ErrorCode.REGISTRATION_REFUSED, sentence, "invite")
+
+
+def marks_full(before: int | None, now: int) -> bool:
+    """Whether a refusal at `now` becomes the mailbox's `full_at`: once an hour, or when the clock was set."""
+    return before is None or not before <= now < before + FULL_EVERY
 
 
 def refuse_foreign_device() -> WireError:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from relay.store import base
 from relay.store.base import (
+    ANYBODY,
     Condition,
     DeviceStatus,
     NewFrame,
@@ -17,6 +18,7 @@ from relay.store.base import (
     Quota,
     StockCount,
     StoredFrame,
+    Terms,
     Token,
 )
 from wire.device_lists import DeviceList
@@ -39,6 +41,7 @@ class _Mailbox:
     next_sequence: int = 1
     expired: int = 0
     checkpoint: bytes | None = None
+    full_at: int | None = None
     frames: dict[int, _Held] = field(default_factory=dict)  # by sequence
     sequences: dict[bytes, int] = field(default_factory=dict)  # by frame id
     # Frames and bytes of what came with a token, and of requests.
@@ -85,12 +88,14 @@ class MemoryStore:
         mailbox = self._mailboxes.get(key)
         return mailbox if mailbox is not None and mailbox.account_key is not None else None
 
-    async def register(self, device_list: DeviceList) -> tuple[bytes, ...]:
+    async def register(self, device_list: DeviceList, terms: Terms = ANYBODY) -> tuple[bytes, ...]:
         """See `Store.register`."""
         account_key = device_list.account_key
         stored = self._lists.get(account_key)
         if base.is_unchanged(stored, device_list):
             return ()
+        if stored is None and terms.refusal is not None:
+            raise base.refuse_newcomer(terms.refusal)  # no invites are kept here
         for entry in device_list.devices:
             mailbox = self._open_mailbox(entry.device_key)
             if mailbox is not None and mailbox.account_key != account_key:
@@ -193,6 +198,8 @@ class MemoryStore:
                 box.count(held, 1)
             return PutResult.REQUESTED_BEFORE if held.is_request else PutResult.DUPLICATE
         if not box.has_room(frame, is_request, self._quota):
+            if not is_request and base.marks_full(box.full_at, now):
+                box.full_at = now
             return PutResult.QUOTA
         self._stored += 1
         box.frames[box.next_sequence] = held = _Held(frame, now, self._stored, is_request)
@@ -262,7 +269,7 @@ class MemoryStore:
         box = self._open_mailbox(device_key)
         if box is None:
             return DeviceStatus()
-        return DeviceStatus(True, box.expired, box.stock(), box.checkpoint)
+        return DeviceStatus(True, box.expired, box.stock(), box.checkpoint, box.full_at)
 
     async def condition(self) -> Condition:
         """Always ready."""

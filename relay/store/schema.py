@@ -77,11 +77,18 @@ MIGRATIONS: Final = (
     """,
     # A checkpoint that a device leaves for itself: opaque. A checksum for each frame: none for those that
     # were stored before, which are delivered unchecked. And what tells an older copy of this file from the
-    # newest (`relay.store.life`); `skipped` are the sequences of a mailbox that no frame ever had.
+    # newest (`relay.store.life`); `skipped` are the sequences of a mailbox that no frame ever had. When a
+    # mailbox was last full, to the hour. Invites, by their hashes: who came in with one is not noted.
     """
     ALTER TABLE mailboxes ADD COLUMN checkpoint BLOB;
     ALTER TABLE mailboxes ADD COLUMN skipped INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE frames ADD COLUMN checksum INTEGER;
+    ALTER TABLE mailboxes ADD COLUMN full_at INTEGER;
+    CREATE TABLE invites (
+        hash  BLOB PRIMARY KEY,
+        uses  INTEGER NOT NULL,
+        until INTEGER NOT NULL
+    ) WITHOUT ROWID;
     CREATE TABLE life (
         store_id     BLOB NOT NULL,
         commits      INTEGER NOT NULL,
@@ -148,7 +155,8 @@ def _check(connection: apsw.Connection, path: Path) -> bool:
     return sound is True
 
 
-def _unusable(path: Path, error: Exception) -> StoreUnusableError:
+def unusable(path: Path, error: Exception) -> StoreUnusableError:
+    """The sentence for a database that the system or its disk does not let us use."""
     match error:
         case apsw.FullError():
             why = "its disk is full; free some space"
@@ -202,7 +210,7 @@ def open_writer(path: Path, vfs: str | None = None) -> tuple[apsw.Connection, bo
             connection.close()
             raise apsw.ReadOnlyError
     except (apsw.Error, OSError) as error:
-        raise _unusable(path, error) from error
+        raise unusable(path, error) from error
     try:
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
         is_checked = _check(connection, path)
@@ -215,7 +223,7 @@ def open_writer(path: Path, vfs: str | None = None) -> tuple[apsw.Connection, bo
     except apsw.Error as error:
         with contextlib.suppress(apsw.Error):
             connection.close()
-        raise _unusable(path, error) from error
+        raise unusable(path, error) from error
     return connection, is_checked
 
 
@@ -226,5 +234,5 @@ def open_reader(path: Path) -> apsw.Connection:
         configure(connection)
         connection.pragma("query_only", "ON")
     except apsw.Error as error:
-        raise _unusable(path, error) from error
+        raise unusable(path, error) from error
     return connection

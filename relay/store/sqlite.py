@@ -18,6 +18,7 @@ import apsw
 
 from relay.store import checksums, tables
 from relay.store.base import (
+    ANYBODY,
     Condition,
     DeviceStatus,
     NewFrame,
@@ -26,6 +27,7 @@ from relay.store.base import (
     Quota,
     StockCount,
     StoredFrame,
+    Terms,
     Token,
 )
 from relay.store.life import Gap, count_commit, settle
@@ -109,9 +111,9 @@ class SqliteStore:
         except OSError as error:
             self._log("the mark could not be written", type(error).__name__)
 
-    async def register(self, device_list: DeviceList) -> tuple[bytes, ...]:
+    async def register(self, device_list: DeviceList, terms: Terms = ANYBODY) -> tuple[bytes, ...]:
         """See `Store.register`."""
-        return await self._writer.submit(partial(tables.register, device_list=device_list))
+        return await self._writer.submit(partial(tables.register, device_list=device_list, terms=terms))
 
     async def publish(self, device_key: bytes, prekeys: Sequence[Prekey], anew: bool = False) -> StockCount:
         """See `Store.publish`."""

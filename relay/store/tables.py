@@ -10,7 +10,7 @@ from typing import Final
 
 import apsw
 
-from relay.store import base
+from relay.store import base, invites
 from relay.store.base import (
     DeviceStatus,
     NewFrame,
@@ -18,6 +18,7 @@ from relay.store.base import (
     PutResult,
     Quota,
     StockCount,
+    Terms,
     Token,
 )
 from relay.store.checksums import frame_checksum
@@ -37,7 +38,9 @@ def _mailbox(connection: apsw.Connection, device_key: bytes) -> int | None:
     return None if row is None else int(row[0])
 
 
-def register(connection: apsw.Connection, device_list: DeviceList) -> tuple[bytes, ...]:
+def register(
+    connection: apsw.Connection, device_list: DeviceList, terms: Terms = base.ANYBODY
+) -> tuple[bytes, ...]:
     """See `Store.register`."""
     row = connection.execute(
         "SELECT id, device_list FROM accounts WHERE account_key = ?", (device_list.account_key,)
@@ -47,6 +50,7 @@ def register(connection: apsw.Connection, device_list: DeviceList) -> tuple[byte
         return ()
     encoded = device_list.encode()
     if row is None:
+        invites.spend(connection, terms)
         connection.execute(
             "INSERT INTO accounts (account_key, device_list) VALUES (?, ?)",
             (device_list.account_key, encoded),
@@ -81,7 +85,7 @@ def _drop(connection: apsw.Connection, device_key: bytes) -> None:
     connection.execute("DELETE FROM tokens WHERE mailbox = ?", (mailbox,))
     connection.execute(
         "UPDATE mailboxes SET account = NULL, frames = 0, bytes = 0, request_frames = 0, request_bytes = 0,"
-        " checkpoint = NULL WHERE id = ?",
+        " checkpoint = NULL, full_at = NULL WHERE id = ?",
         (mailbox,),
     )
 
@@ -270,6 +274,8 @@ def put(
             continue
         if not room.take(len(frame.envelope)):
             results.append(PutResult.QUOTA)
+            if not is_request:
+                _note_full(connection, mailbox, now)
             break
         connection.execute(
             "INSERT INTO frames (mailbox, sequence, frame_id, stored_at, envelope, request, checksum)"
@@ -294,6 +300,12 @@ def put(
             (next_sequence, *counts, mailbox),
         )
     return results + [PutResult.UNTRIED] * (len(frames) - len(results))
+
+
+def _note_full(connection: apsw.Connection, mailbox: int, now: int) -> None:
+    before = connection.execute("SELECT full_at FROM mailboxes WHERE id = ?", (mailbox,)).get
+    if base.marks_full(before, now):
+        connection.execute("UPDATE mailboxes SET full_at = ? WHERE id = ?", (now, mailbox))
 
 
 _COUNT_OUT: Final = (
@@ -339,15 +351,15 @@ def expire(connection: apsw.Connection, stored_before: int, at_most: int) -> int
 def prune(connection: apsw.Connection, now: int) -> int:
     """See `Store.prune`."""
     connection.execute("DELETE FROM tokens WHERE until <= ?", (now,))
-    return connection.changes()
+    return connection.changes() + invites.prune(connection, now)
 
 
 def status(connection: apsw.Connection, device_key: bytes) -> DeviceStatus:
     """See `Store.status`."""
     row = connection.execute(
-        "SELECT id, expired, checkpoint FROM mailboxes WHERE device_key = ? AND account IS NOT NULL",
+        "SELECT id, expired, checkpoint, full_at FROM mailboxes WHERE device_key = ? AND account IS NOT NULL",
         (device_key,),
     ).fetchone()
     if row is None:
         return DeviceStatus()
-    return DeviceStatus(True, int(row[1]), _stock(connection, int(row[0])), row[2])
+    return DeviceStatus(True, int(row[1]), _stock(connection, int(row[0])), row[2], row[3])

@@ -9,6 +9,7 @@ from relay.directory import Directory
 from relay.mailboxes import Mailboxes
 from relay.metrics import Metrics
 from relay.presence import Presence
+from relay.registration import Registration
 from relay.session import Session
 from relay.sockets import SocketClosed
 from relay.store.memory import MemoryStore
@@ -79,6 +80,7 @@ class Bench:
             directory,
             self.presence,
             self.metrics,
+            Registration("open", None),
             lambda: NOW,
             self.login_deadline,
             120,

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.store.base import NewFrame, Quota, Store, Token
+from relay.store.base import ANYBODY, NewFrame, Quota, Store, Terms, Token
 from relay.store.memory import MemoryStore
 from relay.store.sqlite import SqliteStore
 from tests.relay.devices import Account, Device
@@ -23,6 +23,7 @@ ACCOUNTS = (Account(devices=[Device(), Device()]), Account())
 DEVICES = [device for account in ACCOUNTS for device in account.devices]
 QUOTA = Quota(5, 7000, 3, 4000)
 HASHES = (b"1" * 32, b"2" * 32)
+REFUSED = Terms("not here", b"3" * 32, 5)
 
 
 def _lists() -> list[DeviceList]:
@@ -69,8 +70,8 @@ def _fetch(account: int, take: bool) -> Step:
     return lambda store: store.fetch(ACCOUNTS[account].key, take)
 
 
-def _register(which: int) -> Step:
-    return lambda store: store.register(LISTS[which])
+def _register(which: int, terms: Terms = ANYBODY) -> Step:
+    return lambda store: store.register(LISTS[which], terms)
 
 
 def _acknowledge(device: int, through: int) -> Step:
@@ -89,12 +90,12 @@ allowed = st.lists(
     st.builds(Token, st.sampled_from(HASHES), st.none() | st.integers(0, 9)), unique_by=lambda item: item.hash
 )
 steps = st.one_of(
-    st.builds(_register, st.integers(0, len(LISTS) - 1)),
+    st.builds(_register, st.integers(0, len(LISTS) - 1), st.sampled_from((ANYBODY, REFUSED))),
     st.builds(
         _put,
         devices,
         st.lists(st.sampled_from(FRAMES), min_size=1, max_size=4),
-        st.integers(0, 9),
+        st.sampled_from((*range(9), 4000)),
         st.sampled_from((None, *HASHES)),
     ),
     st.builds(_allow, devices, allowed),
@@ -118,7 +119,7 @@ async def _answer(step: Step, store: Store) -> object:
 async def _compare(sequence: list[Step], path: Path) -> None:
     memory, sqlite = MemoryStore(QUOTA), SqliteStore.open(path, QUOTA)
     try:
-        for number, step in enumerate([_register(0), _register(1), *sequence]):
+        for number, step in enumerate([_register(0), _register(1, REFUSED), *sequence]):
             assert await _answer(step, memory) == await _answer(step, sqlite), number
             if number % 10 == 9:
                 await sqlite.close()
