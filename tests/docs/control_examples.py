@@ -72,7 +72,6 @@ def examples() -> list[control.ControlMessage]:
             registered=False,
             expired=0,
             stock=control.Stock(one_time=0, one_time_kem=0),
-            full_at=NOW - 7200,
         ),
         control.Register(ref=0, device_list=devices, invite=named("invite", 16)),
         control.Registered(ref=0),

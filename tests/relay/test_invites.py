@@ -172,10 +172,9 @@ async def test_a_second_process_adds_while_the_relay_writes(sqlite: Sqlite, path
 
 
 async def test_what_fails_beside_the_relay_changes_nothing(sqlite: Sqlite, path: Path) -> None:
-    one = invite()
-    with pytest.raises(StoreUnusableError), beside(path) as connection:
-        invites.add(connection, [invite()])
-        invites.add(connection, [one, one])
+    twice = invite()
+    with pytest.raises(StoreUnusableError):
+        add(path, invite(), twice, twice)
     assert stored(path) == []
 
 

@@ -177,7 +177,8 @@ async def test_the_mode_counts_for_new_accounts_alone(tmp_path: Path) -> None:
         assert await asks(relay, early) == REGISTERED
         devices = early.list()
         by_list: dict[str, object] = {"registration": "allow-list", "allow-list": friends}
-        for settings in ({"registration": "invite"}, by_list):
+        by_invite: dict[str, object] = {"registration": "invite"}
+        for settings in (by_invite, by_list):
             relay.settings = settings
             relay.restart()
             assert isinstance(await asks(relay, Account()), control.Error)
