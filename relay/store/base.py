@@ -149,7 +149,7 @@ class Store(Protocol):
     async def register(self, device_list: DeviceList, terms: Terms = ANYBODY) -> tuple[bytes, ...]:
         """Store a list or its successor and open mailboxes; returns the device keys that were dropped.
 
-        An invite is spent in the same transaction, where any are kept. Raises WireError(REGISTRATION_REFUSED).
+        Where invites are kept, one is spent with it. Raises WireError(REGISTRATION_REFUSED).
         """
 
     async def publish(self, device_key: bytes, prekeys: Sequence[Prekey], anew: bool = False) -> StockCount:
