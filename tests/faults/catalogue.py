@@ -4,6 +4,7 @@ from typing import Final
 
 from tests.faults.full_disk import FULL_DISK, PAGE_LIMIT
 from tests.faults.held_store import HELD_STORE
+from tests.faults.kills import KILL_POINTS
 from tests.faults.scenario import Scenario
 from tests.faults.stop_under_load import STOP_UNDER_LOAD
 
@@ -12,4 +13,5 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     FULL_DISK,
     PAGE_LIMIT,
     HELD_STORE,
+    KILL_POINTS,
 )

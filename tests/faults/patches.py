@@ -12,6 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from tests.faults.kill_points import kill
+from tests.faults.mutations import mutate
+
 
 def make_clock(path: Path, offset: float = 0.0) -> None:
     """A file for the patch `clock`; call it again to step the clocks of all who look at it."""
@@ -97,6 +100,13 @@ def _busy_timeout(milliseconds: str) -> None:
     schema.BUSY_TIMEOUT_MS = int(milliseconds)  # type: ignore[misc]  # that is the patch
 
 
+def _unsynced(_: str) -> None:
+    """A kill of this process is a power cut: what was not synced is gone."""
+    from tests.faults.disk import lose_unsynced
+
+    lose_unsynced()
+
+
 PATCHES: Final[dict[str, Callable[[str], None]]] = {
     "clock": _clock,
     "wal_pages": _wal_pages,
@@ -104,4 +114,7 @@ PATCHES: Final[dict[str, Callable[[str], None]]] = {
     "impatient": _impatient,
     "pages": _pages,
     "send_buffer": _send_buffer,
+    "kill": kill,
+    "mutate": mutate,
+    "unsynced": _unsynced,
 }

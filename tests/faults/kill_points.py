@@ -1,0 +1,215 @@
+"""The moments at which a process of ours is killed from inside, by SIGKILL, without a hook in it.
+
+    kill=sender.persisted:3:/tmp/hits    at the third time that a message has been committed and not yet sent
+
+Owns the table of moments. A point replaces the function around the moment; the kill is noted in the file
+first. Imports of the program happen inside: a child of the relay must not load the client.
+"""
+
+import itertools
+import os
+import signal
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Final
+
+Strike = Callable[[], None]
+
+
+def strike_at(hit: int, name: str, path: str) -> Strike:
+    """A function that kills this process when it is called for the `hit`th time."""
+    count = itertools.count(1)
+
+    def strike() -> None:
+        if next(count) != hit:
+            return
+        with open(path, "a") as file:
+            file.write(name + "\n")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    return strike
+
+
+def _around(owner: Any, name: str, *, before: Strike | None = None, after: Strike | None = None) -> None:
+    real = getattr(owner, name)
+
+    @wraps(real)
+    def patched(*arguments: Any, **options: Any) -> Any:
+        if before is not None:
+            before()
+        result = real(*arguments, **options)
+        if after is not None:
+            after()
+        return result
+
+    setattr(owner, name, patched)
+
+
+# --- a client ------------------------------------------------------------------------------------------
+
+
+def _encrypted(strike: Strike) -> None:
+    from clients.engine import Engine
+
+    _around(Engine, "write", after=strike)
+
+
+def _persisted(strike: Strike) -> None:
+    from clients.mailroom import Mailroom
+
+    _around(Mailroom, "post", after=strike)
+
+
+def _sent(kind: str) -> Callable[[Strike], None]:
+    """After a message of this class has been handed to the kernel."""
+
+    def patch(strike: Strike) -> None:
+        from clients.connection import RelayConnection
+
+        real = RelayConnection.send
+
+        async def send(self: RelayConnection, message: Any) -> None:
+            await real(self, message)
+            if type(message).__name__ == kind:
+                strike()
+
+        RelayConnection.send = send  # type: ignore[method-assign]  # that is the patch
+
+    return patch
+
+
+def _answered(strike: Strike) -> None:
+    from clients.mailroom import Mailroom
+
+    _around(Mailroom, "frame_accepted", before=strike)
+
+
+def _decrypted(strike: Strike) -> None:
+    from clients.engine import Engine
+
+    _around(Engine, "open", after=strike)
+
+
+def _committed(strike: Strike) -> None:
+    from clients.mailroom import Mailroom
+
+    _around(Mailroom, "take_in", after=strike)
+
+
+def _offered(strike: Strike) -> None:
+    from clients.stream import Stream
+
+    _around(Stream, "_hand_over", after=strike)
+
+
+def _opened(strike: Strike) -> None:
+    from clients.store.store import Store
+
+    _around(Store, "__init__", after=strike)
+
+
+# --- the relay -----------------------------------------------------------------------------------------
+
+
+def _in_transaction(name: str) -> Callable[[Strike], None]:
+    """After a statement of this name, before the COMMIT. A fetch that takes nothing does not count."""
+
+    def patch(strike: Strike) -> None:
+        from relay.store import tables
+
+        real = getattr(tables, name)
+
+        def patched(*arguments: Any, **options: Any) -> Any:
+            result = real(*arguments, **options)
+            if options.get("take", True):
+                strike()
+            return result
+
+        setattr(tables, name, patched)
+
+    return patch
+
+
+def _after_commit(name: str) -> Callable[[Strike], None]:
+    """After the COMMIT of a transaction with such a statement, before anybody hears of it."""
+
+    def patch(strike: Strike) -> None:
+        from relay.store import tables
+        from relay.store.writer import Writer
+
+        happened = []
+        real = getattr(tables, name)
+        transaction = Writer._transaction
+
+        def patched(*arguments: Any, **options: Any) -> Any:
+            happened.append(options.get("take", True))
+            return real(*arguments, **options)
+
+        def committed(self: Writer, batch: Any) -> list[object]:
+            happened.clear()
+            outcomes = transaction(self, batch)
+            if any(happened):
+                strike()
+            return outcomes
+
+        setattr(tables, name, patched)
+        Writer._transaction = committed  # type: ignore[method-assign]  # that is the patch
+
+    return patch
+
+
+def _relay_opened(strike: Strike) -> None:
+    from relay.store import sqlite
+
+    _around(sqlite, "open_writer", after=strike)
+
+
+def _at_disk(event: str) -> Callable[[Strike], None]:
+    """Before a sync of the WAL, or in the middle of a checkpoint: between two writes to the database."""
+
+    def patch(strike: Strike) -> None:
+        from tests.faults.disk import watch_disk
+
+        watch_disk(event, strike)
+
+    return patch
+
+
+SENDER: Final[dict[str, Callable[[Strike], None]]] = {
+    "sender.encrypted": _encrypted,
+    "sender.persisted": _persisted,
+    "sender.sent": _sent("Put"),
+    "sender.answered": _answered,
+    "sender.syncing": _at_disk("sync"),
+    "sender.opened": _opened,
+}
+RECIPIENT: Final[dict[str, Callable[[Strike], None]]] = {
+    "recipient.decrypted": _decrypted,
+    "recipient.committed": _committed,
+    "recipient.acknowledged": _sent("Acknowledge"),
+    "recipient.offered": _offered,
+    "recipient.checkpoint": _at_disk("checkpoint"),
+    "recipient.opened": _opened,
+}
+RELAY: Final[dict[str, Callable[[Strike], None]]] = {
+    "relay.inserted": _in_transaction("put"),
+    "relay.stored": _after_commit("put"),
+    "relay.deleting": _in_transaction("acknowledge"),
+    "relay.deleted": _after_commit("acknowledge"),
+    "relay.syncing": _at_disk("sync"),
+    "relay.checkpoint": _at_disk("checkpoint"),
+    "relay.opened": _relay_opened,
+}
+TAKES: Final[dict[str, Callable[[Strike], None]]] = {
+    "relay.taking": _in_transaction("fetch"),
+    "relay.taken": _after_commit("fetch"),
+}
+AT_START: Final = frozenset(("sender.opened", "recipient.opened", "relay.opened"))
+
+_POINTS: Final = {**SENDER, **RECIPIENT, **RELAY, **TAKES}
+
+
+def kill(value: str) -> None:
+    """The patch `kill=POINT:HIT:FILE`."""
+    point, hit, path = value.split(":", 2)
+    _POINTS[point](strike_at(int(hit), point, path))
