@@ -9,11 +9,14 @@ first. Imports of the program happen inside: a child of the relay must not load 
 import itertools
 import os
 import signal
+import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Final
 
 Strike = Callable[[], None]
+# What another thread was told too early gets out meanwhile, and is seen to be untrue.
+LAST_BREATH: Final = 0.05  # seconds
 
 
 def strike_at(hit: int, name: str, path: str) -> Strike:
@@ -25,6 +28,7 @@ def strike_at(hit: int, name: str, path: str) -> Strike:
             return
         with open(path, "a") as file:
             file.write(name + "\n")
+        time.sleep(LAST_BREATH)
         os.kill(os.getpid(), signal.SIGKILL)
 
     return strike
@@ -119,6 +123,7 @@ def _in_transaction(name: str) -> Callable[[Strike], None]:
 
         real = getattr(tables, name)
 
+        @wraps(real)
         def patched(*arguments: Any, **options: Any) -> Any:
             result = real(*arguments, **options)
             if options.get("take", True):
@@ -141,6 +146,7 @@ def _after_commit(name: str) -> Callable[[Strike], None]:
         real = getattr(tables, name)
         transaction = Writer._transaction
 
+        @wraps(real)
         def patched(*arguments: Any, **options: Any) -> Any:
             happened.append(options.get("take", True))
             return real(*arguments, **options)

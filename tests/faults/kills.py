@@ -42,7 +42,12 @@ async def _die(person: Person, hits: Path, schedule: list[tuple[str, int]], run:
     for point, number in schedule:
         began = time.monotonic()
         await person.start(f"kill={point}:{number}:{hits}")
-        code = await person.ended(STRUCK_WITHIN)
+        try:
+            code = await person.ended(STRUCK_WITHIN)
+        except TimeoutError:  # the account will say why nothing moves any more
+            run.note("not struck", point=point, passage=number)
+            await person.kill()
+            break
         run.note("kill", point=point, passage=number, code=code, seconds=round(time.monotonic() - began, 2))
         assert code == KILLED, f"{person.name} ended with {code} at {point}"
     await person.start()
@@ -53,7 +58,12 @@ async def _die_relay(town: Town, hits: Path, schedule: list[tuple[str, int]], ru
     for point, number in schedule:
         began = time.monotonic()
         patch = f"kill={point}:{number}:{hits}"
-        code = await town.relay_life(STRUCK_WITHIN, patch)
+        try:
+            code = await town.relay_life(STRUCK_WITHIN, patch)
+        except TimeoutError:
+            run.note("not struck", point=point, passage=number)
+            await asyncio.to_thread(town.relay.kill)
+            break
         run.note("kill", point=point, passage=number, code=code, seconds=round(time.monotonic() - began, 2))
         assert code == KILLED, f"the relay ended with {code} at {point}"
     await town.restart_relay()
