@@ -7,6 +7,7 @@ from tests.faults.held_store import HELD_STORE
 from tests.faults.kills import KILL_POINTS
 from tests.faults.scenario import Scenario
 from tests.faults.stop_under_load import STOP_UNDER_LOAD
+from tests.faults.sweep import CUTS, WEATHER
 
 SCENARIOS: Final[tuple[Scenario, ...]] = (
     STOP_UNDER_LOAD,
@@ -14,4 +15,6 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     PAGE_LIMIT,
     HELD_STORE,
     KILL_POINTS,
+    CUTS,
+    WEATHER,
 )
