@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Final
 
-from relay.lanes import Kept, Outcome, Verdict
+from relay.lanes import Kept, Later, Outcome, Verdict
 from relay.store.base import Offer, PutResult, StockCount
 from wire import control, strict_json
 from wire.errors import CloseCode, ErrorCode, WireError
@@ -44,14 +44,15 @@ _VERDICTS: Final[dict[PutResult, Verdict]] = {
     PutResult.REQUESTED: Kept.REQUEST,
     PutResult.REQUESTED_BEFORE: Kept.REQUEST,
     PutResult.QUOTA: ErrorCode.QUOTA,
+    PutResult.LIMITED: ErrorCode.RATE_LIMITED,
     PutResult.UNKNOWN: ErrorCode.NOT_FOUND,
     PutResult.UNTRIED: ErrorCode.GO_BACK,
 }
 
 
-def verdicts_of(results: Sequence[PutResult]) -> list[Verdict]:
+def verdicts_of(results: Sequence[PutResult | Later]) -> list[Verdict]:
     """The store's results as what the sender is told."""
-    return [_VERDICTS[result] for result in results]
+    return [result if isinstance(result, Later) else _VERDICTS[result] for result in results]
 
 
 def stock_message(stock: StockCount) -> control.Stock:
@@ -63,7 +64,11 @@ def error_message(error: WireError, ref: int | None = None) -> control.Error:
     """An error as it travels."""
     _, retry_after = _REFUSALS.get(error.code, ("", None))
     return control.Error(
-        code=error.code, message=str(error), field=error.field, ref=ref, retry_after=retry_after
+        code=error.code,
+        message=str(error),
+        field=error.field,
+        ref=ref,
+        retry_after=retry_after if error.retry_after is None else error.retry_after,
     )
 
 
@@ -80,15 +85,22 @@ def bundle_message(ref: int, offer: Offer | None) -> control.ControlMessage:
     return control.Bundle(ref=ref, device_list=offer.device_list.encode(), devices=devices)
 
 
+def _refusal(verdict: ErrorCode | Later) -> tuple[ErrorCode, str, int | None]:
+    if isinstance(verdict, ErrorCode):
+        return verdict, *_REFUSALS[verdict]
+    text = f"too many frames for now; go on in {verdict.retry_after} s"
+    return ErrorCode.RATE_LIMITED, text, verdict.retry_after
+
+
 def outcome_messages(outcomes: Sequence[Outcome]) -> list[control.ControlMessage]:
     """What the sender of these frames is told, in their order: at most 256 frame ids in a message."""
     messages: list[control.ControlMessage] = []
     for verdict, alike in groupby(outcomes, key=lambda outcome: outcome.verdict):
         frames = [outcome.frame_id for outcome in alike]
-        if isinstance(verdict, ErrorCode):
-            text, retry_after = _REFUSALS[verdict]
+        if not isinstance(verdict, Kept):
+            code, text, retry_after = _refusal(verdict)
             messages += (
-                control.Refused(frame=frame, code=verdict, message=text, retry_after=retry_after)
+                control.Refused(frame=frame, code=code, message=text, retry_after=retry_after)
                 for frame in frames
             )
             continue

@@ -25,6 +25,7 @@ from relay.logs import LOGGER
 from relay.mailboxes import Mailboxes
 from relay.metrics import Metrics
 from relay.presence import Presence
+from relay.rates import Rates
 from relay.registration import Registration
 from relay.store.base import Store
 from relay.store.memory import MemoryStore
@@ -52,6 +53,7 @@ class Relay:
     mailboxes: Mailboxes
     surroundings: Surroundings
     admission: Admission
+    rates: Rates
     heads: Admission  # sockets that have not asked for a WebSocket yet
     most_sockets: int  # of whatever kind: more are not even told why
     sockets: int = 0
@@ -128,6 +130,7 @@ def compose(config: Config, key: RelayKey, origins: tuple[str, ...], store: Stor
         mailboxes,
         surroundings,
         Admission(caps),
+        Rates(config.rates, metrics.limited),
         Admission(caps),
         most_sockets(),
     )
@@ -135,6 +138,7 @@ def compose(config: Config, key: RelayKey, origins: tuple[str, ...], store: Stor
 
 async def _expire(relay: Relay) -> None:
     while True:
+        relay.rates.forget()
         try:
             await relay.mailboxes.prune(now())
             count = await relay.mailboxes.expire(now() - relay.config.mailbox_ttl)

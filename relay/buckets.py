@@ -119,15 +119,18 @@ class Buckets:
         return (self._capacity - (self._filling(bucket, now) - now)) // self._interval
 
     def _filling(self, bucket: Hashable, now: int) -> int:
-        """When the bucket will be full. A new one begins where everybody's stands, from which its key comes."""
+        """When it will be full. A new one begins where everybody's stands, from which its key comes."""
         full_at = self._full_at.get(bucket)
         return max(now, self._full_at.get(_EVERYBODY, now) if full_at is None else full_at)
 
     def _put_back(self, bucket: Hashable, count: int, taken_at: int) -> None:
         # What has grown since may have grown in its place.
-        lasting = count * self._interval - (self._clock() - taken_at)
+        now = self._clock()
+        lasting = count * self._interval - (now - taken_at)
         if lasting > 0 and bucket in self._full_at:
             self._full_at[bucket] -= lasting
+            if self._full_at[bucket] <= now:
+                del self._full_at[bucket]
 
     def _bucket(self, key: Hashable, now: int) -> Hashable:
         """The bucket of a key: its own if it has one or may have one, else everybody's."""

@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NoReturn, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -24,7 +24,9 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError
 
 from relay.admission import Caps, Network
+from relay.buckets import Rate
 from relay.complaints import OperatorError, complaint, reason, unknown
+from relay.rates import Limit
 from relay.store.base import Quota
 from relay.version import package_version
 from wire.addresses import RelayUrl
@@ -44,6 +46,7 @@ DEFAULT_PORT: Final = 8760
 
 Texts = Annotated[tuple[str, ...], NoDecode]
 Positive = Annotated[int, Field(gt=0)]
+RateText = Annotated[Rate, NoDecode, BeforeValidator(lambda value: Rate.parse(str(value)))]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 RegistrationMode = Literal["open", "invite", "allow-list"]
 EVERYWHERE: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not listened on
@@ -107,6 +110,25 @@ class Config(BaseSettings):
         32, description="before a registered device's login, per IPv4 address or IPv6 /64"
     )
     submit_per_prefix: Positive = Field(64, description="submit connections per IPv4 address or IPv6 /64")
+    # Rates are a burst and what comes after it. Prefix: an IPv4 address or IPv6 /64.
+    put_rate_per_prefix: RateText = Field(Rate(2000, 400, 1), description="frames put from one prefix")
+    put_rate_per_token: RateText = Field(Rate(1000, 100, 1), description="frames put with one delivery token")
+    request_rate: RateText = Field(
+        Rate(20, 6, 60), description="frames from one prefix to one mailbox without a token that holds"
+    )
+    take_rate: RateText = Field(
+        Rate(6, 6, 3600), description="one-time prekeys of one account taken from one prefix"
+    )
+    take_rate_per_account: RateText = Field(
+        Rate(30, 30, 3600), description="one-time prekeys of one account taken in all"
+    )
+    fetch_rate: RateText = Field(Rate(60, 2, 1), description="bundles fetched from one prefix")
+    watch_rate: RateText = Field(Rate(120, 4, 1), description="presence watches begun from one prefix")
+    device_rate: RateText = Field(
+        Rate(300, 10, 1),
+        description="changes by one device: lists, prekeys, tokens, appearances, checkpoints",
+    )
+    socket_rate: RateText = Field(Rate(240, 10, 1), description="sockets opened from one prefix")
     trusted_proxies: Texts = Field((), description="addresses or networks whose X-Forwarded-For is believed")
     metrics_token: str | None = Field(
         None, min_length=16, repr=False, description="lets others than loopback read /metrics"
@@ -207,6 +229,11 @@ class Config(BaseSettings):
     def caps(self, in_all: int) -> Caps:
         """How many sockets are let in; `in_all` is what the system allows."""
         return Caps(self.sockets_before_login, self.sockets_per_prefix, self.submit_per_prefix, in_all)
+
+    @property
+    def rates(self) -> dict[Limit, Rate]:
+        """Every rate, by its name."""
+        return {limit: getattr(self, limit) for limit in Limit}
 
     @property
     def proxies(self) -> tuple[Network, ...]:

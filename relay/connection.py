@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from relay import intake
 from relay.actions import (
     Acknowledge,
     Action,
@@ -36,6 +37,7 @@ from relay.mailboxes import Mailboxes
 from relay.metrics import Drop, Metrics
 from relay.outbound import Farewell, Outbound
 from relay.presence import Presence
+from relay.rates import Pace
 from relay.registration import Registration
 from relay.session import Session
 from relay.sockets import Socket, SocketClosed
@@ -68,11 +70,18 @@ class Connection:
     """One connection, from its accept to its end."""
 
     def __init__(
-        self, socket: Socket, session: Session, ticket: Ticket, shared: Surroundings, login_by: float
+        self,
+        socket: Socket,
+        session: Session,
+        ticket: Ticket,
+        pace: Pace,
+        shared: Surroundings,
+        login_by: float,
     ) -> None:
         self._socket = socket
         self._session = session
         self._ticket = ticket
+        self._pace = pace
         self._shared = shared
         self._loop = asyncio.get_running_loop()
         self._outbound = Outbound()
@@ -123,9 +132,9 @@ class Connection:
         """The relay goes down: say so and close."""
         self._end(self._session.restarting())
 
-    def refuse(self) -> None:
-        """A cap was reached: say so and close."""
-        self._end(self._session.too_many())
+    def refuse(self, retry_after: int | None = None) -> None:
+        """A cap on sockets was reached, or their rate: say so and close."""
+        self._end(self._session.too_many(retry_after))
 
     def abort(self) -> None:
         """Cut the connection now."""
@@ -322,7 +331,7 @@ class Connection:
                     await mailboxes.allow(self._device_key, tokens)
                     answer = session.allowed(ref)
                 case _:
-                    offer = await self._shared.directory.fetch(action.account_key, action.take)
+                    offer = await self._shared.directory.fetch(action.account_key, action.take, self._pace)
                     answer = session.offered(action.ref, offer)
         except WireError as error:
             answer = session.failed(error, action.ref)
@@ -337,9 +346,7 @@ class Connection:
 
     async def _put_and_tell(self, batch: Batch) -> None:
         try:
-            results = await self._shared.mailboxes.put(
-                batch.mailbox, batch.frames, self._shared.now(), batch.token_hash
-            )
+            results = await intake.put(self._shared.mailboxes, self._pace, batch, self._shared.now())
             actions = self._session.settle(batch, results)
         except WireError as error:
             actions = self._session.settle(batch, error)

@@ -6,7 +6,9 @@ whoever fetches does that, trusting nothing that a relay says.
 
 from relay.mailboxes import Mailboxes
 from relay.metrics import Metrics
+from relay.rates import Pace, give_back
 from relay.store.base import Offer, Store
+from wire.errors import WireError
 
 
 class Directory:
@@ -17,10 +19,20 @@ class Directory:
         self._mailboxes = mailboxes
         self._metrics = metrics
 
-    async def fetch(self, account_key: bytes, take: bool) -> Offer | None:
-        """The account's list and bundles, or None. A take is durable before this returns."""
-        offer = await self._store.fetch(account_key, take)
-        if offer is not None:
+    async def fetch(self, account_key: bytes, take: bool, pace: Pace) -> Offer | None:
+        """The account's list and bundles, or None. A take is durable before this returns.
+
+        One take too many gets what a fetch without one gets.
+        """
+        taken = pace.take(account_key) if take else ()
+        try:
+            offer = await self._store.fetch(account_key, bool(taken))
+        except WireError:
+            give_back(taken)  # nothing has gone out
+            raise
+        if offer is None:
+            give_back(taken)
+        else:
             self._metrics.bundles.inc()
             self._mailboxes.notify_stocks(offer.stocks)
         return offer

@@ -16,11 +16,13 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from relay import metrics
-from relay.admission import Ticket, prefix_of
+from relay.admission import Ticket, is_proxy, prefix_of
 from relay.connection import Connection
-from relay.session import Session
+from relay.rates import Pace
+from relay.session import ERRORS_BEFORE_CLOSE, Session
 from relay.sockets import SocketClosed
 from relay.store.base import Condition
+from relay.store.writer import WAITING_BYTES
 from relay.version import package_version
 from wire import limits
 from wire.control_values import encode_base64url
@@ -84,19 +86,24 @@ async def websocket_endpoint(websocket: WebSocket) -> None:
     loop = asyncio.get_running_loop()
     accepted_at = getattr(websocket.state, "accepted_at", None) or loop.time()
     peer = websocket.client.host if websocket.client else None
-    prefix = prefix_of(peer, websocket.headers.getlist("x-forwarded-for"), relay.config.proxies)
-    ticket = relay.admission.enter(prefix)
+    proxies = relay.config.proxies
+    prefix = prefix_of(peer, websocket.headers.getlist("x-forwarded-for"), proxies)
+    # What came without a proxy was counted when it was accepted.
+    retry_after = relay.rates.socket(prefix) if is_proxy(peer, proxies) else 0
+    ticket = None if retry_after else relay.admission.enter(prefix)
+    pace = Pace(relay.rates, prefix)
     connection = Connection(
         WebSocketAdapter(websocket),
-        Session(relay.authority, relay.origins, os.urandom(limits.NONCE)),
+        Session(relay.authority, relay.origins, os.urandom(limits.NONCE), pace),
         ticket or Ticket.none(relay.admission),
+        pace,
         relay.surroundings,
         accepted_at + relay.config.login_deadline,
     )
     if relay.draining:
         connection.restart()
     elif ticket is None:
-        connection.refuse()
+        connection.refuse(retry_after or None)
     relay.enter(connection)
     try:
         await connection.run()
@@ -142,6 +149,12 @@ async def info(request: Request) -> JSONResponse:
                 "sockets_before_login": config.sockets_before_login,
                 "sockets_before_login_per_prefix": config.sockets_per_prefix,
                 "submit_per_prefix": config.submit_per_prefix,
+                "errors_per_connection": ERRORS_BEFORE_CLOSE,
+                "waiting_bytes": WAITING_BYTES,
+                **{
+                    name: {"burst": rate.burst, "count": rate.count, "seconds": rate.seconds}
+                    for name, rate in config.rates.items()
+                },
                 "ping_every": limits.PING_EVERY,
                 "dead_after": limits.DEAD_AFTER,
             },

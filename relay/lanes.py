@@ -46,7 +46,14 @@ class Kept(Enum):
     REQUEST = "request"
 
 
-Verdict: TypeAlias = Kept | ErrorCode  # an error code says why the frame was not kept
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A rate does not let the frame in before `retry_after` seconds have passed."""
+
+    retry_after: int
+
+
+Verdict: TypeAlias = Kept | ErrorCode | Later  # an error code says why the frame was not kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +125,7 @@ class Lanes:
         outcomes: list[Outcome] = []
         settled, lane.in_store = lane.in_store, ()
         for frame, verdict in zip(settled, verdicts, strict=True):
-            if verdict in FOR_NOW and lane.refused is None:
+            if (isinstance(verdict, Later) or verdict in FOR_NOW) and lane.refused is None:
                 lane.refused = frame.frame_id
             outcomes.append(Outcome(frame.frame_id, verdict))
         if lane.refused is not None:

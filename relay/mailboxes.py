@@ -93,10 +93,15 @@ class Mailboxes:
         await self._store.allow(device_key, tokens)
 
     async def put(
-        self, mailbox: bytes, frames: Sequence[NewFrame], now: int, token_hash: bytes | None
+        self,
+        mailbox: bytes,
+        frames: Sequence[NewFrame],
+        now: int,
+        token_hash: bytes | None,
+        request_room: int | None = None,
     ) -> list[PutResult]:
         """Store frames durably, then ring. Not to be cancelled: what is stored must be rung for."""
-        results = await self._store.put(mailbox, frames, now, token_hash)
+        results = await self._store.put(mailbox, frames, now, token_hash, request_room)
         accepted = sum(result in ACCEPTED for result in results)
         requested = sum(result in REQUESTED for result in results)
         if accepted or requested:

@@ -1,7 +1,7 @@
 """What an operator may count: totals, never who.
 
-Owns the counters and the vocabulary of drops, where one word is log word and metric label at once. No label
-ever holds a key, an address or a mailbox.
+Owns the counters and the vocabulary of drops, where one word is log word and metric label at once; that of
+the rates is `relay.rates`'. No label ever holds a key, an address or a mailbox.
 """
 
 from enum import StrEnum
@@ -10,6 +10,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from relay.rates import Limit
 from wire.errors import ErrorCode
 from wire.login import Mode
 
@@ -30,6 +31,9 @@ class Drop(StrEnum):
     IDLE = "idle"  # connection: a submit connection nobody used
     RESTARTING = "restarting"  # connection: the relay is going down
     TOO_MANY_ERRORS = "too_many_errors"  # connection: the peer kept breaking the protocol
+    IMPATIENT = "impatient"  # connection: the peer kept sending what had been refused for now
+    SOCKET_RATE = "socket_rate"  # connection: its prefix opened too many in a short time
+    BACKLOG = "backlog"  # connection: it held most of what waited to be read, and that was too much in all
     HEAD_TIMEOUT = "head_timeout"  # connection: no complete HTTP request head in time
     HEAD_TOO_LARGE = "head_too_large"  # connection: an endless HTTP request head
     FAULT = "fault"  # connection: a defect of ours
@@ -62,6 +66,9 @@ class Metrics:
         self._dropped = Counter(
             "blindpost_dropped", "Frames and connections let go", ["reason"], registry=self.registry
         )
+        self._limited = Counter(
+            "blindpost_limited", "Times that a rate was reached", ["rate"], registry=self.registry
+        )
         self._connections = Gauge(
             "blindpost_connections", "Open connections past their hello", ["mode"], registry=self.registry
         )
@@ -69,6 +76,8 @@ class Metrics:
             self._refused.labels(code)
         for reason in Drop:
             self._dropped.labels(reason)
+        for limit in Limit:
+            self._limited.labels(limit)
         for mode in Mode:
             self._connections.labels(mode)
 
@@ -79,6 +88,10 @@ class Metrics:
     def dropped(self, reason: Drop, count: int = 1) -> None:
         """Count what was let go."""
         self._dropped.labels(reason).inc(count)
+
+    def limited(self, limit: Limit) -> None:
+        """Count that a rate was reached."""
+        self._limited.labels(limit).inc()
 
     def connected(self, mode: Mode, change: int) -> None:
         """Count a connection in (1) or out (-1)."""

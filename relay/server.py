@@ -26,9 +26,10 @@ from wire.limits import DEAD_AFTER, DRAIN, PING_EVERY
 
 HEAD_MAX: Final = 65_536
 CLOSE_HANDSHAKE: Final = 5.0  # seconds for a peer to answer a close frame
+COME_BACK: Final = 10  # seconds, where a cap on sockets was reached
 TOO_MANY: Final = (
-    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\ncontent-length: 21\r\n"
-    b"retry-after: 10\r\nconnection: close\r\n\r\ntoo many connections\n"
+    "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\ncontent-length: 21\r\n"
+    "retry-after: {}\r\nconnection: close\r\n\r\ntoo many connections\n"
 )
 MESSAGE_MAX: Final = FRAME_MAX + 64  # checked before anything is buffered
 KEEP_ALIVE: Final = 5
@@ -49,14 +50,16 @@ class HeadDeadline(HttpToolsProtocol):
         self.head_timer: asyncio.TimerHandle | None = None
         super().connection_made(transport)
         self.relay.sockets += 1
-        peer, proxies = self.client[0] if self.client else None, self.relay.config.proxies
-        place = prefix_of(peer, (), ())
         self.ticket: Ticket | None = None
-        if self.relay.sockets <= self.relay.most_sockets:
-            self.ticket = self.relay.heads.enter(place, shared=is_proxy(peer, proxies))
+        peer, proxies = self.client[0] if self.client else None, self.relay.config.proxies
+        place, shared = prefix_of(peer, (), ()), is_proxy(peer, proxies)
+        # Who is behind a proxy is told by its request, and is counted then.
+        retry_after = 0 if shared else self.relay.rates.socket(place)
+        if not retry_after and self.relay.sockets <= self.relay.most_sockets:
+            self.ticket = self.relay.heads.enter(place, shared=shared)
         if self.ticket is None:
-            self.relay.metrics.dropped(Drop.TOO_MANY_SOCKETS)
-            transport.write(TOO_MANY)
+            self.relay.metrics.dropped(Drop.SOCKET_RATE if retry_after else Drop.TOO_MANY_SOCKETS)
+            transport.write(TOO_MANY.format(retry_after or COME_BACK).encode())
             transport.close()
             return
         self._start_clock()

@@ -6,7 +6,7 @@ and whoever signs and verifies are handed in, and results of actions come back t
 """
 
 from collections.abc import Collection, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from relay.actions import (
     Acknowledge,
@@ -37,57 +37,42 @@ from relay.answers import (
     verdicts_of,
 )
 from relay.attachments import Attachments
-from relay.lanes import Batch, Lanes, Outcome, Verdict
+from relay.lanes import Batch, Kept, Lanes, Later, Outcome, Verdict
 from relay.metrics import Drop
+from relay.patience import Patience
+from relay.rates import Pace
+from relay.roles import Authority
 from relay.states import BEFORE_LOGIN, TRANSITIONS, State
 from relay.store.base import DeviceStatus, Offer, PutResult, StockCount, StoredFrame, Token
 from relay.window import Window
 from wire import control
 from wire.capabilities import presence_capability
-from wire.device_lists import DeviceList, decode_device_list
+from wire.device_lists import decode_device_list
 from wire.errors import CloseCode, ErrorCode, WireError
 from wire.frames import FLAG_REQUEST, Deliver, decode_put
 from wire.invites import invite_hash
 from wire.limits import PROTOCOL_VERSION
 from wire.login import Greeting
-from wire.prekeys import Prekey, decode_prekey
+from wire.prekeys import decode_prekey
 
 ERRORS_BEFORE_CLOSE: Final = 20
-
-
-class Authority(Protocol):
-    """Who signs for the relay and checks what devices signed. See `relay.auth`."""
-
-    @property
-    def public(self) -> bytes:
-        """The relay's key, 32 bytes."""
-
-    def sign(self, message: bytes) -> bytes:
-        """The relay's signature, 64 bytes."""
-
-    def check_login(self, greeting: Greeting, device_key: bytes, signature: bytes) -> None:
-        """Raises WireError(LOGIN_REFUSED)."""
-
-    def check_device_list(self, device_list: DeviceList) -> None:
-        """Raises WireError(REGISTRATION_REFUSED)."""
-
-    def check_prekeys(self, device_key: bytes, prekeys: Sequence[Prekey]) -> None:
-        """Raises WireError(BAD_PREKEY)."""
 
 
 class Session:
     """The relay's side of one connection. `nonce`: 32 fresh random bytes; `origins`: the `public_urls`."""
 
-    def __init__(self, authority: Authority, origins: Collection[str], nonce: bytes) -> None:
+    def __init__(self, authority: Authority, origins: Collection[str], nonce: bytes, pace: Pace) -> None:
         self._authority = authority
         self._origins = origins
         self._nonce = nonce
+        self._pace = pace
         self._greeting: Greeting | None = None
         self._device_key = b""
         self._login_signature = b""
         self.registered = False
         self._errors = 0
         self._lanes = Lanes()
+        self._patience = Patience()
         self._attachments = Attachments()
         self._window = Window()
         self.state = State.NEW
@@ -142,6 +127,7 @@ class Session:
                 return self._login(message)
             case control.Register():
                 self._move("register")
+                self._pace.device(self._device_key)
                 device_list = decode_device_list(message.device_list)
                 if device_list.entry(self._device_key) is None:
                     raise WireError(
@@ -152,11 +138,13 @@ class Session:
                 return [Register(message.ref, device_list, invite)]
             case control.Publish():
                 self._move("publish")
+                self._pace.device(self._device_key)
                 prekeys = tuple(decode_prekey(item) for item in message.prekeys)
                 self._authority.check_prekeys(self._device_key, prekeys)
                 return [Publish(message.ref, prekeys, bool(message.anew))]
             case control.Fetch():
                 self._move("fetch")
+                self._pace.fetch()
                 return [Fetch(message.ref, message.account_key, message.take)]
             case control.Attach():
                 self._move("attach")
@@ -164,18 +152,22 @@ class Session:
                 return []
             case control.Watch():
                 self._move("watch")
+                self._pace.watch()
                 self._attachments.watch(message.ref)
                 return [Watch(message.ref, message.capability)]
             case control.Allow():
                 self._move_registered("allow")
+                self._pace.device(self._device_key)
                 if len({token.hash for token in message.tokens}) != len(message.tokens):
                     raise WireError(ErrorCode.BAD_REQUEST, "allow: a token occurs twice", "tokens")
                 return [Allow(message.ref, tuple(Token(item.hash, item.until) for item in message.tokens))]
             case control.Appear():
                 self._move_registered("appear")
+                self._pace.device(self._device_key)
                 return [Appear(tuple(map(presence_capability, message.secrets)))]
             case control.Checkpoint():
                 self._move_registered("checkpoint")
+                self._pace.device(self._device_key)
                 return [KeepCheckpoint(message.checkpoint)]
             case control.Pull():
                 self._move_registered("pull")
@@ -270,7 +262,7 @@ class Session:
         """Whether the peer is not to be read on until earlier puts have their answer."""
         return self._lanes.full
 
-    def settle(self, batch: Batch, results: Sequence[PutResult] | WireError) -> list[Action]:
+    def settle(self, batch: Batch, results: Sequence[PutResult | Later] | WireError) -> list[Action]:
         """The store's answer to a batch."""
         if isinstance(results, WireError):
             # The first stands for all: the others were not tried.
@@ -289,7 +281,18 @@ class Session:
         return actions
 
     def _tell(self, outcomes: Sequence[Outcome]) -> list[Action]:
-        return [Send(message) for message in outcome_messages(outcomes)]
+        for outcome in outcomes:
+            if isinstance(outcome.verdict, Kept):
+                self._patience.kept()
+            else:
+                self._patience.refused()
+        return [*map(Send, outcome_messages(outcomes)), *self._lose_patience()]
+
+    def _lose_patience(self) -> list[Action]:
+        if not self._patience.is_over:
+            return []
+        why = "too much was sent after a refusal; wait as long as retry_after says"
+        return self._end(WireError(ErrorCode.RATE_LIMITED, why), Drop.IMPATIENT)
 
     # --- delivery ----------------------------------------------------------------------------------
 
@@ -320,6 +323,9 @@ class Session:
         """The peer broke the protocol: tell it, and close before a login or when it does not stop."""
         if self.state in BEFORE_LOGIN:
             return self._end(error, None)
+        if error.code is ErrorCode.RATE_LIMITED:  # asked too often, which breaks nothing
+            self._patience.refused()
+            return [Send(error_message(error, ref)), *self._lose_patience()]
         self._errors += 1
         answer: control.ControlMessage = error_message(error, ref)
         if frame_id is not None:
@@ -372,12 +378,11 @@ class Session:
             WireError(ErrorCode.RESTARTING, "the relay is going down; come back in a moment"), Drop.RESTARTING
         )
 
-    def too_many(self) -> list[Action]:
-        """A cap on sockets was reached."""
-        return self._end(
-            WireError(ErrorCode.TOO_MANY_CONNECTIONS, "too many connections; close some or wait"),
-            Drop.TOO_MANY_SOCKETS,
-        )
+    def too_many(self, retry_after: int | None = None) -> list[Action]:
+        """A cap on sockets was reached, or with `retry_after` their rate."""
+        why = "too many connections; close some or wait"
+        error = WireError(ErrorCode.TOO_MANY_CONNECTIONS, why, retry_after=retry_after)
+        return self._end(error, Drop.TOO_MANY_SOCKETS if retry_after is None else Drop.SOCKET_RATE)
 
     def too_slow(self) -> list[Action]:
         """The peer does not read its answers; the queue is full, so only the close code tells it."""

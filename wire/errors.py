@@ -58,11 +58,14 @@ class CloseCode(IntEnum):
 class WireError(Exception):
     """Bytes or JSON from the other side break the protocol.
 
-    `code` goes back to the peer, `field` names the offending JSON field if there is one, `str()` is a
-    sentence for people. None of them ever quotes the input.
+    `code` goes back to the peer, `field` names the offending JSON field if there is one, `retry_after` are the
+    seconds until another try may succeed, `str()` is a sentence for people. None of them ever quotes the input.
     """
 
-    def __init__(self, code: ErrorCode, message: str, field: str | None = None) -> None:
+    def __init__(
+        self, code: ErrorCode, message: str, field: str | None = None, *, retry_after: int | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.field = field
+        self.retry_after = retry_after

@@ -119,6 +119,10 @@ class Relay:
         self._starts += 1
         out, err = (self.logs / f"{self._starts}.{name}" for name in ("out", "err"))
         command = [sys.executable, "-P", "-m", "relay", "--json", "--port", str(self._port)]
+        # A thousand messages in a few seconds, and whoever counts them, are more than a relay takes from one
+        # address by itself.
+        for rate in ("put-rate-per-token", "put-rate-per-prefix", "socket-rate"):
+            command += [f"--{rate}", "9000+9000/s"]
         with out.open("wb") as stdout, err.open("wb") as stderr:
             self.process = subprocess.Popen(
                 [*command, "--data-directory", str(self.data)], stdout=stdout, stderr=stderr

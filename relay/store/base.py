@@ -25,6 +25,7 @@ class PutResult(StrEnum):
     REQUESTED = "requested"  # stored as a request: no token that holds came with it
     REQUESTED_BEFORE = "requested_before"  # the mailbox holds this frame id already, as a request
     QUOTA = "quota"
+    LIMITED = "limited"  # it would be a request, and there was no room for another one now
     UNKNOWN = "unknown"  # no such mailbox
     UNTRIED = "untried"  # an earlier frame of the same call was refused
 
@@ -168,13 +169,19 @@ class Store(Protocol):
         """Replace all tokens of a mailbox; their hashes are distinct. Raises WireError(NOT_REGISTERED)."""
 
     async def put(
-        self, mailbox: bytes, frames: Sequence[NewFrame], now: int, token_hash: bytes | None
+        self,
+        mailbox: bytes,
+        frames: Sequence[NewFrame],
+        now: int,
+        token_hash: bytes | None,
+        request_room: int | None = None,
     ) -> list[PutResult]:
         """Append in order, up to the first that is refused; one result per frame. `now`: Unix seconds.
 
         `token_hash` is that of the token which came with all of these frames. Unless it is one of the
         mailbox's own and holds at `now`, they are requests. A request that comes again with a token that
-        holds becomes an ordinary frame, if there is room, and keeps its place.
+        holds becomes an ordinary frame, if there is room, and keeps its place. At most `request_room` frames
+        are stored as requests; without it, as many as the quota lets in.
         """
 
     async def pull(

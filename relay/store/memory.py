@@ -173,7 +173,12 @@ class MemoryStore:
         box.tokens = {token.hash: token for token in tokens}
 
     async def put(
-        self, mailbox: bytes, frames: Sequence[NewFrame], now: int, token_hash: bytes | None
+        self,
+        mailbox: bytes,
+        frames: Sequence[NewFrame],
+        now: int,
+        token_hash: bytes | None,
+        request_room: int | None = None,
     ) -> list[PutResult]:
         """See `Store.put`."""
         box = self._open_mailbox(mailbox)
@@ -183,12 +188,13 @@ class MemoryStore:
         is_request = token is None or not token.holds(now)
         results: list[PutResult] = []
         for frame in frames:
-            results.append(self._put(box, frame, now, is_request))
-            if results[-1] is PutResult.QUOTA:
+            is_limited = is_request and results.count(PutResult.REQUESTED) == request_room
+            results.append(self._put(box, frame, now, is_request, is_limited))
+            if results[-1] in (PutResult.QUOTA, PutResult.LIMITED):
                 break
         return results + [PutResult.UNTRIED] * (len(frames) - len(results))
 
-    def _put(self, box: _Mailbox, frame: NewFrame, now: int, is_request: bool) -> PutResult:
+    def _put(self, box: _Mailbox, frame: NewFrame, now: int, is_request: bool, is_limited: bool) -> PutResult:
         if (sequence := box.sequences.get(frame.frame_id)) is not None:
             held = box.frames[sequence]
             # The stored envelope counts, not the one that came now: that one is not kept.
@@ -201,6 +207,8 @@ class MemoryStore:
             if not is_request and base.marks_full(box.full_at, now):
                 box.full_at = now
             return PutResult.QUOTA
+        if is_limited:
+            return PutResult.LIMITED
         self._stored += 1
         box.frames[box.next_sequence] = held = _Held(frame, now, self._stored, is_request)
         box.count(held, 1)

@@ -136,7 +136,12 @@ class SqliteStore:
         await self._writer.submit(partial(tables.allow, device_key=device_key, tokens=tokens))
 
     async def put(
-        self, mailbox: bytes, frames: Sequence[NewFrame], now: int, token_hash: bytes | None
+        self,
+        mailbox: bytes,
+        frames: Sequence[NewFrame],
+        now: int,
+        token_hash: bytes | None,
+        request_room: int | None = None,
     ) -> list[PutResult]:
         """See `Store.put`."""
         operation = partial(
@@ -146,6 +151,7 @@ class SqliteStore:
             frames=frames,
             now=now,
             token_hash=token_hash,
+            request_room=request_room,
         )
         results = await self._writer.submit(operation, sum(len(frame.envelope) for frame in frames))
         stored = sum(result in (PutResult.STORED, PutResult.REQUESTED) for result in results)

@@ -244,6 +244,7 @@ def put(
     frames: Sequence[NewFrame],
     now: int,
     token_hash: bytes | None,
+    request_room: int | None,
 ) -> list[PutResult]:
     """See `Store.put`."""
     row = connection.execute(
@@ -276,6 +277,10 @@ def put(
             results.append(PutResult.QUOTA)
             if not is_request:
                 _note_full(connection, mailbox, now)
+            break
+        if is_request and results.count(PutResult.REQUESTED) == request_room:
+            room.give(len(frame.envelope))
+            results.append(PutResult.LIMITED)
             break
         connection.execute(
             "INSERT INTO frames (mailbox, sequence, frame_id, stored_at, envelope, request, checksum)"

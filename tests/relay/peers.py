@@ -104,9 +104,13 @@ class Peer:
 
 
 @asynccontextmanager
-async def dial(url: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[Peer]:
+async def dial(url: str, tls: ssl.SSLContext | None = None, place: str | None = None) -> AsyncIterator[Peer]:
+    """`place`: the address that a trusted proxy says this comes from."""
     origin = url.removesuffix("/v1/ws")
-    async with connect(url, ssl=tls, compression=None, proxy=None, max_size=None) as websocket:
+    headers = {} if place is None else {"X-Forwarded-For": place}
+    async with connect(
+        url, ssl=tls, compression=None, proxy=None, max_size=None, additional_headers=headers
+    ) as websocket:
         yield Peer(websocket, origin)
 
 

@@ -14,6 +14,7 @@ from relay.session import Session
 from relay.sockets import SocketClosed
 from relay.store.memory import MemoryStore
 from tests.relay.devices import NOW, Account
+from tests.relay.paces import Slow
 from wire import control
 from wire.control import ControlMessage
 from wire.login import Greeting, Mode
@@ -67,7 +68,9 @@ class FakeSocket:
 class Bench:
     """One relay's parts, without a server."""
 
-    def __init__(self, store: MemoryStore | None = None, login_deadline: float = 10) -> None:
+    def __init__(
+        self, store: MemoryStore | None = None, login_deadline: float = 10, slow: Slow | None = None
+    ) -> None:
         self.login_deadline = login_deadline
         self.store = store or MemoryStore()
         self.metrics = Metrics()
@@ -87,15 +90,17 @@ class Bench:
             self.faults.append,
         )
         self.admission = Admission(Caps(9, 9, 9, 9))
+        self.slow = slow or Slow()
         self.key = RelayKey(bytes(32))
         self.running: list[asyncio.Task[None]] = []
 
     def connect(self) -> tuple[FakeSocket, Connection, asyncio.Task[None]]:
-        socket, session = FakeSocket(), Session(Authority(self.key), {ORIGIN}, bytes(32))
+        socket, pace = FakeSocket(), self.slow.pace()
+        session = Session(Authority(self.key), {ORIGIN}, bytes(32), pace)
         ticket = self.admission.enter("here")
         assert ticket is not None
         login_by = asyncio.get_running_loop().time() + 10
-        connection = Connection(socket, session, ticket, self.shared, login_by)
+        connection = Connection(socket, session, ticket, pace, self.shared, login_by)
         task = asyncio.create_task(connection.run())
         self.running.append(task)
         return socket, connection, task

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from relay.config import Config
 from relay.metrics import Drop, Metrics
+from relay.rates import Limit
 from tests.relay.devices import Account, Device, envelope
 from tests.relay.peers import dial, logged_in, submitting
 from tests.relay.web import get
@@ -34,7 +35,9 @@ async def test_info_tells_versions_key_and_every_limit(relay: RelayProcess) -> N
     assert told["limits"]["sockets_before_login_per_prefix"] == 200
     # Whoever adds a limit to the settings publishes it.
     limiting = {
-        name for name in Config.model_fields if re.match(r"mailbox_|login_|submit_|sockets_before", name)
+        name
+        for name in Config.model_fields
+        if re.match(r"mailbox_|request_|login_|submit_|sockets_before|buffered_|.*_rate", name)
     }
     assert limiting | {"connections"} <= set(told["limits"])
 
@@ -71,7 +74,12 @@ async def test_metrics_for_the_bearer_of_the_token(tmp_path: Path) -> None:
 
 
 def test_labels_come_from_closed_vocabularies_only() -> None:
-    allowed: dict[str, set[str]] = {"code": {*ErrorCode}, "reason": {*Drop}, "mode": {"device", "submit"}}
+    allowed: dict[str, set[str]] = {
+        "code": {*ErrorCode},
+        "reason": {*Drop},
+        "rate": {*Limit},
+        "mode": {"device", "submit"},
+    }
     seen = set()
     for family in text_string_to_metric_families(Metrics().render().decode()):
         for sample in family.samples:

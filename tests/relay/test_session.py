@@ -26,6 +26,7 @@ from relay.session import ERRORS_BEFORE_CLOSE, Session
 from relay.states import TRANSITIONS, State
 from relay.store.base import DeviceStatus, PutResult, StockCount, StoredFrame
 from tests.relay.devices import NOW, Account, Device, envelope
+from tests.relay.paces import Slow
 from wire import control
 from wire.control import ControlMessage
 from wire.errors import CloseCode, ErrorCode, WireError
@@ -40,7 +41,7 @@ KEY = RelayKey(bytes(32))
 
 
 def new_session() -> Session:
-    return Session(Authority(KEY), {ORIGIN}, NONCE)
+    return Session(Authority(KEY), {ORIGIN}, NONCE, Slow().pace())
 
 
 def say(session: Session, message: ControlMessage) -> list[Action]:

@@ -9,6 +9,7 @@ from relay.session import Session
 from relay.states import State
 from relay.store.base import DeviceStatus, PutResult
 from tests.relay.devices import NOW, Account, envelope
+from tests.relay.paces import Slow
 from wire import control
 from wire.errors import ErrorCode, WireError
 from wire.frames import FRAME_MAX, Put
@@ -59,7 +60,7 @@ said = st.one_of(
 
 @given(st.lists(said, max_size=40), st.integers(1, 5))
 def test_a_session_never_raises(sequence: list[str | bytes], fails_every: int) -> None:
-    session = Session(Authority(KEY), {ORIGIN}, NONCE)
+    session = Session(Authority(KEY), {ORIGIN}, NONCE, Slow().pace())
     closed, batches = False, 0
     for message in sequence:
         if isinstance(message, str):

@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Final, Self
 
 START_WITHIN = 20.0
 STOP_WITHIN = 15.0
@@ -37,12 +37,30 @@ def free_port() -> int:
     raise AssertionError("no free port")
 
 
+# All of a test comes from one address and often with one token, as nothing in the world does. Tests of a
+# rate set it.
+AMPLE: Final = {
+    name: "1000000+1000000/s"
+    for name in (
+        "put-rate-per-prefix",
+        "put-rate-per-token",
+        "request-rate",
+        "take-rate",
+        "take-rate-per-account",
+        "fetch-rate",
+        "watch-rate",
+        "device-rate",
+        "socket-rate",
+    )
+}
+
+
 class RelayProcess:
     """`python -m relay` on a free port of loopback.
 
     `directory` gets the data directory and the log (stdout and stderr of every run). After a restart the
     relay listens on the port it had before, so that a client finds it again. `settings` are flags without
-    dashes.
+    dashes; rates that are not among them are `AMPLE`.
     """
 
     def __init__(
@@ -109,7 +127,7 @@ class RelayProcess:
     def spawn(self) -> subprocess.Popen[bytes]:
         """Start the process without waiting for anything."""
         assert not self.running, "still running"
-        settings = {"port": self._port, "data-directory": self.data_dir, **self.settings}
+        settings = {"port": self._port, "data-directory": self.data_dir, **AMPLE, **self.settings}
         flags = [part for name, value in settings.items() for part in (f"--{name}", str(value))]
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(

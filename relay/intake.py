@@ -1,0 +1,49 @@
+"""Puts at the pace that they are allowed.
+
+Owns how the rates of puts and requests come together with what the store decides: only its transaction knows
+whether a token holds, so room for requests is taken out first and what was not needed is given back. Knows no
+socket and no order; what follows from a refusal is `relay.lanes`' to say.
+"""
+
+from relay.lanes import Batch, Later
+from relay.mailboxes import Mailboxes
+from relay.rates import Pace
+from relay.store.base import PutResult
+from wire.errors import WireError
+
+Result = PutResult | Later
+
+
+async def put(mailboxes: Mailboxes, pace: Pace, batch: Batch, now: int) -> list[Result]:
+    """Put a batch as far as its rates go: one result per frame. Raises WireError of the store.
+
+    Not to be cancelled: what is stored must be rung for.
+    """
+    granted = pace.put(batch.token_hash, len(batch.frames))
+    results: list[Result] = []
+    if granted.count:
+        results += await _store(mailboxes, pace, batch, granted.count, now)
+    left = len(batch.frames) - granted.count
+    if left:
+        results += [Later(granted.retry_after), *[PutResult.UNTRIED] * (left - 1)]
+    return results
+
+
+async def _store(mailboxes: Mailboxes, pace: Pace, batch: Batch, count: int, now: int) -> list[Result]:
+    frames = batch.frames[:count]
+    if batch.token_hash is not None:
+        # Whose token holds needs no room, and takes none from the strangers at the same address.
+        results = await mailboxes.put(batch.mailbox, frames, now, batch.token_hash, request_room=0)
+        if PutResult.LIMITED not in results:
+            return [*results]
+    room = pace.request(batch.mailbox, count)
+    try:
+        results = await mailboxes.put(batch.mailbox, frames, now, batch.token_hash, request_room=room.count)
+    except WireError:
+        room.give_back(room.count)  # nothing was stored
+        raise
+    room.give_back(room.count - results.count(PutResult.REQUESTED))
+    told: list[Result] = [*results]
+    if PutResult.LIMITED in results:
+        told[results.index(PutResult.LIMITED)] = Later(pace.refuse_request(batch.mailbox))
+    return told

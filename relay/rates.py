@@ -1,0 +1,144 @@
+"""How often who may ask for what.
+
+Owns every rate of the relay and whom it counts: address prefixes, delivery tokens, mailboxes, accounts and
+devices. All of it is in memory, and nothing here is logged, stored or exported; metrics count refusals by the
+name of the rate. Pure: the clock is handed in. Knows no store: what a take or a request comes to is told by
+whoever asked it.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from relay.buckets import Buckets, Rate, Taken
+from wire.errors import ErrorCode, WireError
+
+
+class Limit(StrEnum):
+    """The rates of the relay, named as their settings."""
+
+    PUT_PER_PREFIX = "put_rate_per_prefix"
+    PUT_PER_TOKEN = "put_rate_per_token"  # noqa: S105 - the name of a setting, and no secret
+    REQUEST = "request_rate"  # per prefix and mailbox
+    TAKE = "take_rate"  # per prefix and account
+    TAKE_PER_ACCOUNT = "take_rate_per_account"
+    FETCH = "fetch_rate"  # per prefix
+    WATCH = "watch_rate"  # per prefix
+    DEVICE = "device_rate"
+    SOCKET = "socket_rate"  # per prefix
+
+
+_SENTENCES: Final = {
+    Limit.FETCH: "too many fetches from your address",
+    Limit.WATCH: "too many watches from your address",
+    Limit.DEVICE: "this device asks for too many changes",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """How many of some frames may be put now; `retry_after`: seconds until more may, if not all."""
+
+    count: int
+    retry_after: int = 0
+
+
+class Rates:
+    """Every rate of one relay. `clock`: nanoseconds that only rise; `refused` is told of each refusal."""
+
+    def __init__(
+        self,
+        rates: Mapping[Limit, Rate],
+        refused: Callable[[Limit], None],
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._buckets = {limit: Buckets(rates[limit], clock) for limit in Limit}
+        self._refused = refused
+
+    def of(self, limit: Limit) -> Buckets:
+        """The buckets of one rate."""
+        return self._buckets[limit]
+
+    def refuse(self, limit: Limit, key: object) -> int:
+        """Count a refusal; seconds until it is worth another try."""
+        self._refused(limit)
+        return self._buckets[limit].wait(key)
+
+    def check(self, limit: Limit, key: object) -> None:
+        """Count one in. Raises WireError(RATE_LIMITED) with the seconds to wait."""
+        if not self._buckets[limit].take(key).count:
+            wait = self.refuse(limit, key)
+            raise WireError(
+                ErrorCode.RATE_LIMITED, f"{_SENTENCES[limit]}; go on in {wait} s", retry_after=wait
+            )
+
+    def socket(self, prefix: str) -> int:
+        """Count a new socket in: 0, or the seconds until this prefix may open another one."""
+        return 0 if self.of(Limit.SOCKET).take(prefix).count else self.refuse(Limit.SOCKET, prefix)
+
+    def forget(self) -> None:
+        """Forget every bucket that is full, so that a quiet relay remembers no prefix for long."""
+        for buckets in self._buckets.values():
+            buckets.forget()
+
+
+class Pace:
+    """The rates as they apply to one connection, which comes from `prefix`."""
+
+    def __init__(self, rates: Rates, prefix: str) -> None:
+        self._rates = rates
+        self._prefix = prefix
+
+    def device(self, device_key: bytes) -> None:
+        """Count a change that a device asks for. Raises WireError(RATE_LIMITED)."""
+        self._rates.check(Limit.DEVICE, device_key)
+
+    def fetch(self) -> None:
+        """Count a fetch. Raises WireError(RATE_LIMITED)."""
+        self._rates.check(Limit.FETCH, self._prefix)
+
+    def watch(self) -> None:
+        """Count a watch. Raises WireError(RATE_LIMITED)."""
+        self._rates.check(Limit.WATCH, self._prefix)
+
+    def put(self, token_hash: bytes | None, count: int) -> Granted:
+        """Count as many frames in as prefix and token may put now."""
+        rates = self._rates
+        keys: dict[Limit, object] = {Limit.PUT_PER_PREFIX: self._prefix}
+        if token_hash is not None:
+            keys[Limit.PUT_PER_TOKEN] = token_hash
+        granted = min(count, *(rates.of(limit).room(key) for limit, key in keys.items()))
+        for limit, key in keys.items():
+            rates.of(limit).take(key, granted)
+        if granted == count:
+            return Granted(count)
+        empty = [limit for limit, key in keys.items() if not rates.of(limit).room(key)]
+        return Granted(granted, max(rates.refuse(limit, keys[limit]) for limit in empty))
+
+    def request(self, mailbox: bytes, count: int) -> Taken:
+        """Room for as many requests to a mailbox as may be put now, to be given back where it is not used."""
+        return self._rates.of(Limit.REQUEST).take((self._prefix, mailbox), count)
+
+    def refuse_request(self, mailbox: bytes) -> int:
+        """There was no room for another request: the seconds until there is."""
+        return self._rates.refuse(Limit.REQUEST, (self._prefix, mailbox))
+
+    def take(self, account_key: bytes) -> tuple[Taken, ...]:
+        """Count a take of an account's one-time prekeys; empty when it is one too many."""
+        keys: dict[Limit, object] = {
+            Limit.TAKE: (self._prefix, account_key),
+            Limit.TAKE_PER_ACCOUNT: account_key,
+        }
+        for limit, key in keys.items():
+            if not self._rates.of(limit).room(key):
+                self._rates.refuse(limit, key)
+                return ()
+        return tuple(self._rates.of(limit).take(key) for limit, key in keys.items())
+
+
+def give_back(taken: Iterable[Taken]) -> None:
+    """Put one of each back."""
+    for each in taken:
+        each.give_back(1)
