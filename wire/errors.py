@@ -58,8 +58,9 @@ class CloseCode(IntEnum):
 class WireError(Exception):
     """Bytes or JSON from the other side break the protocol.
 
-    `code` goes back to the peer, `field` names the offending JSON field if there is one, `retry_after` are the
-    seconds until another try may succeed, `str()` is a sentence for people. None of them ever quotes the input.
+    `code` goes back to the peer, `field` names the offending JSON field if there is one, `retry_after` are
+    the seconds until another try may succeed, `str()` is a sentence for people. None of them ever quotes the
+    input.
     """
 
     def __init__(

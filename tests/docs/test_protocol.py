@@ -17,7 +17,9 @@ from keys.seal import INNER_MAX, InnerType
 from keys.seal import OVERHEAD as SEAL_OVERHEAD
 from relay.answers import CLOSE_CODES
 from relay.auth import check_login
+from relay.config import Config
 from relay.lanes import FOR_NOW
+from relay.patience import KEPT_COUNTS, REFUSED_MAX
 from relay.states import TRANSITIONS, State
 from tests.docs.control_examples import examples, shortened
 from wire import control, frames, limits
@@ -140,6 +142,7 @@ def test_the_limits_are_those_of_the_code() -> None:
         (8, f"More than {limits.ATTACHED_MAX} mailboxes on one connection are TOO_LARGE"),
         (8, f"up to {limits.CAPABILITIES_MAX} secrets"),
         (8, f"more than {limits.WATCHES_MAX} refs are TOO_LARGE"),
+        (8, f"each frame that is kept counts {KEPT_COUNTS} back, and at {REFUSED_MAX} the connection"),
         (5, f"No WebSocket message may exceed {value_of('relay.server.MESSAGE_MAX'):,} bytes"),
         (7, f"{13 + 32 + 64} bytes for X25519, {PREKEY_MAX} for ML-KEM-768"),
         (9, f"handshake header, {HEADER_SIZE} bytes"),
@@ -151,6 +154,11 @@ def test_the_limits_are_those_of_the_code() -> None:
 )
 def test_a_number_in_the_text(number: int, sentence: str) -> None:
     assert sentence in plain(section(number))
+
+
+def test_the_rates_are_those_of_the_settings() -> None:
+    table = {quoted(row[0])[0]: quoted(row[1])[0] for row in rows(section(8))[1:]}
+    assert table == {name: str(rate) for name, rate in Config().rates.items()}
 
 
 def test_what_fits_an_envelope() -> None:

@@ -39,9 +39,8 @@ def free_port() -> int:
 
 # All of a test comes from one address and often with one token, as nothing in the world does. Tests of a
 # rate set it.
-AMPLE: Final = {
-    name: "1000000+1000000/s"
-    for name in (
+AMPLE: Final = dict.fromkeys(
+    (
         "put-rate-per-prefix",
         "put-rate-per-token",
         "request-rate",
@@ -51,8 +50,9 @@ AMPLE: Final = {
         "watch-rate",
         "device-rate",
         "socket-rate",
-    )
-}
+    ),
+    "1000000+1000000/s",
+)
 
 
 class RelayProcess:
