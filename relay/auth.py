@@ -45,23 +45,29 @@ class RelayKey:
     def load_or_create(cls, path: Path) -> Self:
         """The key in `path` (32 bytes, mode 0600); made durable there first if there is none.
 
-        Raises KeyUnusableError: wrong size, readable by others, unreadable or not writable.
+        Raises KeyUnusableError: see `load`, or not writable.
         """
+        try:
+            if not path.exists():
+                _create(path)
+        except OSError as error:
+            raise _unusable(path, error) from error
+        return cls.load(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """The key in `path`. Raises KeyUnusableError: wrong size, readable by others, or unreadable."""
         try:
             if path.is_dir():
                 raise KeyUnusableError(
                     f"{path} is a directory where the relay's key belongs; move it away, and restore the key "
                     "from a backup if there was one"
                 )
-            if not path.exists():
-                _create(path)
             if os.name != "nt" and stat.S_IMODE(path.stat().st_mode) & 0o077:
                 raise KeyUnusableError(f"{path} can be read by others; run: chmod 600 {path}")
             seed = path.read_bytes()
         except OSError as error:
-            raise KeyUnusableError(
-                f"{path} cannot be used: {reason(error)}; check its owner, permissions and disk"
-            ) from error
+            raise _unusable(path, error) from error
         if len(seed) != SEED:
             raise KeyUnusableError(
                 f"{path} is not a relay key (32 bytes); restore it from a backup: clients pin this key"
@@ -74,6 +80,10 @@ class RelayKey:
 
     def __repr__(self) -> str:
         return "RelayKey(...)"
+
+
+def _unusable(path: Path, error: OSError) -> KeyUnusableError:
+    return KeyUnusableError(f"{path} cannot be used: {reason(error)}; check its owner, permissions and disk")
 
 
 def _create(path: Path) -> None:

@@ -29,7 +29,21 @@ def _invites(arguments: Sequence[str]) -> None:
     invite.manage(arguments)
 
 
+def _backup(arguments: Sequence[str]) -> None:
+    from relay.commands import backup
+
+    backup.run(arguments)
+
+
+def _restore(arguments: Sequence[str]) -> None:
+    from relay.commands import restore
+
+    restore.run(arguments)
+
+
 COMMANDS: Final[dict[str, Command]] = {
     "invite": Command("make invites", _invite),
     "invites": Command("list or revoke them", _invites),
+    "backup": Command("copy database and key, while the relay runs", _backup),
+    "restore": Command("put a backup back", _restore),
 }

@@ -23,7 +23,7 @@ def frame_checksum(device_key: bytes, sequence: int, frame_id: bytes, stored_at:
     return zlib.crc32(envelope, zlib.crc32(head))
 
 
-def _is_good(
+def is_good(
     device_key: bytes, sequence: int, frame_id: object, stored_at: object, envelope: object, checksum: object
 ) -> bool:
     """Whether a row is as it was put; a row from before there were checksums has the right types at least."""
@@ -47,7 +47,7 @@ def pull(
     )
     pulled: list[StoredFrame] = []
     for sequence, frame_id, stored_at, envelope, checksum, request in rows:
-        if not _is_good(device_key, sequence, frame_id, stored_at, envelope, checksum):
+        if not is_good(device_key, sequence, frame_id, stored_at, envelope, checksum):
             pulled.append(StoredFrame(sequence, b"", b"", is_damaged=True))
             continue
         max_bytes -= len(envelope)
@@ -67,7 +67,7 @@ def discard(connection: apsw.Connection, device_key: bytes, sequences: Sequence[
             (device_key, sequence),
         ).fetchone()
         # Looked at again: meanwhile it may have been acknowledged.
-        if row is None or _is_good(device_key, sequence, *row[2:6]):
+        if row is None or is_good(device_key, sequence, *row[2:6]):
             continue
         try:
             connection.execute("DELETE FROM frames WHERE id = ?", (row[0],))

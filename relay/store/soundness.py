@@ -14,7 +14,7 @@ from typing import Final
 
 import apsw
 
-CHECK_FOR: Final = 2.0  # seconds of a start
+CHECK_FOR: Final = 1.5  # seconds of a start
 STEPS: Final = 500  # pages between two looks at the clock
 # All but frames: they are small, and a relay without one of them could not say who is who.
 SMALL_TABLES: Final = ("accounts", "mailboxes", "prekeys")
