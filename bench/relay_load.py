@@ -42,8 +42,15 @@ class BrokenPromise(Exception):
 
 
 @asynccontextmanager
-async def relay_process(directory: Path) -> AsyncIterator[RelayUrl]:
-    """A relay of its own on a free port, with its store on disk."""
+async def relay_process(directory: Path, *flags: str) -> AsyncIterator[RelayUrl]:
+    """A relay of its own on a free port, with its store on disk; `flags` are further ones of its own."""
+    async with relay_with_pid(directory, *flags) as (relay, _):
+        yield relay
+
+
+@asynccontextmanager
+async def relay_with_pid(directory: Path, *flags: str) -> AsyncIterator[tuple[RelayUrl, int]]:
+    """The same, with the number of its process."""
     command = [
         sys.executable,
         "-P",
@@ -60,13 +67,14 @@ async def relay_process(directory: Path) -> AsyncIterator[RelayUrl]:
             for name in ("put-rate-per-prefix", "put-rate-per-token", "device-rate", "socket-rate")
             for part in (f"--{name}", "9000000+9000000/s")
         ),
+        *flags,
     ]
     process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
     assert process.stdout is not None
     try:
         async with asyncio.timeout(30):
             line = json.loads(await process.stdout.readline())
-        yield RelayUrl.parse(line["url"])
+        yield RelayUrl.parse(line["url"]), process.pid
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
