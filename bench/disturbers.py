@@ -1,7 +1,7 @@
 """Who disturbs the others: `python -m bench.disturbers KIND URL`, a process of its own.
 
-Each kind prepares itself and prints a line. From then on it reads `on` and `off` from stdin, and prints a line
-when that is done. What it keeps doing in between is the disturbance.
+Each kind prepares itself and prints a line. From then on it reads `on` and `off` from stdin, and prints a
+line when that is done. What it keeps doing in between is the disturbance.
 """
 
 import abc
@@ -26,6 +26,7 @@ FRAMES, SIZE = 40, 65_536  # in the mailbox of each reader: over twice what may 
 SENDERS: Final = 1000
 HOT_RATE: Final = 300.0  # frames a second, of all senders together
 FLOODERS: Final = 4
+FLOOD_RATE: Final = 400.0  # frames of 64 KiB a second, in all: what one address may put in the long run
 FLOOD_WINDOW: Final = 16  # frames of 64 KiB on their way at a time, of each: as fast as the relay answers
 SILENT: Final = 500
 
@@ -200,6 +201,8 @@ def make(kind: str, relay: RelayUrl) -> Disturber:
         case "hot":
             return Senders(relay, SENDERS, 1, 1024, rate=HOT_RATE)
         case "flood":
+            return Senders(relay, FLOODERS, FLOODERS, 65_536, rate=FLOOD_RATE)
+        case "storm":
             return Senders(relay, FLOODERS, FLOODERS, 65_536, window=FLOOD_WINDOW)
         case _:
             return Silent(relay)

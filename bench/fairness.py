@@ -1,7 +1,7 @@
 """What others cost an ordinary pair: its waits alone and beside each disturber, in turns.
 
-`make bench ARGS=fairness`. Red when the ratio of the 99th percentiles is over 3 on the median of the rounds, or
-a frame is lost or repeated; everything else is reported.
+`make bench ARGS=fairness`. Red when the ratio of the 99th percentiles is over 3 on the median of the rounds,
+or a frame is lost or repeated; everything else is reported.
 """
 
 import asyncio
@@ -10,8 +10,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -19,10 +19,9 @@ from typing import Final
 from bench.ordinary import Ordinary, Waits, ordinary, percentile
 from bench.relay_load import Pair, make_pairs, register, relay_with_pid
 from clients.connection import dial
-from keys.identities import Account, Device
 from keys.prekeys import generate_prekey
 from wire.addresses import RelayUrl
-from wire.control import Bundle, Fetch, Publish, Published
+from wire.control import Publish, Published
 from wire.login import Mode
 from wire.prekeys import PrekeyKind
 
@@ -36,12 +35,15 @@ KINDS: Final = {
     "deaf": "50 readers that never read",
     "slow": "50 readers at 1 KB/s",
     "hot": "1,000 senders to one mailbox",
-    "flood": "a flood of 64 KiB frames",
+    "flood": "400 frames of 64 KiB a second",
+    "storm": "64 KiB frames, as fast as it takes",
     "silent": "500 silent or dripping sockets",
 }
+# Takes all that the relay has: its figures tell how that is shared, and are not judged.
+REPORTED: Final = {"storm"}
 # All of the load comes from one address, which the relay would bound.
-FLAGS: Final = ("--sockets-per-prefix", "4000", "--sockets-before-login", "4000", "--submit-per-prefix", "4000",
-                "--submit-idle", "3600")  # fmt: skip
+CAPS: Final = ("sockets-per-prefix", "sockets-before-login", "submit-per-prefix")
+FLAGS: Final = ("--submit-idle=3600", *(f"--{cap}=4000" for cap in CAPS))
 
 
 def memory_of(pid: int) -> int:
@@ -188,16 +190,17 @@ async def fairness(directory: Path, kinds: dict[str, str]) -> bool:
                 await disturber.say("off")
                 rounds[kind].append(Round(alone, beside, control_alone, control_beside))
     print(f"fairness: {PAIRS} pairs, {RATE:.0f} frames/s, {ROUNDS} rounds of {SECONDS:.0f} s; milliseconds")
-    print(f"{'beside':34} {'':10} {'alone p50':>9} {'p99':>7} {'beside p50':>10} {'p99':>7} {'ratio':>6}")
+    print(f"{'beside':35} {'':9} {'alone p50':>9} {'p99':>7} {'beside p50':>10} {'p99':>7} {'ratio':>6}")
     red = []
     for kind, name in kinds.items():
         for part, pick in PARTS.items():
             alone_50, alone_99, beside_50, beside_99, times = ratio(rounds[kind], pick)
             print(
-                f"{name:34} {part:10} {alone_50 * 1000:9.1f} {alone_99 * 1000:7.1f} {beside_50 * 1000:10.1f}"
+                f"{name:35} {part:9} {alone_50 * 1000:9.1f} {alone_99 * 1000:7.1f} {beside_50 * 1000:10.1f}"
                 f" {beside_99 * 1000:7.1f} {times:6.2f}"
             )
-            if times > RED and not (part == "login" and beside_99 - alone_99 < LOGIN_RED):
+            spared = kind in REPORTED or (part == "login" and beside_99 - alone_99 < LOGIN_RED)
+            if times > RED and not spared:
                 red.append(f"{part} beside {name}")
     print(f"relay's memory: {before / 1e6:.0f} MB before, {most / 1e6:.0f} MB at most")
     print(f"fairness: {'RED: ' + ', '.join(red) if red else 'ok'}")

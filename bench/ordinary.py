@@ -46,6 +46,7 @@ class _Talk:
         self._receiver = receiver
         self._due: dict[bytes, float] = {}
         self._on_the_way: set[bytes] = set()
+        self._unanswered: set[bytes] = set()
         self.waits = Waits()
         self._all_there = asyncio.Event()
 
@@ -57,6 +58,7 @@ class _Talk:
                 raise BrokenPromise(f"a frame was not accepted: {message}")
             for frame_id in message.frames:
                 self.waits.accepted.append(loop.time() - self._due[frame_id])
+                self._arrived(self._unanswered, frame_id)
 
     async def hear_receiver(self) -> None:
         loop = asyncio.get_running_loop()
@@ -65,10 +67,13 @@ class _Talk:
             if not isinstance(message, Deliver) or message.frame_id not in self._on_the_way:
                 raise BrokenPromise("a frame came twice, or from nowhere")
             self.waits.delivered.append(loop.time() - self._due[message.frame_id])
-            self._on_the_way.discard(message.frame_id)
-            if not self._on_the_way:
-                self._all_there.set()
+            self._arrived(self._on_the_way, message.frame_id)
             await self._receiver.send(Acknowledge(through=message.sequence))
+
+    def _arrived(self, among: set[bytes], frame_id: bytes) -> None:
+        among.discard(frame_id)
+        if not self._on_the_way and not self._unanswered:
+            self._all_there.set()
 
     async def send(self, due: float, until: float, every: float) -> None:
         loop = asyncio.get_running_loop()
@@ -78,13 +83,12 @@ class _Talk:
             frame_id = os.urandom(16)
             self._due[frame_id] = due
             self._on_the_way.add(frame_id)
+            self._unanswered.add(frame_id)
             self._all_there.clear()
             await self._sender.send(Put(frame_id, self._mailbox, self._envelope))
             due += every
         async with asyncio.timeout(PATIENCE):
             await self._all_there.wait()
-            while len(self.waits.accepted) < len(self.waits.delivered):
-                await asyncio.sleep(0.01)
         self._due.clear()
 
 

@@ -30,9 +30,7 @@ class Closed(Exception):
 class RawPeer:
     """One connection. Use `open`."""
 
-    def __init__(
-        self, url: RelayUrl, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    def __init__(self, url: RelayUrl, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._url = url
         self._reader = reader
         self._writer = writer

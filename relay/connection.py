@@ -6,6 +6,7 @@ socket only as something that receives, sends and closes.
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -35,7 +36,7 @@ from relay.directory import Directory
 from relay.lanes import Batch
 from relay.mailboxes import Mailboxes
 from relay.metrics import Drop, Metrics
-from relay.outbound import Farewell, Outbound
+from relay.outbound import Outbound
 from relay.presence import Presence
 from relay.rates import Pace
 from relay.registration import Registration
@@ -43,11 +44,14 @@ from relay.session import Session
 from relay.sockets import Socket, SocketClosed
 from relay.states import State
 from relay.store.base import StockCount
+from relay.writing import SHARE, write
 from wire import control
 from wire.control import Error, Refused
 from wire.errors import WireError
 from wire.login import Mode
 
+BATCHES: Final = 2  # of one connection with the store at a time: the next is ready when one is done
+PULLED_FRAMES: Final = 64  # at a time: nobody else's turn waits for a whole window
 LAST_WORDS: Final = 5.0  # seconds for a peer to take what is queued before its socket is cut
 
 
@@ -86,6 +90,7 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._outbound = Outbound()
         self._doorbell = asyncio.Event()
+        self._put_turn = asyncio.Semaphore(BATCHES)
         self._settled = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._puts: set[asyncio.Task[None]] = set()
@@ -144,10 +149,12 @@ class Connection:
 
     async def run(self) -> None:
         """Serve the socket until either side closes it."""
-        writer = self._start(self._write())
+        writer = self._start(write(self._outbound, self._socket, self.ring))
         try:
-            while True:
+            for number in itertools.count(1):
                 message = await self._socket.receive()
+                if number % SHARE == 0:
+                    await asyncio.sleep(0)  # what was read ahead is there without waiting
                 if self._mode is Mode.SUBMIT:
                     self._rearm()
                 if isinstance(message, str):
@@ -346,7 +353,10 @@ class Connection:
 
     async def _put_and_tell(self, batch: Batch) -> None:
         try:
-            results = await intake.put(self._shared.mailboxes, self._pace, batch, self._shared.now())
+            async with self._put_turn:
+                results = await intake.put(
+                    self._shared.mailboxes, self._pace, batch, self._shared.now()
+                )
             actions = self._session.settle(batch, results)
         except WireError as error:
             actions = self._session.settle(batch, error)
@@ -361,10 +371,11 @@ class Connection:
         while self._session.state is State.DELIVERING:
             self._doorbell.clear()
             max_frames, max_bytes = self._session.room()
+            max_bytes = min(max_bytes, self._outbound.frame_room())
             frames = []
             if max_frames > 0 and max_bytes > 0:
                 frames = await self._shared.mailboxes.pull(
-                    self._device_key, self._session.delivered, max_frames, max_bytes
+                    self._device_key, self._session.delivered, min(max_frames, PULLED_FRAMES), max_bytes
                 )
                 self._end(self._session.deliver(frames))
             if not frames:
@@ -384,15 +395,3 @@ class Connection:
             # A failed deletion costs space until the next one: the device deduplicates.
             with contextlib.suppress(WireError):
                 await self._shared.mailboxes.acknowledge(self._device_key, self._acknowledged)
-
-    # --- writing -----------------------------------------------------------------------------------
-
-    async def _write(self) -> None:
-        """The only writer of the socket."""
-        with contextlib.suppress(SocketClosed):
-            while not isinstance(item := await self._outbound.next(), Farewell):
-                if isinstance(item, str):
-                    await self._socket.send_text(item)
-                else:
-                    await self._socket.send_bytes(item)
-            await self._socket.close(item.code)

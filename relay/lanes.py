@@ -8,13 +8,15 @@ mailbox is with the store at a time; what arrives meanwhile forms the next. Pure
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from itertools import islice, takewhile
+from itertools import islice
 from typing import Final, TypeAlias
 
 from relay.store.base import NewFrame
 from wire.errors import ErrorCode
 from wire.frames import Put
 from wire.limits import RESULTS_PER_MESSAGE, UNACKNOWLEDGED_BYTES, UNACKNOWLEDGED_FRAMES
+
+BATCH_BYTES: Final = 256 * 1024  # of envelopes: nobody else's commit waits for more of one sender's
 
 BLOCKED_MAILBOXES: Final = 64  # a client with more full mailboxes than this is closed, not remembered
 
@@ -32,7 +34,10 @@ FOR_NOW: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Frames for one mailbox, to be put in this order; at most 256, all with the same token or without."""
+    """Frames for one mailbox, to be put in this order; all with the same token or without.
+
+    At most 256, and 256 KiB of envelopes.
+    """
 
     mailbox: bytes
     frames: tuple[NewFrame, ...]
@@ -112,10 +117,14 @@ class Lanes:
             return None
         # What came before and after another token was attached is not put together.
         token_hash = lane.waiting[0].token_hash
-        together = takewhile(
-            lambda item: item.token_hash == token_hash, islice(lane.waiting, RESULTS_PER_MESSAGE)
-        )
-        lane.in_store = tuple(item.frame for item in together)
+        together: list[NewFrame] = []
+        size = 0
+        for item in islice(lane.waiting, RESULTS_PER_MESSAGE):
+            size += len(item.frame.envelope)
+            if item.token_hash != token_hash or (together and size > BATCH_BYTES):
+                break
+            together.append(item.frame)
+        lane.in_store = tuple(together)
         del lane.waiting[: len(lane.in_store)]
         return Batch(mailbox, lane.in_store, token_hash)
 

@@ -25,7 +25,7 @@ class Drop(StrEnum):
     TOO_MANY_SOCKETS = "too_many_sockets"  # connection: a cap before or after login
     LOGIN_TIMEOUT = "login_timeout"  # connection: no finished hello or login in time
     SLOW_READER = "slow_reader"  # connection: the outbound queue was full
-    DEAF = "deaf"  # connection: would not take its last words
+    DEAF = "deaf"  # connection: would not take its last words, or its HTTP response
     REPLACED = "replaced"  # connection: the device came back on a newer one
     DEVICE_REMOVED = "device_removed"  # connection: the device was dropped from its list
     IDLE = "idle"  # connection: a submit connection nobody used
@@ -34,6 +34,9 @@ class Drop(StrEnum):
     IMPATIENT = "impatient"  # connection: the peer kept sending what had been refused for now
     SOCKET_RATE = "socket_rate"  # connection: its prefix opened too many in a short time
     BACKLOG = "backlog"  # connection: it held most of what waited to be read, and that was too much in all
+    DEAD = "dead"  # connection: answered no ping
+    PING_FLOOD = "ping_flood"  # connection: pings and pongs without an end
+    TOO_MANY_FRAGMENTS = "too_many_fragments"  # connection: a message in countless parts
     HEAD_TIMEOUT = "head_timeout"  # connection: no complete HTTP request head in time
     HEAD_TOO_LARGE = "head_too_large"  # connection: an endless HTTP request head
     FAULT = "fault"  # connection: a defect of ours

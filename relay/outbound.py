@@ -13,6 +13,10 @@ from wire.errors import CloseCode
 from wire.limits import OUTBOUND_BUFFER
 
 CONTROL_MESSAGES: Final = 1024  # answers that a peer may leave unread
+# Frames are fetched from the store when this much or less waits to be written: who reads slowly leaves the
+# rest of its window on the relay's disk and not in its memory.
+FRAMES_LOW: Final = 128 * 1024
+FRAMES_HIGH: Final = 2 * FRAMES_LOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +27,15 @@ class Farewell:
 
 
 class Outbound:
-    """The queues of one connection. Frames are bounded by the delivery window, control messages here."""
+    """The queues of one connection. Frames are fetched as `frame_room` allows."""
 
     def __init__(self) -> None:
         self._control: deque[str] = deque()
         self._control_size = 0
         self._notices: dict[str, str] = {}
         self._frames: deque[bytes] = deque()
+        self._frames_size = 0
+        self._was_full = False
         self._farewell: Farewell | None = None
         self._wake = asyncio.Event()
 
@@ -57,13 +63,24 @@ class Outbound:
         """Queue a frame."""
         if self._farewell is None:
             self._frames.append(data)
+            self._frames_size += len(data)
             self._wake.set()
+
+    def frame_room(self) -> int:
+        """Bytes of frames that may be added now; 0 until enough of those before are written."""
+        self._was_full = self._frames_size > FRAMES_LOW
+        return 0 if self._was_full else FRAMES_HIGH - self._frames_size
+
+    def has_room_again(self) -> bool:
+        """Whether there is room that `frame_room` did not give when it was asked last."""
+        return self._was_full and self._frames_size <= FRAMES_LOW
 
     def end(self, code: CloseCode) -> None:
         """Nothing is added after this; control messages are still written, frames are not."""
         if self._farewell is None:
             self._farewell = Farewell(code)
             self._frames.clear()
+            self._frames_size = 0
             self._notices.clear()
             self._wake.set()
 
@@ -77,7 +94,9 @@ class Outbound:
             if self._notices:
                 return self._notices.pop(next(iter(self._notices)))
             if self._frames:
-                return self._frames.popleft()
+                data = self._frames.popleft()
+                self._frames_size -= len(data)
+                return data
             if self._farewell is not None:
                 return self._farewell
             self._wake.clear()

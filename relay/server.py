@@ -5,6 +5,7 @@ Knows no message.
 """
 
 import asyncio
+import asyncio.sslproto
 import contextlib
 import signal
 import socket
@@ -16,11 +17,13 @@ import uvicorn
 from uvicorn.loops.auto import auto_loop_factory
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
 
 from relay.admission import Ticket, is_proxy, prefix_of
 from relay.app import Relay, create_app
 from relay.listening import BACKLOG, ListenError, check_readable
 from relay.metrics import Drop
+from wire.errors import CloseCode
 from wire.frames import FRAME_MAX
 from wire.limits import DEAD_AFTER, DRAIN, PING_EVERY
 
@@ -33,6 +36,18 @@ TOO_MANY: Final = (
 )
 MESSAGE_MAX: Final = FRAME_MAX + 64  # checked before anything is buffered
 KEEP_ALIVE: Final = 5
+# What one turn of the event loop takes from one socket, where asyncio takes 256 KiB. Under TLS every socket
+# holds a buffer of this size from its accept on.
+READ_MAX: Final = 65_536
+SLICE: Final = 8192  # bytes parsed before frames are looked at: a thousand of the smallest
+FRAGMENTS_MAX: Final = 1024  # of one message: empty ones would else pile up below every limit in bytes
+CONTROL_FRAMES: Final = 60  # pings and pongs that a peer may send within PING_EVERY seconds
+
+
+def _read_less(transport: asyncio.BaseTransport) -> None:
+    """Let one read take READ_MAX bytes at most, where the event loop has the setting."""
+    if hasattr(transport, "max_size"):
+        transport.max_size = READ_MAX
 
 
 class HeadDeadline(HttpToolsProtocol):
@@ -48,6 +63,8 @@ class HeadDeadline(HttpToolsProtocol):
         self.accepted_at = self.loop.time()
         self.head_bytes = 0
         self.head_timer: asyncio.TimerHandle | None = None
+        self.deaf_timer: asyncio.TimerHandle | None = None
+        _read_less(transport)
         super().connection_made(transport)
         self.relay.sockets += 1
         self.ticket: Ticket | None = None
@@ -78,6 +95,7 @@ class HeadDeadline(HttpToolsProtocol):
         """Stop the clock, give the place back."""
         self.relay.sockets -= 1
         self._leave()
+        self._stop_deaf_timer()
         super().connection_lost(exc)
 
     @property
@@ -111,6 +129,21 @@ class HeadDeadline(HttpToolsProtocol):
             self.head_timer.cancel()
             self.head_timer = None
 
+    def pause_writing(self) -> None:
+        """The peer does not read its answer: for so long and no longer."""
+        super().pause_writing()
+        self.deaf_timer = self.loop.call_later(self.relay.config.login_deadline, self._cut, Drop.DEAF)
+
+    def resume_writing(self) -> None:
+        """The peer read on."""
+        super().resume_writing()
+        self._stop_deaf_timer()
+
+    def _stop_deaf_timer(self) -> None:
+        if self.deaf_timer is not None:
+            self.deaf_timer.cancel()
+            self.deaf_timer = None
+
     def _cut(self, reason: Drop) -> None:
         self._stop_clock()
         self.relay.metrics.dropped(reason)
@@ -128,11 +161,16 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket that began as HTTP ends here."""
         self.relay.sockets -= 1
+        if self.abort_timer is not None:
+            self.abort_timer.cancel()
         super().connection_lost(exc)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Pass on what only the transport knows."""
         super().connection_made(transport)
+        self.abort_timer: asyncio.TimerHandle | None = None
+        self.control_frames = 0
+        self.counting_until = 0.0
         http = transport.get_protocol()
         self.app_state = {
             **self.app_state,
@@ -140,10 +178,66 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             "abort": self.transport.abort,
         }
 
+    def data_received(self, data: bytes) -> None:
+        """Take a read in slices: who floods with tiny frames is cut before the rest is parsed."""
+        for at in range(0, len(data), SLICE):
+            super().data_received(data[at : at + SLICE])
+            if self.transport.is_closing():
+                # What is buffered for a peer that reads nothing would keep its socket open for ever.
+                self._abort_soon()
+                return
+
+    def handle_cont(self, event: Frame) -> None:
+        """Bound the fragments of a message."""
+        if len(self.frames) >= FRAGMENTS_MAX:
+            self._refuse(CloseCode.MESSAGE_TOO_BIG, Drop.TOO_MANY_FRAGMENTS)
+            return
+        super().handle_cont(event)
+
+    def handle_ping(self) -> None:
+        """Answer, unless it is a flood."""
+        if self._control_frame_counted():
+            super().handle_ping()
+
+    def handle_pong(self, event: Frame) -> None:
+        """Note that the peer lives, unless it is a flood."""
+        if self._control_frame_counted():
+            super().handle_pong(event)
+
+    def _control_frame_counted(self) -> bool:
+        now = self.loop.time()
+        if now >= self.counting_until:
+            self.control_frames, self.counting_until = 0, now + PING_EVERY
+        self.control_frames += 1
+        if self.control_frames > CONTROL_FRAMES:
+            self._refuse(CloseCode.BAD_REQUEST, Drop.PING_FLOOD)
+            return False
+        return True
+
+    def _refuse(self, code: CloseCode, reason: Drop) -> None:
+        """Close over something that no session gets to see."""
+        if not self.transport.is_closing():
+            self.relay.metrics.dropped(reason)
+            self.conn.fail(int(code))
+            self.handle_parser_exception()
+
     def keepalive_timeout(self) -> None:
         """Cut a peer that does not answer pings."""
+        if not self.transport.is_closing() and not self.close_sent:
+            self.relay.metrics.dropped(Drop.DEAD)
         super().keepalive_timeout()
-        self.loop.call_later(CLOSE_HANDSHAKE, self.transport.abort)
+        self._abort_soon()
+
+    async def run_asgi(self) -> None:
+        """Serve; afterwards the peer may take what is left for it, within a limit."""
+        try:
+            await super().run_asgi()
+        finally:
+            self._abort_soon()
+
+    def _abort_soon(self) -> None:
+        if self.abort_timer is None and not self.disconnected:
+            self.abort_timer = self.loop.call_later(CLOSE_HANDSHAKE, self.transport.abort)
 
     async def send(self, message: Any) -> None:
         """Send, and after a close frame wait for the peer's only so long."""
@@ -255,4 +349,6 @@ def make_server(relay: Relay, on_listening: Callable[[], None]) -> Server:
 
 def runner(handshake: float) -> asyncio.Runner:
     """An event loop to open the store and serve in; TLS handshakes take at most `handshake` seconds."""
+    # No setting of asyncio: the class is the only place where it can be told.
+    asyncio.sslproto.SSLProtocol.max_size = READ_MAX
     return asyncio.Runner(loop_factory=_loop_factory(handshake))

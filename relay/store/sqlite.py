@@ -1,7 +1,8 @@
-"""The durable store: one SQLite file, one writing thread, one reading thread.
+"""The durable store: one SQLite file, one writing thread, two reading threads.
 
-Owns the pairing of the two: what writes goes to the group commit and returns after its fsync, what only
-reads sees every commit made so far and never waits for one. Knows no SQL.
+Owns who does what: what writes goes to the group commit and returns after its fsync, what only reads sees
+every commit made so far and never waits for one. Frames are read by a thread of their own, so that a login
+or a fetch waits behind nobody's mailbox. Knows no SQL.
 """
 
 import asyncio
@@ -54,18 +55,42 @@ def _touch(connection: apsw.Connection) -> None:
     connection.pragma("user_version", int(connection.pragma("user_version")))
 
 
+class _Reader:
+    """A connection that only reads, and its thread."""
+
+    def __init__(self, connection: apsw.Connection, name: str) -> None:
+        self._connection = connection
+        self._thread = ThreadPoolExecutor(1, name)
+
+    async def read(self, operation: Callable[[apsw.Connection], Result]) -> Result:
+        """What `operation` returns. Raises apsw.Error."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, operation, self._connection)
+
+    def close(self) -> None:
+        """Finish what was asked for."""
+        self._thread.shutdown(wait=True)
+        self._connection.close()
+
+
 class SqliteStore:
     """A `Store` in one file. Open it inside a running event loop."""
 
     def __init__(
-        self, path: Path, writer: Writer, reader: apsw.Connection, quota: Quota, log: Log, stored: Mark
+        self,
+        path: Path,
+        writer: Writer,
+        readers: tuple[apsw.Connection, apsw.Connection],
+        quota: Quota,
+        log: Log,
+        stored: Mark,
     ) -> None:
         self._path = path
         self._writer = writer
-        self._reader = reader
+        self._frames = _Reader(readers[0], "relay-frames")
+        self._rest = _Reader(readers[1], "relay-reader")
         self._quota = quota
         self._log = log
-        self._reading = ThreadPoolExecutor(1, "relay-reader")
         self._inspection: Inspection | None = None
         self._mark = self._marked = stored
         self._keeping = asyncio.get_running_loop().create_task(self._keep_mark())
@@ -76,20 +101,21 @@ class SqliteStore:
         """Open or create the file. Raises StoreUnusableError with a sentence for the operator."""
         connection, is_checked = open_writer(path, vfs)
         try:
-            reader = open_reader(path)  # before the writer's thread starts, which would outlive a failure
+            # Before the writer's thread starts, which would outlive a failure.
+            readers = open_reader(path), open_reader(path)
             gap, stored = settle(connection, mark_path(path), log)
         except BaseException:
             connection.close()
             raise
-        store = cls(path, Writer(connection, log, count_commit), reader, quota or Quota(), log, stored)
+        store = cls(path, Writer(connection, log, count_commit), readers, quota or Quota(), log, stored)
         store.missing = gap
         if not is_checked:
             store._inspection = Inspection(path, partial(store._writer.stop, Condition.DAMAGED), log)
         return store
 
-    async def _read(self, operation: Callable[[apsw.Connection], Result]) -> Result:
+    async def _read(self, reader: _Reader, operation: Callable[[apsw.Connection], Result]) -> Result:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._reading, operation, self._reader)
+            return await reader.read(operation)
         except apsw.Error as error:
             if isinstance(error, apsw.CorruptError | apsw.NotADBError):
                 # What is read next may be wrong without a word: at least nothing is deleted after it.
@@ -129,7 +155,7 @@ class SqliteStore:
     async def fetch(self, account_key: bytes, take: bool) -> Offer | None:
         """See `Store.fetch`."""
         operation = partial(tables.fetch, account_key=account_key, take=take)
-        return await (self._writer.submit(operation) if take else self._read(operation))
+        return await (self._writer.submit(operation) if take else self._read(self._rest, operation))
 
     async def allow(self, device_key: bytes, tokens: Sequence[Token]) -> None:
         """See `Store.allow`."""
@@ -163,13 +189,14 @@ class SqliteStore:
     ) -> list[StoredFrame]:
         """See `Store.pull`."""
         return await self._read(
+            self._frames,
             partial(
                 checksums.pull,
                 device_key=mailbox,
                 after_sequence=after_sequence,
                 max_frames=max_frames,
                 max_bytes=max_bytes,
-            )
+            ),
         )
 
     async def discard(self, mailbox: bytes, sequences: Sequence[int]) -> int:
@@ -191,7 +218,7 @@ class SqliteStore:
 
     async def status(self, device_key: bytes) -> DeviceStatus:
         """See `Store.status`."""
-        return await self._read(partial(tables.status, device_key=device_key))
+        return await self._read(self._rest, partial(tables.status, device_key=device_key))
 
     async def condition(self) -> Condition:
         """Whether a commit succeeds right now."""
@@ -212,7 +239,7 @@ class SqliteStore:
         loop = asyncio.get_running_loop()
         if self._inspection is not None:
             await loop.run_in_executor(None, self._inspection.close)
-        self._reading.shutdown(wait=True)
-        self._reader.close()
+        self._frames.close()
+        self._rest.close()
         await loop.run_in_executor(None, self._writer.close)
         await self._write_mark()

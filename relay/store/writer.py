@@ -1,6 +1,6 @@
 """The one thread that writes, and its group commit.
 
-Owns the queue of operations and the transactions. Whatever waits when a commit ends shares the next one,
+Owns the queues of operations and the transactions. Whatever waits when a commit ends shares the next one,
 so that one fsync serves many frames. Knows no table.
 """
 
@@ -23,7 +23,12 @@ Operation = Callable[[apsw.Connection], object]
 
 WAITING_OPERATIONS: Final = 4096
 WAITING_BYTES: Final = 64 * 1024 * 1024
-BATCH_BYTES: Final = 8 * 1024 * 1024  # keeps one commit, and so everybody's wait for it, short
+# Keeps one commit, and so everybody's wait for it, short: small operations take up to half of it, large ones
+# what is left, so that neither kind waits for all of the other.
+BATCH_BYTES: Final = 2 * 1024 * 1024
+SMALL: Final = (
+    16 * 1024
+)  # bytes up to which an operation goes before larger ones, as all that keep nothing do
 LOG_EVERY: Final = 10.0  # seconds
 
 # After a failed fsync the kernel may have dropped the pages: a later success would prove nothing
@@ -65,7 +70,9 @@ def _changes_nothing(connection: apsw.Connection) -> None:
 
 
 class Writer:
-    """Runs operations on `connection` in the order of submission, each inside a transaction.
+    """Runs operations on `connection`, small ones before large ones, each inside a transaction.
+
+    Whoever needs one thing done after another awaits the first.
 
     `before_commit` is part of each transaction that changed a row.
     """
@@ -80,7 +87,8 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._wake = threading.Condition()
         # Guarded by _wake.
-        self._waiting: deque[_Waiting] = deque()
+        self._small: deque[_Waiting] = deque()
+        self._large: deque[_Waiting] = deque()
         self._waiting_bytes = 0
         self._closing = False
         # Written by the thread only; reading a stale value does no harm.
@@ -107,11 +115,15 @@ class Writer:
         """
         future: asyncio.Future[object] = self._loop.create_future()
         with self._wake:
-            if len(self._waiting) >= WAITING_OPERATIONS or self._waiting_bytes + size > WAITING_BYTES:
+            if (
+                len(self._small) + len(self._large) >= WAITING_OPERATIONS
+                or self._waiting_bytes + size > WAITING_BYTES
+            ):
                 raise WireError(ErrorCode.RATE_LIMITED, "the relay is writing at its limit; try again")
             if self._closing:
                 raise WireError(ErrorCode.RESTARTING, "the relay is going down")
-            self._waiting.append(_Waiting(operation, size, future))
+            waiting = self._small if size <= SMALL else self._large
+            waiting.append(_Waiting(operation, size, future))
             self._waiting_bytes += size
             self._wake.notify()
         return await future  # type: ignore[return-value]  # the queue holds results of all types
@@ -126,14 +138,15 @@ class Writer:
 
     def _take_batch(self) -> list[_Waiting]:
         with self._wake:
-            while not self._waiting and not self._closing:
+            while not self._small and not self._large and not self._closing:
                 self._wake.wait()
             batch: list[_Waiting] = []
             size = 0
-            while self._waiting and (not batch or size + self._waiting[0].size <= BATCH_BYTES):
-                item = self._waiting.popleft()
-                size += item.size
-                batch.append(item)
+            for waiting, until in ((self._small, BATCH_BYTES // 2), (self._large, BATCH_BYTES)):
+                while waiting and (not batch or size + waiting[0].size <= until):
+                    item = waiting.popleft()
+                    size += item.size
+                    batch.append(item)
             self._waiting_bytes -= size
             return batch
 
