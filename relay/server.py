@@ -245,6 +245,9 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         if message["type"] == "websocket.close" and self.close_timer is not None:
             self.close_timer.cancel()
             self.close_timer = self.loop.call_later(CLOSE_HANDSHAKE, self.transport.abort)
+            if message.get("code") == CloseCode.LOGIN_TIMEOUT:
+                # It had its ten seconds: what is buffered still goes out, but nothing is waited for.
+                self.transport.close()
 
 
 class Server(uvicorn.Server):
