@@ -155,6 +155,8 @@ async def info(request: Request) -> JSONResponse:
                     name: {"burst": rate.burst, "count": rate.count, "seconds": rate.seconds}
                     for name, rate in config.rates.items()
                 },
+                "fragments_per_message": limits.FRAGMENTS_MAX,
+                "control_frames": limits.CONTROL_FRAMES_MAX,
                 "ping_every": limits.PING_EVERY,
                 "dead_after": limits.DEAD_AFTER,
             },

@@ -25,7 +25,7 @@ from relay.listening import BACKLOG, ListenError, check_readable
 from relay.metrics import Drop
 from wire.errors import CloseCode
 from wire.frames import FRAME_MAX
-from wire.limits import DEAD_AFTER, DRAIN, PING_EVERY
+from wire.limits import CONTROL_FRAMES_MAX, DEAD_AFTER, DRAIN, FRAGMENTS_MAX, PING_EVERY
 
 HEAD_MAX: Final = 65_536
 CLOSE_HANDSHAKE: Final = 5.0  # seconds for a peer to answer a close frame
@@ -40,8 +40,6 @@ KEEP_ALIVE: Final = 5
 # holds a buffer of this size from its accept on.
 READ_MAX: Final = 65_536
 SLICE: Final = 8192  # bytes parsed before frames are looked at: a thousand of the smallest
-FRAGMENTS_MAX: Final = 1024  # of one message: empty ones would else pile up below every limit in bytes
-CONTROL_FRAMES: Final = 60  # pings and pongs that a peer may send within PING_EVERY seconds
 
 
 def _read_less(transport: asyncio.BaseTransport) -> None:
@@ -188,7 +186,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
                 return
 
     def handle_cont(self, event: Frame) -> None:
-        """Bound the fragments of a message."""
+        """Bound the parts of a message: empty ones would else pile up below every limit in bytes."""
         if len(self.frames) >= FRAGMENTS_MAX:
             self._refuse(CloseCode.MESSAGE_TOO_BIG, Drop.TOO_MANY_FRAGMENTS)
             return
@@ -209,7 +207,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         if now >= self.counting_until:
             self.control_frames, self.counting_until = 0, now + PING_EVERY
         self.control_frames += 1
-        if self.control_frames > CONTROL_FRAMES:
+        if self.control_frames > CONTROL_FRAMES_MAX:
             self._refuse(CloseCode.BAD_REQUEST, Drop.PING_FLOOD)
             return False
         return True
