@@ -354,9 +354,7 @@ class Connection:
     async def _put_and_tell(self, batch: Batch) -> None:
         try:
             async with self._put_turn:
-                results = await intake.put(
-                    self._shared.mailboxes, self._pace, batch, self._shared.now()
-                )
+                results = await intake.put(self._shared.mailboxes, self._pace, batch, self._shared.now())
             actions = self._session.settle(batch, results)
         except WireError as error:
             actions = self._session.settle(batch, error)

@@ -47,10 +47,12 @@ class CountingStore(MemoryStore):
         self.most_pulled = max(self.most_pulled, size)
         return frames
 
-    async def put(self, mailbox, frames, now, token_hash):  # type: ignore[no-untyped-def]  # a store's method, as it is
+    async def put(  # type: ignore[no-untyped-def]  # a store's method, as it is
+        self, mailbox, frames, now, token_hash, request_room=None
+    ):
         self.putting.append(sum(len(frame.envelope) for frame in frames))
         await self.gate.wait()
-        return await super().put(mailbox, frames, now, token_hash)
+        return await super().put(mailbox, frames, now, token_hash, request_room)
 
 
 @pytest.fixture
