@@ -10,7 +10,9 @@ from typing import Final
 
 from relay.complaints import OperatorError, reason
 
-BACKLOG: Final = 1024
+# Sockets that wait in the kernel to be accepted. When a relay comes back, all its devices dial at once, and
+# whom the kernel turns away tries again after 1, 3 and 7 seconds.
+BACKLOG: Final = 4096
 
 
 class ListenError(OperatorError):

@@ -28,6 +28,9 @@ from wire.frames import FRAME_MAX
 from wire.limits import CONTROL_FRAMES_MAX, DEAD_AFTER, DRAIN, FRAGMENTS_MAX, PING_EVERY
 
 HEAD_MAX: Final = 65_536
+# asyncio accepts as many sockets in one turn of its loop as its backlog says, and nobody else is served
+# meanwhile. The others wait in the kernel.
+ACCEPT_AT_ONCE: Final = 16
 CLOSE_HANDSHAKE: Final = 5.0  # seconds for a peer to answer a close frame
 COME_BACK: Final = 10  # seconds, where a cap on sockets was reached
 TOO_MANY: Final = (
@@ -283,6 +286,8 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Say that we listen once we do."""
         await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(BACKLOG)
         if self.started:
             self._on_listening()
 
@@ -330,7 +335,7 @@ def make_server(relay: Relay, on_listening: Callable[[], None]) -> Server:
         server_header=False,
         date_header=False,
         workers=1,
-        backlog=BACKLOG,
+        backlog=ACCEPT_AT_ONCE,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=max(1, int(DRAIN * 0.2)),
         ssl_certfile=config.tls_certificate,

@@ -2,18 +2,13 @@
 
 from typing import Final
 
-from tests.faults.full_disk import FULL_DISK, PAGE_LIMIT
-from tests.faults.held_store import HELD_STORE
 from tests.faults.kills import KILL_POINTS
+from tests.faults.relay_catalogue import RELAY_SCENARIOS
 from tests.faults.scenario import Scenario
-from tests.faults.stop_under_load import STOP_UNDER_LOAD
 from tests.faults.sweep import CUTS, WEATHER
 
 SCENARIOS: Final[tuple[Scenario, ...]] = (
-    STOP_UNDER_LOAD,
-    FULL_DISK,
-    PAGE_LIMIT,
-    HELD_STORE,
+    *RELAY_SCENARIOS,
     KILL_POINTS,
     CUTS,
     WEATHER,

@@ -5,15 +5,15 @@ a child of the relay must not load the client.
 """
 
 import mmap
-import os
 import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from tests.faults.kill_points import kill
 from tests.faults.mutations import mutate
+from tests.faults.relay_patches import RELAY_PATCHES
 
 
 def make_clock(path: Path, offset: float = 0.0) -> None:
@@ -59,47 +59,6 @@ def _impatient(longest: str) -> None:
     backoff.FIRST = min(backoff.FIRST, backoff.LONGEST)  # type: ignore[misc]
 
 
-def _send_buffer(size: str) -> None:
-    """The kernel holds at most about so many bytes for a peer that does not read: the relay feels it."""
-    import socket
-
-    from relay import listening
-
-    real = listening.listen
-
-    def listen(host: str, port: int) -> socket.socket:
-        listener = real(host, port)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, int(size))  # accepted sockets inherit it
-        return listener
-
-    listening.listen = listen
-
-
-def _pages(path: str) -> None:
-    """A file that exists allows the relay's database no more growth: whatever needs a new page fails."""
-    from relay.store import writer
-
-    real = writer.Writer._transaction
-    limited = False
-
-    def transaction(self: writer.Writer, *arguments: Any) -> Any:
-        nonlocal limited
-        if os.path.exists(path) != limited:
-            limited = not limited
-            # The limit is never set below the present size.
-            self._connection.pragma("max_page_count", 1 if limited else 0x3FFFFFFE)
-        return real(self, *arguments)
-
-    writer.Writer._transaction = transaction  # type: ignore[method-assign, assignment]  # that is the patch
-
-
-def _busy_timeout(milliseconds: str) -> None:
-    """The relay waits so long for a database that another process holds."""
-    from relay.store import schema
-
-    schema.BUSY_TIMEOUT_MS = int(milliseconds)  # type: ignore[misc]  # that is the patch
-
-
 def _unsynced(_: str) -> None:
     """A kill of this process is a power cut: what was not synced is gone."""
     from tests.faults.disk import lose_unsynced
@@ -108,12 +67,10 @@ def _unsynced(_: str) -> None:
 
 
 PATCHES: Final[dict[str, Callable[[str], None]]] = {
+    **RELAY_PATCHES,
     "clock": _clock,
     "wal_pages": _wal_pages,
-    "busy_timeout": _busy_timeout,
     "impatient": _impatient,
-    "pages": _pages,
-    "send_buffer": _send_buffer,
     "kill": kill,
     "mutate": mutate,
     "unsynced": _unsynced,

@@ -1,0 +1,19 @@
+"""The scenarios about the relay's process and its store, by the raw protocol."""
+
+from typing import Final
+
+from tests.faults.full_disk import FULL_DISK, PAGE_LIMIT
+from tests.faults.held_store import HELD_STORE
+from tests.faults.million import MILLION
+from tests.faults.scenario import Scenario
+from tests.faults.stop_under_load import STOP_UNDER_LOAD
+from tests.faults.storm import STORM
+
+RELAY_SCENARIOS: Final[tuple[Scenario, ...]] = (
+    STOP_UNDER_LOAD,
+    FULL_DISK,
+    PAGE_LIMIT,
+    HELD_STORE,
+    STORM,
+    MILLION,
+)
