@@ -1,7 +1,7 @@
-"""A restart over 1,000,000 stored frames: ready in five seconds, from a cold disk, too, and all of them right.
+"""A restart over 1,000,000 stored frames: ready in five seconds, from a cold disk as well, and all are right.
 
-Owns the scenario. What is stored is known by its number (`tests.support.known_store`), so that everything that
-is drained can be compared without being kept.
+Owns the scenario. What is stored is known by its number (`tests.support.known_store`), so that all that is
+drained can be compared without being kept.
 """
 
 import asyncio

@@ -2,8 +2,9 @@
 
     python -m tests.support.known_store DIRECTORY --frames 1000000
 
-Owns the building, durable as a relay's; `tests.support.full_store` is quicker and writes the rows itself. Frame ids and envelopes follow from their number, so that whoever reads them back knows
-what they must be without keeping them.
+Owns the building, durable as a relay's; `tests.support.full_store` is quicker and writes the rows itself.
+Frame ids and envelopes follow from their number, so that whoever reads them back knows what they must be
+without keeping them.
 """
 
 import argparse
