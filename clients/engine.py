@@ -17,7 +17,7 @@ from keys.content import (
     list_extension,
     read_list_extension,
 )
-from keys.errors import DecryptError, VerificationError
+from keys.errors import DecryptError, MissingListsError, VerificationError
 from keys.handshake import HEADER_SIZE, HandshakeHeader, Party, accept, decode_header, initiate
 from keys.identities import Device, verify_device_list, verify_successor
 from keys.prekeys import verify_age, verify_bundle, verify_prekey
@@ -54,6 +54,14 @@ class Alarm(Exception):
 
     def __init__(self, account_key: bytes, sentence: str) -> None:
         super().__init__(sentence)
+        self.account_key = account_key
+
+
+class Ahead(Exception):
+    """An opening shows a device list whose predecessors are not known here: first they are to be learnt."""
+
+    def __init__(self, account_key: bytes) -> None:
+        super().__init__("the device list is more than one version ahead")
         self.account_key = account_key
 
 
@@ -159,8 +167,8 @@ class Engine:
     def open(self, envelope: bytes, now: int) -> Received:
         """Open an envelope and advance the state.
 
-        Raises DecryptError, or Alarm when an authentic sender's device list is not the successor of the
-        pinned one. The caller then rolls its transaction back.
+        Raises DecryptError, Alarm when an authentic sender's device list contradicts the pinned one, Ahead
+        when it may follow it, and that cannot be seen yet. The caller then rolls its transaction back.
         """
         opened = open_envelope(envelope, self._state.sealing_privates())
         if opened.type is InnerType.OPENING:
@@ -237,7 +245,7 @@ class Engine:
         return plaintext
 
     def _judge_list(self, sender: Party, pinned: DeviceList | None) -> bool:
-        """Whether the list in an opening is news. Raises Alarm if it does not follow the pinned one.
+        """Whether the list in an opening is news. Raises Alarm if it contradicts the pinned one, or Ahead.
 
         An opening may have been on its way since before the last change of the list: that is no reason for
         an alarm, as long as its device is still in the list. A device that was removed is not heard.
@@ -250,6 +258,8 @@ class Engine:
             return False
         try:
             return verify_successor(pinned, sender.devices)
+        except MissingListsError:
+            raise Ahead(sender.devices.account_key) from None
         except VerificationError as error:
             raise Alarm(sender.devices.account_key, str(error)) from None
 

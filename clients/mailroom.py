@@ -11,7 +11,7 @@ from typing import Final
 
 from clients import clock
 from clients.card import Cards
-from clients.engine import Alarm, Draft, Engine, Received
+from clients.engine import Ahead, Alarm, Draft, Engine, Received
 from clients.envelopes import Envelopes
 from clients.errors import NotFoundError, OutboxFullError, TooLargeError, TrustError, UsageError
 from clients.model import ContactStatus
@@ -22,14 +22,14 @@ from clients.store.history import History
 from clients.store.outbox import Outbox
 from clients.store.state import KeyState
 from keys.content import MESSAGE_ID, NOTES, Extension, Kind
-from keys.errors import DecryptError, VerificationError
+from keys.errors import DecryptError, ForkError, VerificationError
 from keys.handshake import Party
-from keys.identities import verify_device_list, verify_successor
+from keys.identities import verify_chain, verify_device_list
 from keys.primitives import Random, sha256
 from wire.control import Bundle
 from wire.device_lists import DeviceList, decode_device_list
 from wire.frames import FLAG_REQUEST, Deliver
-from wire.limits import TEXT_MAX
+from wire.limits import FRAME_ID, TEXT_MAX
 from wire.prekeys import decode_device_bundle
 
 SEAL_BATCH: Final = 64
@@ -115,7 +115,7 @@ class Mailroom:
             if not devices or contact is None or contact.alarm is not None:
                 return 0
             waiting = self.history.unsealed(contact_id, SEAL_BATCH)
-            if waiting:
+            if self.contacts.was_due(contact_id) or waiting:
                 for key in devices:
                     self.notes.tell_card(contact, key)
             for message in waiting:
@@ -134,14 +134,17 @@ class Mailroom:
             return False
         return bool(self.history.unsealed(contact.id, 1))
 
-    def learn_bundle(self, contact: ContactRow, bundle: Bundle, *, begin: bool = True) -> None:
+    def learn_bundle(
+        self, contact: ContactRow, bundle: Bundle, between: Sequence[DeviceList] = (), *, begin: bool = True
+    ) -> None:
         """Verify what the relay answered, believe newer keys, and with `begin` begin missing sessions.
 
+        `between` are the lists between the one believed so far and the bundle's, as the relay shows them.
         A bundle that was fetched without a take has no one-time keys, and is no ground for a session.
-        Raises TrustError, with the contact's alarm raised, when the list is not this account's signed
-        successor; VerificationError or DecryptError for a broken bundle. Then nothing else changed.
+        Raises TrustError, with the contact's alarm raised, when the account has signed what contradicts what
+        was believed; VerificationError or DecryptError for a broken bundle. Then nothing else changed.
         """
-        devices = self._believe(contact, decode_device_list(bundle.device_list))
+        devices = self._believe(contact, decode_device_list(bundle.device_list), between)
         now = clock.now_seconds()
         with self._store.transaction():
             self.state.pin(devices)
@@ -158,9 +161,12 @@ class Mailroom:
                 self.state.refreshed(entry.device_key, now)
                 if begin and not had_session:
                     self._engine.start_session(self._profile.device_list, party, device_bundle, now)
+            for envelope, is_request in self.outbox.take_deferred(contact.id):
+                flags = FLAG_REQUEST if is_request else 0
+                self._take_one(Deliver(bytes(FRAME_ID), self._profile.device.key, 1, flags, envelope), now)
         self.notes.card_changed()  # it can be written to now: perhaps it waits for our card
 
-    def _believe(self, contact: ContactRow, offered: DeviceList) -> DeviceList:
+    def _believe(self, contact: ContactRow, offered: DeviceList, between: Sequence[DeviceList]) -> DeviceList:
         verify_device_list(offered, contact.account_key)
         for entry in offered.devices:
             if self.state.owner(entry.device_key) not in (None, contact.account_key):
@@ -168,8 +174,8 @@ class Mailroom:
         if contact.devices is None:
             return offered
         try:
-            verify_successor(contact.devices, offered)
-        except VerificationError as error:
+            verify_chain(contact.devices, between, offered)
+        except ForkError as error:
             self.contacts.raise_alarm(contact.account_key, str(error))
             raise TrustError(f"{contact.name!r}: {error}. Nothing was sent.") from None
         return offered
@@ -199,6 +205,10 @@ class Mailroom:
             self.state.forget_handshakes(now)
             self.state.tidy_sessions(now)
             self.history.expire(clock.now_ms())
+
+    def has_work(self) -> bool:
+        """Write what is owed; whether there is something for senders to do that they may not know of."""
+        return self.notes.write_owed() or self.contacts.some_due()
 
     # --- in -------------------------------------------------------------------------------------------
 
@@ -248,6 +258,26 @@ class Mailroom:
             self.dropped += 1
         except Alarm as alarm:
             self.contacts.raise_alarm(alarm.account_key, str(alarm))
+        except Ahead as ahead:
+            self._defer(frame, ahead.account_key, now)
+
+    def _defer(self, frame: Deliver, account_key: bytes, now: int) -> None:
+        """Keep an opening until the device lists that it follows are known; its sender is asked for now.
+
+        Nobody is asked for on behalf of a stranger, of whom nothing is believed that could be betrayed: it
+        is met anew.
+        """
+        contact = self.contacts.by_account(account_key)
+        if contact is None or contact.status is ContactStatus.BLOCKED:
+            return
+        if contact.status is not ContactStatus.APPROVED:
+            self.contacts.forget_list(contact.id)
+            self._take_one(frame, now)
+        elif not self.outbox.defer(contact.id, frame.envelope, bool(frame.flags & FLAG_REQUEST)):
+            self.undecryptable += 1
+        else:
+            self.contacts.set_stale(account_key, is_stale=True)
+            self.contacts.set_due(contact.id)
 
     def _keep(self, received: Received, now: int, *, is_request: bool) -> None:
         content, sender = received.content, received.sender
@@ -268,6 +298,8 @@ class Mailroom:
             self.contacts.raise_alarm(contact.account_key, received.alarm)
         if received.is_list_old:
             self.contacts.set_stale(contact.account_key, is_stale=True)
+            if is_approved:
+                self.contacts.set_due(contact.id)  # nothing is sent there before, not even a receipt
         arrived = self.outbox.arrived(device_key, content.stream_id).added(content.sequence)
         owes = is_approved and not is_note
         self.outbox.save_arrived(device_key, content.stream_id, arrived, now, owes=owes)

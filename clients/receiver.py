@@ -215,6 +215,6 @@ class Receiver:
             self._backoff.reset()
             await connection.send(Acknowledge(through=through))
             await asyncio.sleep(0)  # sending may not have waited: let the others have their turn
-            if incoming.empty() and not batch and self._mailroom.notes.write_owed():
+            if incoming.empty() and not batch and self._mailroom.has_work():
                 self._wake_senders()
             self._bell.ring()

@@ -14,6 +14,7 @@ from clients.bell import Bell
 from clients.connection import Disconnected, RelayConnection, dial
 from clients.errors import RelayError, StorageError, TrustError
 from clients.mailroom import Mailroom
+from clients.missed_lists import missed_lists
 from clients.model import ContactStatus
 from clients.profile import Profile
 from clients.store.contacts import ContactRow
@@ -140,7 +141,11 @@ class Sender:
             if error.error is not None and error.error.code is ErrorCode.NOT_FOUND:
                 raise RelayError(f"The relay knows no account of {contact.name!r} (yet).") from None
             raise
-        self._mailroom.learn_bundle(contact, bundle, begin=take)
+        between = await missed_lists(connection, contact.devices, bundle)
+        self._mailroom.learn_bundle(contact, bundle, between, begin=take)
+        if self._mailroom.notes.write_owed():  # openings that waited for a device list are answered now
+            self._wake_senders()
+        self._bell.ring()
         return self._mailroom.contacts.by_id(self._contact_id) or contact
 
     async def _put(self, connection: RelayConnection) -> None:

@@ -10,3 +10,11 @@ class DecryptError(Exception):
 
 class VerificationError(Exception):
     """A public, signed object does not hold: signature, age, kind or succession. `str()` says which."""
+
+
+class ForkError(VerificationError):
+    """An account has signed what contradicts what it signed before."""
+
+
+class MissingListsError(VerificationError):
+    """A device list is further ahead than the lists that were shown: it may be right, or not."""

@@ -4,9 +4,10 @@ Owns the long-term keys. Ed25519 keys sign, X25519 keys agree; no key does both 
 into the other. Knows nothing of where secrets are kept.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from keys.errors import VerificationError
+from keys.errors import ForkError, MissingListsError, VerificationError
 from keys.primitives import KEY, Random, dh_key, equal, sign, signing_key, verify
 from wire.binary import Reader, u8, u64
 from wire.device_lists import NO_PREVIOUS, DeviceEntry, DeviceList
@@ -103,18 +104,33 @@ def verify_device_list(devices: DeviceList, account_key: bytes) -> None:
 def verify_successor(known: DeviceList, offered: DeviceList) -> bool:
     """Whether `offered` changes anything: False if it is `known` itself, True if it is its direct successor.
 
-    Expects `offered` to have passed `verify_device_list`. Raises VerificationError for a rollback, a fork,
-    or a jump of more than one version (the lists between must be shown).
+    Expects `offered` to have passed `verify_device_list`. Raises ForkError for a rollback or a fork,
+    MissingListsError for a jump of more than one version, VerificationError for another account's.
     """
     if offered.account_key != known.account_key:
         raise VerificationError("the device list belongs to another account")
     if offered.version == known.version and equal(offered.hash(), known.hash()):
         return False
     if offered.version <= known.version:
-        raise VerificationError("an older or different device list was shown (rollback or split view)")
-    if offered.version != known.version + 1 or not equal(offered.previous, known.hash()):
-        raise VerificationError("the device list is not the signed successor of the known one")
+        raise ForkError("an older or different device list was shown (rollback or split view)")
+    if offered.version != known.version + 1:
+        raise MissingListsError("the device lists between the known one and the newest were not shown")
+    if not equal(offered.previous, known.hash()):
+        raise ForkError("the device list is not the signed successor of the known one")
     return True
+
+
+def verify_chain(known: DeviceList, between: Sequence[DeviceList], offered: DeviceList) -> bool:
+    """As `verify_successor`, over the lists between: each must be the signed successor of the one before.
+
+    Lists that are not between are passed over, so that more may be shown than was missed.
+    """
+    for each in between:
+        if known.version < each.version < offered.version:
+            verify_device_list(each, known.account_key)
+            verify_successor(known, each)
+            known = each
+    return verify_successor(known, offered)
 
 
 def verify_hello(greeting: Greeting, signature: bytes) -> bool:

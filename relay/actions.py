@@ -107,6 +107,7 @@ class Fetch:
     ref: int
     account_key: bytes
     take: bool
+    since: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

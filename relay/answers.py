@@ -82,7 +82,8 @@ def bundle_message(ref: int, offer: Offer | None) -> control.ControlMessage:
         )
         for device in offer.devices
     ]
-    return control.Bundle(ref=ref, device_list=offer.device_list.encode(), devices=devices)
+    former = None if offer.former is None else [each.encode() for each in offer.former]
+    return control.Bundle(ref=ref, device_list=offer.device_list.encode(), devices=devices, former=former)
 
 
 def _refusal(verdict: ErrorCode | Later) -> tuple[ErrorCode, str, int | None]:

@@ -19,14 +19,16 @@ class Directory:
         self._mailboxes = mailboxes
         self._metrics = metrics
 
-    async def fetch(self, account_key: bytes, take: bool, pace: Pace) -> Offer | None:
-        """The account's list and bundles, or None. A take is durable before this returns.
+    async def fetch(
+        self, account_key: bytes, take: bool, pace: Pace, since: int | None = None
+    ) -> Offer | None:
+        """See `Store.fetch`. A take is durable before this returns.
 
         One take too many gets what a fetch without one gets.
         """
         taken = pace.take(account_key) if take else ()
         try:
-            offer = await self._store.fetch(account_key, bool(taken))
+            offer = await self._store.fetch(account_key, bool(taken), since)
         except WireError:
             give_back(taken)  # nothing has gone out
             raise

@@ -131,6 +131,7 @@ async def info(request: Request) -> JSONResponse:
                 "prekeys_per_page": limits.PREKEYS_PER_PAGE,
                 "one_time_prekeys": limits.ONE_TIME_MAX,
                 "devices_per_account": limits.DEVICES_PER_ACCOUNT,
+                "former_lists": limits.FORMER_LISTS,
                 "mailbox_frames": config.mailbox_frames,
                 "mailbox_bytes": config.mailbox_bytes,
                 "mailbox_ttl": config.mailbox_ttl,

@@ -145,7 +145,7 @@ class Session:
             case control.Fetch():
                 self._move("fetch")
                 self._pace.fetch()
-                return [Fetch(message.ref, message.account_key, message.take)]
+                return [Fetch(message.ref, message.account_key, message.take, message.since)]
             case control.Attach():
                 self._move("attach")
                 self._attachments.attach(message.mailbox, message.token)

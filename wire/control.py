@@ -30,6 +30,7 @@ from wire.limits import (
     CAPABILITIES_MAX,
     CHECKPOINT_MAX,
     DEVICES_PER_ACCOUNT,
+    FORMER_PER_BUNDLE,
     PREKEYS_PER_PAGE,
     RELAY_TEXT_MAX,
     RESULTS_PER_MESSAGE,
@@ -167,12 +168,16 @@ class Watch(ControlMessage):
 
 
 class Fetch(ControlMessage):
-    """Ask for an account's device list and bundles. With `take`, one-time prekeys are handed out too."""
+    """Ask for an account's device list and bundles. With `take`, one-time prekeys are handed out too.
+
+    With `since`, the lists after that version are shown as well, for whoever missed some.
+    """
 
     type: Literal["fetch"] = "fetch"
     ref: U32
     account_key: Key
     take: bool
+    since: U63 | None = None
 
 
 # --- relay to client ---------------------------------------------------------------------------------
@@ -255,12 +260,16 @@ class OfferedDevice(ControlMessage):
 
 
 class Bundle(ControlMessage):
-    """Answer to `fetch`. A device that has not published yet is missing from `devices`."""
+    """Answer to `fetch`. A device that has not published yet is missing from `devices`.
+
+    `former`, if it was asked for: lists before the newest one, the oldest first.
+    """
 
     type: Literal["bundle"] = "bundle"
     ref: U32
     device_list: EncodedDeviceList
     devices: Annotated[list[OfferedDevice], Field(max_length=DEVICES_PER_ACCOUNT)]
+    former: Annotated[list[EncodedDeviceList], Field(max_length=FORMER_PER_BUNDLE)] | None = None
 
 
 class Accepted(ControlMessage):

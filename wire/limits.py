@@ -32,6 +32,8 @@ RESULTS_PER_MESSAGE: Final = 256
 # Accounts and device lists.
 DEVICES_PER_ACCOUNT: Final = 8
 INVITE: Final = 16  # random, so nobody guesses one
+FORMER_LISTS: Final = 64  # kept by the relay for each account
+FORMER_PER_BUNDLE: Final = 24  # of them in one answer: the largest ones fit a control message
 RELAY_TEXT_MAX: Final = 200  # characters of host, port and path in an address
 
 # Prekeys.

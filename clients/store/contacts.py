@@ -337,6 +337,23 @@ class Contacts:
         """Whether a newer device list of this account is known to exist."""
         self._db.execute("UPDATE contacts SET stale = ? WHERE account_key = ?", (is_stale, account_key))
 
+    def set_due(self, contact_id: int) -> None:
+        """This contact is to be looked for, though no message waits for it."""
+        self._db.execute("UPDATE contacts SET due = 1 WHERE id = ?", (contact_id,))
+
+    def some_due(self) -> bool:
+        """Whether there is anybody to look for."""
+        return self._db.execute("SELECT 1 FROM contacts WHERE due = 1 LIMIT 1").get is not None
+
+    def was_due(self, contact_id: int) -> bool:
+        """Whether it was to be looked for; it is not any more."""
+        self._db.execute("UPDATE contacts SET due = 0 WHERE id = ? AND due = 1", (contact_id,))
+        return self._db.changes() == 1
+
+    def forget_list(self, contact_id: int) -> None:
+        """Meet an account anew that is no contact."""
+        self._db.execute("UPDATE contacts SET device_list = NULL WHERE id = ?", (contact_id,))
+
     def raise_alarm(self, account_key: bytes, sentence: str) -> None:
         """Block sending to this account until the user decides."""
         with self._store.transaction() as db:

@@ -5,7 +5,7 @@ has been taken in. Writing calls run inside a transaction that their caller open
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from clients.store.ranges import Ranges
 from clients.store.store import Store
@@ -15,6 +15,7 @@ from wire.frames import Put
 MESSAGES_MAX: Final = 10_000
 BYTES_MAX: Final = 256 * 1024 * 1024
 STREAMS_MAX: Final = 8  # remembered per device
+DEFERRED_MAX: Final = 64  # openings of one contact that wait for its device lists
 CONSUMED_KEEP: Final = 60 * 86_400
 
 
@@ -62,7 +63,8 @@ class Outbox:
         """Contacts with something to send: frames, or messages not encrypted yet."""
         rows = self._db.execute(
             "SELECT id FROM contacts c WHERE EXISTS (SELECT 1 FROM outbox WHERE contact = c.id) OR EXISTS "
-            "(SELECT 1 FROM messages WHERE contact = c.id AND outgoing = 1 AND sealed = 0)"
+            "(SELECT 1 FROM messages WHERE contact = c.id AND outgoing = 1 AND sealed = 0) "
+            "OR (c.due = 1 AND c.status = 'approved' AND c.alarm IS NULL)"
         )
         return [int(row[0]) for row in rows]
 
@@ -168,6 +170,25 @@ class Outbox:
         self._db.execute(
             "UPDATE received SET read_owed = 0 WHERE device_key = ? AND stream = ?", (device_key, stream)
         )
+
+    def defer(self, contact: int, envelope: bytes, is_request: bool) -> bool:
+        """Keep an opening for later; False if too many of this contact wait already."""
+        count = self._db.execute("SELECT count(*) FROM deferred WHERE contact = ?", (contact,)).get
+        if count >= DEFERRED_MAX:
+            return False
+        self._db.execute(
+            "INSERT INTO deferred (contact, envelope, is_request) VALUES (?, ?, ?)",
+            (contact, envelope, is_request),
+        )
+        return True
+
+    def take_deferred(self, contact: int) -> list[tuple[bytes, bool]]:
+        """(envelope, whether it came as a request) of what was kept for later, in order; kept no longer."""
+        rows: list[tuple[Any, ...]] = self._db.execute(
+            "SELECT envelope, is_request FROM deferred WHERE contact = ? ORDER BY id", (contact,)
+        ).fetchall()
+        self._db.execute("DELETE FROM deferred WHERE contact = ?", (contact,))
+        return [(bytes(row[0]), bool(row[1])) for row in rows]
 
     # --- what has been taken in -----------------------------------------------------------------------
 

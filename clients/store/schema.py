@@ -194,6 +194,7 @@ MIGRATIONS: Final = (
     """
     -- Whom to look for though no message waits: to learn its newest device list, or to tell it of ours.
     ALTER TABLE contacts ADD COLUMN due INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX contacts_due ON contacts (id) WHERE due = 1;
     -- Openings whose device list is more than one version ahead, until the lists between are known.
     CREATE TABLE deferred (
         id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -106,12 +106,14 @@ class Terms:
 class Offer:
     """An account's device list and what each of its published devices offers.
 
-    `stocks` holds what is left of every device that one-time prekeys were taken from.
+    `stocks` holds what is left of every device that one-time prekeys were taken from, `former` the lists
+    after the version that was asked for, if one was.
     """
 
     device_list: DeviceList
     devices: tuple[DeviceBundle, ...]
     stocks: tuple[tuple[bytes, StockCount], ...] = ()
+    former: tuple[DeviceList, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +164,11 @@ class Store(Protocol):
     async def keep_checkpoint(self, device_key: bytes, checkpoint: bytes) -> None:
         """Keep a device's checkpoint, 1 to 256 bytes. Raises WireError(NOT_REGISTERED)."""
 
-    async def fetch(self, account_key: bytes, take: bool) -> Offer | None:
-        """The account's list and bundles. With `take` each one-time prekey goes to exactly one caller."""
+    async def fetch(self, account_key: bytes, take: bool, since: int | None = None) -> Offer | None:
+        """The account's list and bundles. With `take` each one-time prekey goes to exactly one caller.
+
+        With `since` also the first 24 former lists above that version; the last 64 of an account are kept.
+        """
 
     async def allow(self, device_key: bytes, tokens: Sequence[Token]) -> None:
         """Replace all tokens of a mailbox; their hashes are distinct. Raises WireError(NOT_REGISTERED)."""

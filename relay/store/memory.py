@@ -22,6 +22,7 @@ from relay.store.base import (
     Token,
 )
 from wire.device_lists import DeviceList
+from wire.limits import FORMER_LISTS, FORMER_PER_BUNDLE
 from wire.prekeys import ONE_TIME_KINDS, DeviceBundle, Prekey, PrekeyKind
 
 
@@ -81,6 +82,7 @@ class MemoryStore:
     def __init__(self, quota: Quota | None = None) -> None:
         self._quota = quota or Quota()
         self._lists: dict[bytes, DeviceList] = {}
+        self._former: dict[bytes, list[DeviceList]] = {}
         self._mailboxes: dict[bytes, _Mailbox] = {}
         self._stored = 0
 
@@ -109,6 +111,8 @@ class MemoryStore:
             self._mailboxes[key] = _Mailbox(None, old.next_sequence, old.expired, highest=old.highest)
         for key in kept:
             self._mailboxes.setdefault(key, _Mailbox(None)).account_key = account_key
+        if stored is not None:
+            self._former[account_key] = [*self._former.get(account_key, ()), stored][-FORMER_LISTS:]
         self._lists[account_key] = device_list
         return dropped
 
@@ -142,7 +146,7 @@ class MemoryStore:
         mailbox.prekeys, mailbox.highest = changed, highest
         return mailbox.stock()
 
-    async def fetch(self, account_key: bytes, take: bool) -> Offer | None:
+    async def fetch(self, account_key: bytes, take: bool, since: int | None = None) -> Offer | None:
         """See `Store.fetch`."""
         device_list = self._lists.get(account_key)
         if device_list is None:
@@ -159,7 +163,11 @@ class MemoryStore:
                 kem = self._take(mailbox, PrekeyKind.ONE_TIME_KEM) or kem
                 stocks.append((entry.device_key, mailbox.stock()))
             offered.append(DeviceBundle(entry.device_key, signed, sealing, kem, one_time))
-        return Offer(device_list, tuple(offered), tuple(stocks))
+        former = None
+        if since is not None:
+            kept = self._former.get(account_key, [])
+            former = tuple(each for each in kept if each.version > since)[:FORMER_PER_BUNDLE]
+        return Offer(device_list, tuple(offered), tuple(stocks), former)
 
     def _take(self, mailbox: _Mailbox, kind: PrekeyKind) -> Prekey | None:
         stocked = mailbox.of_kind(kind)

@@ -79,6 +79,7 @@ MIGRATIONS: Final = (
     # were stored before, which are delivered unchecked. And what tells an older copy of this file from the
     # newest (`relay.store.life`); `skipped` are the sequences of a mailbox that no frame ever had. When a
     # mailbox was last full, to the hour. Invites, by their hashes: who came in with one is not noted.
+    # Device lists that were replaced, for those who missed some.
     """
     ALTER TABLE mailboxes ADD COLUMN checkpoint BLOB;
     ALTER TABLE mailboxes ADD COLUMN skipped INTEGER NOT NULL DEFAULT 0;
@@ -97,6 +98,12 @@ MIGRATIONS: Final = (
         is_marked    INTEGER NOT NULL
     );
     INSERT INTO life VALUES (randomblob(16), 0, unixepoch(), 0, 0);
+    CREATE TABLE former_lists (
+        account     INTEGER NOT NULL REFERENCES accounts (id),
+        version     INTEGER NOT NULL,
+        device_list BLOB NOT NULL,
+        PRIMARY KEY (account, version)
+    ) WITHOUT ROWID;
     """,
 )
 

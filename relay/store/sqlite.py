@@ -152,9 +152,9 @@ class SqliteStore:
         operation = partial(tables.keep_checkpoint, device_key=device_key, checkpoint=checkpoint)
         await self._writer.submit(operation)
 
-    async def fetch(self, account_key: bytes, take: bool) -> Offer | None:
+    async def fetch(self, account_key: bytes, take: bool, since: int | None = None) -> Offer | None:
         """See `Store.fetch`."""
-        operation = partial(tables.fetch, account_key=account_key, take=take)
+        operation = partial(tables.fetch, account_key=account_key, take=take, since=since)
         return await (self._writer.submit(operation) if take else self._read(self._rest, operation))
 
     async def allow(self, device_key: bytes, tokens: Sequence[Token]) -> None:

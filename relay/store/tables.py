@@ -10,7 +10,7 @@ from typing import Final
 
 import apsw
 
-from relay.store import base, invites
+from relay.store import base, former, invites
 from relay.store.base import (
     DeviceStatus,
     NewFrame,
@@ -59,6 +59,8 @@ def register(
     else:
         account = row[0]
         connection.execute("UPDATE accounts SET device_list = ? WHERE id = ?", (encoded, account))
+        assert stored is not None
+        former.keep(connection, account, stored)
     for entry in device_list.devices:
         connection.execute(
             "INSERT INTO mailboxes (device_key, account, next_sequence, skipped)"
@@ -159,14 +161,14 @@ def _stock_up(connection: apsw.Connection, mailbox: int, prekey: Prekey) -> bool
     return True
 
 
-def fetch(connection: apsw.Connection, account_key: bytes, take: bool) -> Offer | None:
+def fetch(connection: apsw.Connection, account_key: bytes, take: bool, since: int | None) -> Offer | None:
     """See `Store.fetch`."""
     row = connection.execute(
-        "SELECT device_list FROM accounts WHERE account_key = ?", (account_key,)
+        "SELECT id, device_list FROM accounts WHERE account_key = ?", (account_key,)
     ).fetchone()
     if row is None:
         return None
-    device_list = decode_device_list(row[0])
+    account, device_list = row[0], decode_device_list(row[1])
     devices: list[DeviceBundle] = []
     stocks: list[tuple[bytes, StockCount]] = []
     for entry in device_list.devices:
@@ -183,7 +185,8 @@ def fetch(connection: apsw.Connection, account_key: bytes, take: bool) -> Offer 
             kem = _take(connection, mailbox, PrekeyKind.ONE_TIME_KEM) or kem
             stocks.append((entry.device_key, _stock(connection, mailbox)))
         devices.append(DeviceBundle(entry.device_key, signed, sealing, kem, one_time))
-    return Offer(device_list, tuple(devices), tuple(stocks))
+    known = None if since is None else former.behind(connection, account, since)
+    return Offer(device_list, tuple(devices), tuple(stocks), known)
 
 
 def _take(connection: apsw.Connection, mailbox: int, kind: PrekeyKind) -> Prekey | None:

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from keys.errors import VerificationError
+from keys.errors import ForkError, MissingListsError, VerificationError
 from keys.identities import (
     Account,
     Device,
+    verify_chain,
     verify_device_list,
     verify_hello,
     verify_successor,
@@ -121,9 +122,54 @@ def test_a_fork_is_refused() -> None:
 def test_a_jump_over_a_version_is_refused() -> None:
     second = successor(ALICE.device, SECOND)
     third = successor(SECOND, previous=second)
-    with pytest.raises(VerificationError, match="not the signed successor"):
+    with pytest.raises(MissingListsError, match="were not shown"):
         verify_successor(ALICE.devices, third)
     assert verify_successor(second, third)
+
+
+def chain(length: int) -> list[DeviceList]:
+    """Alice's lists from version 1 on."""
+    lists = [ALICE.devices]
+    while len(lists) < length:
+        lists.append(
+            successor(*((ALICE.device, SECOND) if len(lists) % 2 else (SECOND,)), previous=lists[-1])
+        )
+    return lists
+
+
+def test_a_jump_is_taken_over_the_lists_between() -> None:
+    lists = chain(9)
+    assert verify_chain(lists[0], lists[1:8], lists[8])
+    assert verify_chain(lists[0], lists, lists[8])  # more than was missed
+    assert verify_chain(lists[3], lists[1:8], lists[8])
+    assert verify_chain(lists[0], [], lists[1])
+    assert not verify_chain(lists[8], lists, lists[8])
+
+
+def test_lists_that_are_hidden_or_reordered_show_nothing() -> None:
+    lists = chain(6)
+    hidden = [lists[1:5][:at] + lists[1:5][at + 1 :] for at in range(4)]
+    for between in ([], *hidden, lists[4:0:-1], [lists[2], lists[1], *lists[3:5]]):
+        with pytest.raises(MissingListsError):
+            verify_chain(lists[0], between, lists[5])
+
+
+def test_a_fork_among_the_lists_between_is_one() -> None:
+    lists = chain(5)
+    other = successor(SECOND, ALICE.device, BOB.device, previous=lists[0])
+    with pytest.raises(ForkError):
+        verify_chain(lists[0], [other, *lists[2:4]], lists[4])
+    with pytest.raises(ForkError):
+        verify_chain(lists[1], [successor(SECOND, previous=other)], lists[4])
+
+
+def test_a_list_between_of_another_account_or_without_a_signature_is_no_fork() -> None:
+    lists = chain(4)
+    foreign = BOB.account.sign_device_list((BOB.device.entry(BOB.account.key),), NOW, BOB.devices)
+    for wrong in (foreign, replace(lists[1], signature=bytes(64)), replace(lists[1], created=NOW + 5)):
+        with pytest.raises(VerificationError) as refused:
+            verify_chain(lists[0], [wrong, lists[2]], lists[3])
+        assert not isinstance(refused.value, ForkError)
 
 
 def test_a_successor_of_another_account_is_refused() -> None:

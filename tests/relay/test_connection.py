@@ -105,7 +105,7 @@ async def test_a_defect_of_ours_ends_one_connection_with_a_code() -> None:
 class FailingStore(MemoryStore):
     """Its disk is full."""
 
-    async def fetch(self, account_key: bytes, take: bool) -> None:
+    async def fetch(self, account_key: bytes, take: bool, since: int | None = None) -> None:
         raise WireError(ErrorCode.STORAGE_FULL, "full")
 
 

@@ -166,6 +166,8 @@ def test_what_each_accepted_message_asks_for() -> None:
     assert isinstance(action, Publish)
     assert action.ref == 2
     assert say(submit_session(), MESSAGES["fetch"]) == [Fetch(3, BOB.key, True)]
+    since = control.Fetch(ref=4, account_key=BOB.key, take=False, since=7)
+    assert say(submit_session(), since) == [Fetch(4, BOB.key, False, 7)]
 
 
 # --- hello and login -----------------------------------------------------------------------------------

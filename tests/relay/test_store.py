@@ -8,8 +8,9 @@ import pytest
 from relay.store.base import Condition, PutResult, StockCount, Store
 from tests.relay.devices import HELD, NOW, Account, Device
 from tests.relay.engines import Engine, frames, pulled, registered
+from wire.device_lists import DeviceList
 from wire.errors import ErrorCode, WireError
-from wire.limits import ONE_TIME_MAX
+from wire.limits import FORMER_LISTS, FORMER_PER_BUNDLE, ONE_TIME_MAX
 from wire.prekeys import PrekeyKind
 
 # --- frames --------------------------------------------------------------------------------------------
@@ -112,6 +113,34 @@ async def test_everything_is_there_after_reopening(engine: Engine) -> None:
     assert offer.device_list == account.list()
     status = await engine.store.status(account.device.key)
     assert (status.registered, status.stock) == (True, StockCount(3, 0))
+
+
+async def test_former_lists_are_there_for_who_missed_them(engine: Engine) -> None:
+    account = await registered(engine.store)
+    lists = [account.list()]
+    for _ in range(FORMER_LISTS + 5):
+        lists.append(account.successor(lists[-1]))
+        await engine.store.register(lists[-1])
+    await engine.reopen()
+
+    async def shown(since: int | None) -> list[DeviceList] | None:
+        offer = await engine.store.fetch(account.key, take=False, since=since)
+        assert offer is not None
+        assert offer.device_list == lists[-1]
+        return None if offer.former is None else list(offer.former)
+
+    assert await shown(None) is None
+    newest = lists[-1].version
+    assert await shown(newest - 1) == await shown(newest) == await shown(2**63 - 1) == []
+    assert await shown(newest - 4) == lists[-4:-1]
+    assert await shown(newest - 40) == lists[-40:][:FORMER_PER_BUNDLE]
+    kept = lists[-1 - FORMER_LISTS : -1]
+    assert await shown(0) == kept[:FORMER_PER_BUNDLE]
+    # Repeating the newest, or a list that is refused, keeps nothing.
+    await engine.store.register(lists[-1])
+    with pytest.raises(WireError):
+        await engine.store.register(lists[-2])
+    assert await shown(newest - 4) == lists[-4:-1]
 
 
 async def test_expiry_takes_the_oldest_counts_them_and_frees_space(store: Store) -> None:

@@ -66,8 +66,8 @@ def _publish(device: int, chosen: list[int]) -> Step:
     return lambda store: store.publish(DEVICES[device].key, [PREKEYS[device][n] for n in chosen])
 
 
-def _fetch(account: int, take: bool) -> Step:
-    return lambda store: store.fetch(ACCOUNTS[account].key, take)
+def _fetch(account: int, take: bool, since: int | None) -> Step:
+    return lambda store: store.fetch(ACCOUNTS[account].key, take, since)
 
 
 def _register(which: int, terms: Terms = ANYBODY) -> Step:
@@ -104,7 +104,7 @@ steps = st.one_of(
     st.builds(_acknowledge, devices, st.integers(0, 12)),
     st.builds(_expire, st.integers(0, 10), st.integers(1, 5)),
     st.builds(_publish, devices, st.lists(st.integers(0, 14), min_size=1, max_size=6)),
-    st.builds(_fetch, st.integers(0, 1), st.booleans()),
+    st.builds(_fetch, st.integers(0, 1), st.booleans(), st.none() | st.integers(0, 3)),
     st.builds(_status, devices),
 )
 

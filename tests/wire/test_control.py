@@ -40,9 +40,18 @@ from wire.control import (
     decode_relay_message,
 )
 from wire.control_values import decode_base64url, encode_base64url
+from wire.device_lists import LIST_MAX
 from wire.errors import ErrorCode, WireError
-from wire.limits import CAPABILITIES_MAX, CONTROL_MAX, RESULTS_PER_MESSAGE, TOKENS_MAX
+from wire.limits import (
+    CAPABILITIES_MAX,
+    CONTROL_MAX,
+    DEVICES_PER_ACCOUNT,
+    FORMER_PER_BUNDLE,
+    RESULTS_PER_MESSAGE,
+    TOKENS_MAX,
+)
 from wire.login import Mode
+from wire.prekeys import PREKEY_MAX
 
 KEY, SIGNATURE, ID = bytes(range(32)), bytes(range(64)), bytes(range(16))
 STOCK = Stock(one_time=3, one_time_kem=4)
@@ -380,3 +389,15 @@ def test_what_a_relay_says_to_people_cannot_move_their_cursor(text: str) -> None
     line = json.dumps({"type": "refused", "frame": "A" * 22, "code": "QUOTA", "message": text})
     with pytest.raises(WireError):
         decode_relay_message(line)
+
+
+def test_the_largest_bundle_with_former_lists_is_a_control_message() -> None:
+    prekeys = [bytes(PREKEY_MAX), *[bytes(109)] * 3]
+    devices = [OfferedDevice(device_key=KEY, prekeys=prekeys)] * DEVICES_PER_ACCOUNT
+    largest = bytes(LIST_MAX)
+    bundle = Bundle(ref=2**32 - 1, device_list=largest, devices=devices, former=[largest] * FORMER_PER_BUNDLE)
+    text = bundle.encode()
+    assert CONTROL_MAX - 8192 < len(text) <= CONTROL_MAX
+    assert decode_relay_message(text) == bundle
+    one_more = text.replace('"former":[', f'"former":["{"A" * 1646}",')
+    assert refused(decode_relay_message, one_more).field == "former"
