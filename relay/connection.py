@@ -338,10 +338,7 @@ class Connection:
                     await mailboxes.allow(self._device_key, tokens)
                     answer = session.allowed(ref)
                 case _:
-                    found = self._shared.directory.fetch(
-                        action.account_key, action.take, self._pace, action.since
-                    )
-                    offer = await found
+                    offer = await self._shared.directory.fetch(action, self._pace)
                     answer = session.offered(action.ref, offer)
         except WireError as error:
             answer = session.failed(error, action.ref)

@@ -4,6 +4,7 @@ Owns the take: what one-time prekeys a fetch costs, and that their owner hears o
 whoever fetches does that, trusting nothing that a relay says.
 """
 
+from relay.actions import Fetch
 from relay.mailboxes import Mailboxes
 from relay.metrics import Metrics
 from relay.rates import Pace, give_back
@@ -19,16 +20,14 @@ class Directory:
         self._mailboxes = mailboxes
         self._metrics = metrics
 
-    async def fetch(
-        self, account_key: bytes, take: bool, pace: Pace, since: int | None = None
-    ) -> Offer | None:
+    async def fetch(self, wanted: Fetch, pace: Pace) -> Offer | None:
         """See `Store.fetch`. A take is durable before this returns.
 
         One take too many gets what a fetch without one gets.
         """
-        taken = pace.take(account_key) if take else ()
+        taken = pace.take(wanted.account_key) if wanted.take else ()
         try:
-            offer = await self._store.fetch(account_key, bool(taken), since)
+            offer = await self._store.fetch(wanted.account_key, bool(taken), wanted.since)
         except WireError:
             give_back(taken)  # nothing has gone out
             raise
