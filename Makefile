@@ -10,13 +10,14 @@ UV_VERSION := 0.13.8
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test faults check bench screenshots lock relay-wheel clean
+.PHONY: help demo test faults check bench fuzz screenshots lock relay-wheel clean
 
 help:
 	@echo 'make demo         show the main job working, here and now'
 	@echo 'make test         run all tests (2 workers); ARGS="tests/wire -k frame" narrows it'
 	@echo 'make faults       break things while messages flow; ARGS="--long" for hours, "--help" for more'
 	@echo 'make check        format, lint, types, import contracts'
+	@echo 'make fuzz         every decoder under a fuzzer, 20 s each; ARGS="--seconds 60 --only content"'
 	@echo 'make bench        what a message costs: figures of this machine, about a minute'
 	@echo 'make screenshots  docs/pictures/: the real program in real terminals'
 	@echo 'make lock         renew requirements.lock and requirements-dev.lock; UPGRADE=1 takes newer versions'
@@ -42,6 +43,9 @@ faults: $(READY)
 check: $(READY)
 	@$(BIN)/python scripts/check.py
 
+fuzz: $(READY)
+	@$(BIN)/python -m tests.fuzz $(ARGS)
+
 bench: $(READY)
 	@$(BIN)/python -m bench
 
@@ -55,5 +59,5 @@ relay-wheel: $(READY)
 	@cd packaging/relay && ../../$(BIN)/python -m hatchling build -t wheel -d ../../dist
 
 clean:
-	rm -rf .venv .venv.lock dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv.lock .fuzz dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,17 @@
+"""All targets by name, and where their corpus is."""
+
+from pathlib import Path
+
+from tests.fuzz import client_targets, keys_targets, relay_targets, wire_targets
+from tests.fuzz.target import Target
+
+CORPUS = Path(__file__).parent / "corpus"
+LISTS = (wire_targets.TARGETS, keys_targets.TARGETS, client_targets.TARGETS, relay_targets.TARGETS)
+TARGETS: dict[str, Target] = {target.name: target for targets in LISTS for target in targets}
+
+
+def inputs(target: Target) -> list[tuple[str, bytes]]:
+    """Every input of the corpus with its name: the seeds, and what is kept in the repository."""
+    kept = sorted((CORPUS / target.name).glob("*"))
+    seeds = [(f"seed {number}", data) for number, data in enumerate(target.seeds())]
+    return [*seeds, *((path.name, path.read_bytes()) for path in kept)]
