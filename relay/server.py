@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
+from relay import upgrade
 from relay.admission import Ticket, is_proxy, prefix_of
 from relay.app import Relay, create_app
 from relay.listening import BACKLOG, ListenError, check_readable
@@ -84,6 +85,11 @@ class HeadDeadline(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """From here on the session's own admission counts this socket."""
+        answer = upgrade.refused(self.scope, self.url)
+        if answer is not None:
+            self.transport.write(answer)
+            self.transport.close()
+            return
         self._leave()
         super().handle_websocket_upgrade()
 
@@ -187,6 +193,10 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
                 # What is buffered for a peer that reads nothing would keep its socket open for ever.
                 self._abort_soon()
                 return
+        if not self.handshake_initiated:
+            # The library has stopped reading without an event, and nobody would ever close this socket.
+            self.transport.write(upgrade.UNREADABLE)
+            self.transport.close()
 
     def handle_cont(self, event: Frame) -> None:
         """Bound the parts of a message: empty ones would else pile up below every limit in bytes."""

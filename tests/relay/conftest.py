@@ -18,6 +18,14 @@ def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayProcess]:
         yield process
 
 
+@pytest.fixture
+def quiet(relay: RelayProcess) -> Iterator[None]:
+    """Nothing that a peer does is worth a line in the relay's log."""
+    before = len(relay.log)
+    yield
+    assert relay.log[before:] == ""
+
+
 @pytest.fixture(params=["memory", "sqlite"])
 async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Engine]:
     engine: Engine = Memory() if request.param == "memory" else Sqlite(tmp_path / "relay.db")
