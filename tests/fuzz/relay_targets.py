@@ -21,6 +21,7 @@ from relay.states import State
 from relay.store.base import DeviceStatus, PutResult, StoredFrame
 from tests.fuzz.target import Choices, Target
 from tests.relay.devices import NOW, TOKEN, Account, Device
+from tests.relay.paces import Slow
 from wire import control
 from wire.errors import ErrorCode, WireError
 from wire.frames import Put, decode_deliver
@@ -68,7 +69,7 @@ class _Relay:
     """The rest of a relay, as far as one session sees it: it answers what it is asked, when it likes."""
 
     def __init__(self) -> None:
-        self.session = Session(Authority(KEY), {ORIGIN}, NONCE)
+        self.session = Session(Authority(KEY), {ORIGIN}, NONCE, Slow().pace())
         self.batches: list[Batch] = []
         self.answered: Counter[bytes] = Counter()
         self.accepted: list[bytes] = []
