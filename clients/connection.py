@@ -6,9 +6,11 @@ anything else is believed. Knows nothing of envelopes, contacts or retries.
 
 import asyncio
 import contextlib
+import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Final, TypeVar
 
 import websockets
@@ -28,7 +30,7 @@ from wire.control import (
     Welcome,
     decode_relay_message,
 )
-from wire.errors import WireError
+from wire.errors import ErrorCode, WireError
 from wire.frames import FRAME_MAX, Deliver, Put, decode_deliver
 from wire.limits import CONTROL_MAX, DEAD_AFTER, LOGIN_DEADLINE, NONCE, PING_EVERY, PROTOCOL_VERSION
 from wire.login import Greeting, Mode
@@ -37,17 +39,32 @@ Incoming = RelayMessage | Deliver
 _MAX_SIZE: Final = max(CONTROL_MAX, FRAME_MAX)
 _REQUEST_DEADLINE: Final = 20.0
 _CLOSE_DEADLINE: Final = 2.0
+_SECONDS: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
+RETRY_AFTER_MAX: Final = 300.0  # seconds: no relay keeps a client waiting for longer
 
 
 _M = TypeVar("_M", bound=ControlMessage)
 
 
-class Disconnected(RelayError):
-    """The connection ended; `code` is the relay's last word, if it gave one."""
+def takes_no_more(seconds: float) -> str:
+    """The sentence for whoever waits because a rate of the relay was reached."""
+    return f"The relay takes no more for now; it goes on in {seconds:.0f} s."
 
-    def __init__(self, sentence: str, error: Error | None = None) -> None:
-        super().__init__(sentence)
+
+class Disconnected(RelayError):
+    """The connection ended; `error` is the relay's last word, if it gave one.
+
+    `retry_after`: the seconds that it asked to wait, five minutes at most.
+    """
+
+    def __init__(self, sentence: str, error: Error | None = None, retry_after: float | None = None) -> None:
+        if retry_after is None:
+            retry_after = float((error and error.retry_after) or 0)
+        self.retry_after = min(retry_after, RETRY_AFTER_MAX)
         self.error = error
+        if error is not None and error.code is ErrorCode.RATE_LIMITED:
+            sentence = takes_no_more(self.retry_after)
+        super().__init__(sentence)
 
 
 class RelayConnection:
@@ -153,6 +170,8 @@ async def dial(
             f"The certificate of the relay {url} cannot be verified. If it is your own authority's, "
             "name it: blindpost init --ca FILE."
         ) from None
+    except websockets.InvalidStatus as refusal:
+        raise _refused(url, refusal) from None
     except (OSError, ValueError, websockets.WebSocketException):  # ValueError: no name of a host, no URL
         raise RelayError(f"The relay {url} cannot be reached.") from None
     try:
@@ -160,6 +179,18 @@ async def dial(
     finally:
         with contextlib.suppress(OSError, websockets.WebSocketException):
             await socket.close()
+
+
+def _refused(url: RelayUrl, refusal: websockets.InvalidStatus) -> RelayError:
+    """What an HTTP answer in place of a WebSocket comes to."""
+    wait = refusal.response.headers.get("retry-after", "")
+    if refusal.response.status_code != HTTPStatus.SERVICE_UNAVAILABLE or not _SECONDS.fullmatch(wait):
+        return RelayError(f"The relay {url} cannot be reached.")
+    seconds = min(float(wait), RETRY_AFTER_MAX)
+    return Disconnected(
+        f"The relay takes no more connections for now; it is tried again in {seconds:.0f} s.",
+        retry_after=seconds,
+    )
 
 
 async def _greet(

@@ -82,7 +82,7 @@ class Receiver:
         """Stay connected until cancelled, or until the relay's key or a newer connection forbids it."""
         loop = asyncio.get_running_loop()
         while True:
-            began = loop.time()
+            began, wait = loop.time(), 0.0
             try:
                 await self._connect_once()
             except TrustError as error:
@@ -95,7 +95,8 @@ class Receiver:
                 if self._is_welcome and last_word is not None and last_word.code is ErrorCode.REPLACED:
                     self._give_up(LockedError("This device is connected elsewhere now, and receives there."))
                     return
-            await asyncio.sleep(self._backoff.next(loop.time() - began))
+                wait = error.retry_after if isinstance(error, Disconnected) else 0.0
+            await asyncio.sleep(max(self._backoff.next(loop.time() - began), wait))
 
     def _give_up(self, error: ClientError) -> None:
         """The next call of the application raises it."""

@@ -11,7 +11,7 @@ from typing import Final
 
 from clients.backoff import Backoff
 from clients.bell import Bell
-from clients.connection import Disconnected, RelayConnection, dial
+from clients.connection import RETRY_AFTER_MAX, Disconnected, RelayConnection, dial, takes_no_more
 from clients.errors import RelayError, StorageError, TrustError
 from clients.mailroom import Mailroom
 from clients.missed_lists import missed_lists
@@ -20,6 +20,7 @@ from clients.profile import Profile
 from clients.store.contacts import ContactRow
 from clients.store.pins import Pins
 from clients.tasks import until_one_ends
+from clients.window import Window
 from keys.errors import DecryptError, VerificationError
 from keys.primitives import Random
 from wire.control import Accepted, Attach, Bundle, Error, Fetch, Presence, QueuedAsRequest, Refused, Watch
@@ -27,10 +28,10 @@ from wire.errors import ErrorCode, WireError
 from wire.limits import IDLE_SUBMIT
 from wire.login import Mode
 
-WINDOW: Final = 128  # frames on their way without an answer
 ANSWER_DEADLINE: Final = 30.0
-RETRY_AFTER_MAX: Final = 300.0
+HOLD_MAX: Final = IDLE_SUBMIT / 2  # seconds that a connection is kept open until the relay takes more
 WATCH: Final = 1  # the only watch of a connection
+HOLDING: Final = (ErrorCode.RATE_LIMITED, ErrorCode.QUOTA, ErrorCode.STORAGE_FULL, ErrorCode.GO_BACK)
 WATCH_AGAIN: Final = IDLE_SUBMIT / 2  # so that the relay does not take the connection for idle
 
 
@@ -61,10 +62,8 @@ class Sender:
         self._attached: bytes | None = None  # the token that the relay has for this connection
         self._watched: bytes | None = None  # the capability that it watches for us
         self._watch_again = 0.0
-        self._last_put = 0  # queue place of the last frame put on this connection
-        self._in_flight: dict[bytes, int] = {}
+        self._window = Window()
         self._retry_after = 0.0
-        self._quiet_since = 0.0  # the last answer, or when the oldest frame without one was put
         self._backoff = Backoff()
         self.problem: str | None = None
         # Set by others.
@@ -93,6 +92,8 @@ class Sender:
                     self._on_presence(self._contact_id, None)
                 continue
             except (RelayError, StorageError, TrustError) as error:
+                if isinstance(error, Disconnected):
+                    self._retry_after = error.retry_after
                 self._waits(str(error))
             except (VerificationError, DecryptError, WireError) as error:
                 self._waits(f"The keys that the relay gave for {contact.name!r} do not hold: {error}.")
@@ -118,7 +119,7 @@ class Sender:
             self._pins.keep(relay, connection.greeting.relay_key)
             if self._has_work():
                 contact = await self._make_ready(connection, contact)
-            self._last_put, self._in_flight = 0, {}
+            self._window = Window()
             self._attached, self._watched = None, None
             await until_one_ends(self._put(connection), self._hear(connection))
 
@@ -158,17 +159,15 @@ class Sender:
                 return
             while self._mailroom.seal_waiting(self._contact_id):
                 pass
-            if self._mailroom.waits_for_bundle(contact) and not self._in_flight:
+            window = self._window
+            if self._mailroom.waits_for_bundle(contact) and window.is_empty:
                 return  # the next connection begins with a new session
-            room = WINDOW - len(self._in_flight)
-            frames = self._mailroom.outbox.frames(self._contact_id, self._last_put, room) if room > 0 else []
+            room = window.room(loop.time())
+            frames = self._mailroom.outbox.frames(self._contact_id, window.last_put, room) if room else []
             if frames:
                 await self._attach(connection, contact)
-            if frames and not self._in_flight:
-                self._quiet_since = loop.time()
             for item in frames:
-                self._in_flight[item.frame.frame_id] = item.id
-                self._last_put = item.id
+                window.put(item.frame.frame_id, item.id, loop.time())
                 await connection.send(item.frame)
             if frames:
                 continue
@@ -176,15 +175,18 @@ class Sender:
             until = loop.time() + IDLE_SUBMIT - 10
             if is_watching:
                 until = self._watch_again
-            if self._in_flight:
-                until = self._quiet_since + ANSWER_DEADLINE
+            is_held = loop.time() < window.held_until
+            if is_held:
+                until = min(until, window.held_until)
+            if not window.is_empty:
+                until = window.quiet_since + ANSWER_DEADLINE
             try:
                 async with asyncio.timeout_at(until):
                     await self._work.wait()
             except TimeoutError:
-                if self._in_flight:
+                if not window.is_empty:
                     raise RelayError("The relay does not answer.") from None
-                if not is_watching:
+                if not is_watching and not is_held:
                     return
 
     async def _attach(self, connection: RelayConnection, contact: ContactRow) -> None:
@@ -220,7 +222,7 @@ class Sender:
                     if self._watched is not None and message.ref == WATCH:
                         self._on_presence(self._contact_id, message.online)
                 case Refused():
-                    self._go_back(message)
+                    self._refused(message)
                 case Error():
                     raise Disconnected(message.message, message)
                 case _:
@@ -228,10 +230,10 @@ class Sender:
 
     def _settle(self, frame_ids: list[bytes], *, as_request: bool) -> None:
         """The relay has these frames. What it says of others means nothing, not even that it works."""
-        known = [frame_id for frame_id in frame_ids if self._in_flight.pop(frame_id, None) is not None]
+        known = self._window.settle(frame_ids, asyncio.get_running_loop().time())
         if not known:
             return
-        self._quiet_since = asyncio.get_running_loop().time()
+        self._window.widen(len(known))
         self._mailroom.frame_accepted(known, as_request=as_request)
         self.problem = None
         self._backoff.reset()
@@ -240,12 +242,22 @@ class Sender:
             self._wake_senders()
         self._bell.ring()
 
-    def _go_back(self, refused: Refused) -> None:
-        """End the connection: the next one begins with the oldest frame again, so that order holds."""
-        if refused.code is ErrorCode.GO_BACK:
-            return  # the refusal before it, which says more, has ended the connection already
+    def _refused(self, refused: Refused) -> None:
+        """Go on with the oldest frame when the relay takes more; else end the connection, and then so."""
+        now = asyncio.get_running_loop().time()
+        if not self._window.settle([refused.frame], now):
+            return
+        self._work.set()
+        if refused.code is ErrorCode.GO_BACK and self._window.goes_back:
+            return  # the refusal before it has said more
+        told = min(float(refused.retry_after or 0), RETRY_AFTER_MAX)
+        sentence = f"The relay does not take the message now: {refused.message}"
+        if refused.code is ErrorCode.RATE_LIMITED:
+            sentence = takes_no_more(told)
+        if refused.code in HOLDING and told <= HOLD_MAX:
+            self._window.go_back(now, max(told, self._backoff.next()))
+            self._waits(sentence)
+            return
         if refused.code is ErrorCode.NOT_FOUND:
             self._mailroom.mark_stale(self._contact_id)  # its mailbox is gone: perhaps there is a newer list
-        if refused.retry_after is not None:
-            self._retry_after = min(float(refused.retry_after), RETRY_AFTER_MAX)
-        raise RelayError(f"The relay does not take the message now: {refused.message}")
+        raise Disconnected(sentence, retry_after=told)

@@ -6,7 +6,7 @@ import pytest
 
 from clients.clock import now_seconds
 from clients.envelopes import SEALING_FRESH
-from clients.sender import WINDOW
+from clients.window import WIDEST
 from keys.ratchet import MAX_JUMP
 from tests.support.homes import Home, converse
 from wire.limits import PRIVATE_PREKEY_KEEP, SIGNED_PREKEY_ROTATE
@@ -73,7 +73,7 @@ def test_a_contact_that_was_away_as_long_can_be_written_to_with_its_old_key(
 
 def test_a_thousand_lost_messages_do_not_make_the_next_one_unreadable(pair: tuple[Home, Home]) -> None:
     alice, bob = pair
-    for number in range(MAX_JUMP + WINDOW):
+    for number in range(MAX_JUMP + WIDEST):
         alice.say(bob, f"lost {number}")
     lost = alice.send(bob)
     assert len(lost) < MAX_JUMP, "a session goes on without a reply for longer than a jump"

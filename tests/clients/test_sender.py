@@ -9,6 +9,7 @@ from clients import sender as sender_module
 from clients.messenger import Messenger
 from clients.model import MessageStatus
 from tests.clients.test_messenger import WITHIN, people, text
+from tests.relay.web import metric
 from tests.support.relay_process import RelayProcess
 
 
@@ -41,29 +42,63 @@ async def test_a_full_mailbox_holds_everything_back_in_order(
                 assert heard == list(range(20))
 
 
-async def test_a_relay_that_refuses_is_not_asked_again_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    waits: list[float] = []
-    sleep = asyncio.sleep
-
-    async def noted(seconds: float) -> None:
-        waits.append(seconds)
-        await sleep(seconds if seconds != 60 else 0)
-
+async def test_a_relay_that_refuses_is_not_asked_again_at_once(tmp_path: Path) -> None:
     with RelayProcess(tmp_path, settings={"mailbox-frames": 1}) as own:
         async with people(tmp_path, own, "alice", "bob"):
             pass
         async with Messenger.open(tmp_path / "alice") as alice:
-            assert await alice.connected(WITHIN)
-            monkeypatch.setattr(asyncio, "sleep", noted)
             for number in range(2):
                 await alice.send("bob", str(number))
             await problem_of(alice, "mailbox is full")
-            async with asyncio.timeout(WITHIN):
-                while 60 not in waits:  # as the relay asked
-                    await sleep(0)
-            monkeypatch.undo()
+            assert alice._senders is not None
+            (sender,) = alice._senders._all.values()
+            now = asyncio.get_running_loop().time()
+            assert sender._window.held_until - now > 50  # as the relay asked
+            assert sender._window.room(now) == 0
+
+
+async def test_a_rate_holds_a_sender_back_in_order_on_the_same_connection(tmp_path: Path) -> None:
+    with RelayProcess(tmp_path, settings={"put-rate-per-token": "5+4/s"}) as own:
+        async with people(tmp_path, own, "alice", "bob") as (alice, bob):
+            await alice.send("bob", "first")  # the session is there: everything else can go at once
+            assert await text(bob) == "first"
+            told = set[str]()
+            ids = [await alice.send("bob", str(number)) for number in range(20)]
+            await problem_of(alice, "takes no more for now")
+            told.update(alice.problems())
+            connections = await metric(own, 'blindpost_connections{mode="submit"}')
+            heard = []
+            for _ in range(20):
+                message = await bob.receive(WITHIN)
+                told.update(alice.problems())
+                assert message is not None
+                assert (message.late, message.missing_before, message.redelivered) == (False, 0, False)
+                heard.append(int(message.text))
+            assert heard == list(range(20))
+            assert await alice.wait(ids[-1], MessageStatus.ACCEPTED, WITHIN) is not None
+            assert told == {"The relay takes no more for now; it goes on in 1 s."}
+            assert alice.problems() == []
+            assert await metric(own, 'blindpost_connections{mode="submit"}') == connections
+            assert await metric(own, 'blindpost_dropped_total{reason="impatient"}') == 0
+
+
+async def test_a_device_comes_back_when_the_relay_said(tmp_path: Path) -> None:
+    with RelayProcess(tmp_path, settings={"device-rate": "9+9/s"}) as own:
+        async with Messenger.open(tmp_path / "alice", relay=own.origin) as alice:
+            began = asyncio.get_running_loop().time()
+            await problem_of(alice, "takes no more for now; it goes on in 1 s.")
+            assert not alice.is_connected
+            # What was published stays: each time it comes a little further.
+            assert await alice.connected(2 * WITHIN), alice.problems()
+            assert asyncio.get_running_loop().time() - began >= 1
+
+
+async def test_a_relay_that_takes_no_more_connections_says_when(tmp_path: Path) -> None:
+    with RelayProcess(tmp_path, settings={"socket-rate": "1+1/min"}) as own:
+        async with Messenger.open(tmp_path / "alice", relay=own.origin) as alice:
+            assert await alice.connected(WITHIN)
+        async with Messenger.open(tmp_path / "alice") as alice:
+            await problem_of(alice, "The relay takes no more connections for now; it is tried again in")
 
 
 async def test_an_alarm_ends_the_connection_and_what_waits_stays(tmp_path: Path, relay: RelayProcess) -> None:
