@@ -26,6 +26,16 @@ def raise_limit() -> None:
                 return
 
 
+def hard_limit() -> int | None:
+    """How many files a process of this user may open; None where the system names no limit."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if hard == resource.RLIM_INFINITY else hard
+
+
 def most_sockets() -> int:
     """How many sockets fit, beside our own files."""
     try:

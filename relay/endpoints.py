@@ -87,7 +87,10 @@ async def websocket_endpoint(websocket: WebSocket) -> None:
     accepted_at = getattr(websocket.state, "accepted_at", None) or loop.time()
     peer = websocket.client.host if websocket.client else None
     proxies = relay.config.proxies
-    prefix = prefix_of(peer, websocket.headers.getlist("x-forwarded-for"), proxies)
+    hops = websocket.headers.getlist("x-forwarded-for")
+    prefix = prefix_of(peer, hops, proxies)
+    if hops:
+        relay.metrics.forwarded(is_proxy(peer, proxies))
     # What came without a proxy was counted when it was accepted.
     retry_after = relay.rates.socket(prefix) if is_proxy(peer, proxies) else 0
     ticket = None if retry_after else relay.admission.enter(prefix)

@@ -75,6 +75,14 @@ class Metrics:
         self._connections = Gauge(
             "blindpost_connections", "Open connections past their hello", ["mode"], registry=self.registry
         )
+        self._forwarded = Counter(
+            "blindpost_forwarded",
+            "WebSockets that came with X-Forwarded-For, from a trusted proxy or not",
+            ["believed"],
+            registry=self.registry,
+        )
+        for believed in ("yes", "no"):
+            self._forwarded.labels(believed)
         for code in ErrorCode:
             self._refused.labels(code)
         for reason in Drop:
@@ -95,6 +103,10 @@ class Metrics:
     def limited(self, limit: Limit) -> None:
         """Count that a rate was reached."""
         self._limited.labels(limit).inc()
+
+    def forwarded(self, believed: bool) -> None:
+        """Count a WebSocket that came through a proxy."""
+        self._forwarded.labels("yes" if believed else "no").inc()
 
     def connected(self, mode: Mode, change: int) -> None:
         """Count a connection in (1) or out (-1)."""

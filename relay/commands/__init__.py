@@ -41,9 +41,16 @@ def _restore(arguments: Sequence[str]) -> None:
     restore.run(arguments)
 
 
+def _doctor(arguments: Sequence[str]) -> None:
+    from relay.commands import doctor
+
+    doctor.run(arguments)
+
+
 COMMANDS: Final[dict[str, Command]] = {
     "invite": Command("make invites", _invite),
     "invites": Command("list or revoke them", _invites),
     "backup": Command("copy database and key, while the relay runs", _backup),
     "restore": Command("put a backup back", _restore),
+    "doctor": Command("find what is wrong", _doctor),
 }

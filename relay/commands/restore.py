@@ -26,7 +26,7 @@ from relay.store.schema import open_writer, sync_directory, unusable
 
 def _refuse_to_overwrite(directory: Path, source: Path) -> None:
     for name in (DATABASE, DATABASE + "-wal"):
-        if (directory / name).exists():
+        if (directory / name).exists() and (name == DATABASE or (directory / name).stat().st_size):
             raise OperatorError(
                 f"{directory / name} is there already, and nothing is overwritten; move it away first, or "
                 "choose another --data-directory"

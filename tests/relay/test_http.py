@@ -79,6 +79,7 @@ def test_labels_come_from_closed_vocabularies_only() -> None:
         "reason": {*Drop},
         "rate": {*Limit},
         "mode": {"device", "submit"},
+        "believed": {"yes", "no"},
     }
     seen = set()
     for family in text_string_to_metric_families(Metrics().render().decode()):
