@@ -2,14 +2,15 @@
 
 from typing import Final
 
-from tests.faults.kills import KILL_POINTS
 from tests.faults.relay_catalogue import RELAY_SCENARIOS
+from tests.faults.kills import KILL_POINTS, POWER_CUTS
 from tests.faults.scenario import Scenario
 from tests.faults.sweep import CUTS, WEATHER
 
 SCENARIOS: Final[tuple[Scenario, ...]] = (
     *RELAY_SCENARIOS,
     KILL_POINTS,
+    POWER_CUTS,
     CUTS,
     WEATHER,
 )

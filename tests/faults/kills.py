@@ -73,15 +73,13 @@ def _counted(hits: Path) -> Counter[str]:
     return Counter(hits.read_text().split()) if hits.exists() else Counter()
 
 
-async def _run(run: Run) -> Result:
+async def _run(run: Run, each: int, *patches: str) -> Result:
+    """Each point `each` times; `patches` are for all processes."""
     hits = run.directory / "hits"
-    each = run.faults or (HITS_LONG if run.is_long else HITS)
-    town = Town(
-        run.directory,
-        (("alice", "bob"), ("bob", "alice")),
-        (*RELAY_PATCHES, *mutations_for("relay", run.mutations)),
-    )
-    await asyncio.to_thread(town.meet, (*CLIENT_PATCHES, *mutations_for("clients", run.mutations)))
+    of_relay = (*patches, *RELAY_PATCHES, *mutations_for("relay", run.mutations))
+    of_clients = (*patches, *CLIENT_PATCHES, *mutations_for("clients", run.mutations))
+    town = Town(run.directory, (("alice", "bob"), ("bob", "alice")), of_relay)
+    await asyncio.to_thread(town.meet, of_clients)
     alice, bob = town.people["alice"], town.people["bob"]
     for person in (alice, bob):
         await person.start()
@@ -109,6 +107,13 @@ async def _as_coroutine(plan: Callable[[], Awaitable[None]]) -> None:
     await plan()
 
 
-KILL_POINTS: Final = Scenario(
-    "kill-points", "killed from inside at every named moment", lambda run: asyncio.run(_run(run))
-)
+def _kill_points(run: Run) -> Result:
+    return asyncio.run(_run(run, HITS_LONG if run.is_long else HITS))
+
+
+def _power_cuts(run: Run) -> Result:
+    return asyncio.run(_run(run, HITS_LONG if run.is_long else 1, "unsynced="))
+
+
+KILL_POINTS: Final = Scenario("kill-points", "killed from inside at every named moment", _kill_points)
+POWER_CUTS: Final = Scenario("power-cuts", "the same, and what was not synced is gone", _power_cuts)

@@ -17,7 +17,7 @@ from tests.faults.town import NEIGHBOURS, Town, flowing
 
 FIRST_FRAMES: Final = 3  # messages after the login that belong to a connection's beginning
 CUT_WITHIN: Final = 30.0  # seconds until the next connection has come as far as its cut
-DEFAULT_CUTS: Final = 250  # of each connection; every single byte with --long
+DEFAULT_CUTS: Final = 150  # of each connection; every single byte with --long
 PATIENCE: Final = "impatient=0.02"  # seconds between two tries
 
 
@@ -45,7 +45,7 @@ def _cuts(beginning: dict[Way, int], chances: random.Random, run: Run) -> list[C
     found = [Cut(way, at, How.CLOSE) for way in Way for at in range(beginning[way] + 1)]
     if not run.is_long:
         ends = [Cut(way, at, How.CLOSE) for way in Way for at in (0, 1, beginning[way])]
-        found = ends + chances.sample(found, min(len(found), (run.faults or DEFAULT_CUTS) - len(ends)))
+        found = ends + chances.sample(found, min(len(found), DEFAULT_CUTS - len(ends)))
     chances.shuffle(found)
     return [Cut(cut.way, cut.offset, chances.choice((How.CLOSE, How.RESET))) for cut in found]
 
