@@ -115,50 +115,60 @@ def _opened(strike: Strike) -> None:
 # --- the relay -----------------------------------------------------------------------------------------
 
 
-def _in_transaction(name: str) -> Callable[[Strike], None]:
-    """After a statement of this name, before the COMMIT. A fetch that takes nothing does not count."""
+def _note_operations(name: str) -> list[bool]:
+    """A list that gets longer with each operation of this name. A fetch that takes nothing does not count."""
+    from relay.store import tables
+
+    happened: list[bool] = []
+    real = getattr(tables, name)
+
+    @wraps(real)
+    def patched(*arguments: Any, **options: Any) -> Any:
+        if options.get("take", True):
+            happened.append(True)
+        return real(*arguments, **options)
+
+    setattr(tables, name, patched)
+    return happened
+
+
+def _before_commit(name: str) -> Callable[[Strike], None]:
+    """After such an operation, before its COMMIT."""
 
     def patch(strike: Strike) -> None:
-        from relay.store import tables
+        import apsw
 
-        real = getattr(tables, name)
+        happened = _note_operations(name)
+        real: Any = apsw.Connection
 
-        @wraps(real)
-        def patched(*arguments: Any, **options: Any) -> Any:
-            result = real(*arguments, **options)
-            if options.get("take", True):
-                strike()
-            return result
+        class Connection(real):  # type: ignore[misc]  # a class in a variable
+            def execute(self, statements: str, *arguments: Any, **options: Any) -> Any:
+                if statements == "COMMIT" and happened:
+                    happened.clear()
+                    strike()
+                return super().execute(statements, *arguments, **options)
 
-        setattr(tables, name, patched)
+        apsw.Connection = Connection  # type: ignore[misc]  # that is the patch
 
     return patch
 
 
 def _after_commit(name: str) -> Callable[[Strike], None]:
-    """After the COMMIT of a transaction with such a statement, before anybody hears of it."""
+    """After the COMMIT of a transaction with such an operation, before anybody hears of it."""
 
     def patch(strike: Strike) -> None:
-        from relay.store import tables
         from relay.store.writer import Writer
 
-        happened = []
-        real = getattr(tables, name)
+        happened = _note_operations(name)
         transaction = Writer._transaction
-
-        @wraps(real)
-        def patched(*arguments: Any, **options: Any) -> Any:
-            happened.append(options.get("take", True))
-            return real(*arguments, **options)
 
         def committed(self: Writer, batch: Any) -> list[object]:
             happened.clear()
             outcomes = transaction(self, batch)
-            if any(happened):
+            if happened:
                 strike()
             return outcomes
 
-        setattr(tables, name, patched)
         Writer._transaction = committed  # type: ignore[method-assign]  # that is the patch
 
     return patch
@@ -198,16 +208,16 @@ RECIPIENT: Final[dict[str, Callable[[Strike], None]]] = {
     "recipient.opened": _opened,
 }
 RELAY: Final[dict[str, Callable[[Strike], None]]] = {
-    "relay.inserted": _in_transaction("put"),
+    "relay.inserted": _before_commit("put"),
     "relay.stored": _after_commit("put"),
-    "relay.deleting": _in_transaction("acknowledge"),
+    "relay.deleting": _before_commit("acknowledge"),
     "relay.deleted": _after_commit("acknowledge"),
     "relay.syncing": _at_disk("sync"),
     "relay.checkpoint": _at_disk("checkpoint"),
     "relay.opened": _relay_opened,
 }
 TAKES: Final[dict[str, Callable[[Strike], None]]] = {
-    "relay.taking": _in_transaction("fetch"),
+    "relay.taking": _before_commit("fetch"),
     "relay.taken": _after_commit("fetch"),
 }
 AT_START: Final = frozenset(("sender.opened", "recipient.opened", "relay.opened"))

@@ -5,7 +5,9 @@
 Owns the table of mutations, each a patch of one program. Imports of the program happen inside.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 
@@ -26,26 +28,31 @@ def _acknowledge_first() -> None:
     RelayConnection.receive = eager  # type: ignore[method-assign]  # that is the mutation
 
 
-def _answer_first() -> None:
-    """The relay says that it has stored what it has not committed."""
-    from relay.store import writer
+def _answer_first(name: str) -> Callable[[], None]:
+    """The relay answers such an operation before it has committed it."""
 
-    transaction = writer.Writer._transaction
+    def mutate() -> None:
+        from relay.store import writer
 
-    def hasty(self: writer.Writer, batch: Any) -> list[object]:
-        operations = [getattr(item.operation, "func", None) for item in batch]
-        if {getattr(operation, "__name__", "") for operation in operations} != {"put"}:
-            return transaction(self, batch)
-        from relay.store.base import PutResult
+        def hasty(item: Any, loop: asyncio.AbstractEventLoop) -> Any:
+            if getattr(getattr(item.operation, "func", None), "__name__", "") != name:
+                return item
 
-        outcomes: list[object] = [
-            [PutResult.STORED] * len(item.operation.keywords["frames"]) for item in batch
-        ]
-        self._loop.call_soon_threadsafe(writer._resolve, batch, outcomes)
-        transaction(self, batch)
-        return outcomes
+            def operation(connection: Any) -> Any:
+                outcome = item.operation(connection)
+                loop.call_soon_threadsafe(writer._resolve, [item], [outcome])
+                return outcome
 
-    writer.Writer._transaction = hasty  # type: ignore[method-assign]  # that is the mutation
+            return replace(item, operation=operation)
+
+        transaction = writer.Writer._transaction
+
+        def mutated(self: writer.Writer, batch: Any) -> list[object]:
+            return transaction(self, [hasty(item, self._loop) for item in batch])
+
+        writer.Writer._transaction = mutated  # type: ignore[method-assign]  # that is the mutation
+
+    return mutate
 
 
 def _no_sync() -> None:
@@ -80,7 +87,8 @@ def _encrypt_again() -> None:
 
 MUTATIONS: Final[dict[str, tuple[str, Callable[[], None]]]] = {
     "acknowledge-first": ("clients", _acknowledge_first),
-    "answer-first": ("relay", _answer_first),
+    "answer-first": ("relay", _answer_first("put")),
+    "answer-takes-first": ("relay", _answer_first("fetch")),
     "no-sync-relay": ("relay", _no_sync),
     "no-sync-clients": ("clients", _no_sync),
     "encrypt-again": ("clients", _encrypt_again),
