@@ -34,6 +34,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--faults", type=int, help="how many faults the combined run causes")
     parser.add_argument("--minutes", type=float, help="how long the combined run goes on at most")
     parser.add_argument("--record", type=Path, help="append what happens to this file, as JSON lines")
+    parser.add_argument("--resume", action="store_true", help="go on where --record and --seed stopped")
     parser.add_argument(
         "--mutate", action="append", default=[], metavar="NAME",
         help="break the children on purpose, to see it found (tests/faults/mutations.py)",
@@ -78,7 +79,7 @@ def main() -> int:
         place.mkdir()
         run = Run(
             scenario.name, place, seed, arguments.long, record, arguments.messages, arguments.faults,
-            arguments.minutes, tuple(arguments.mutate),
+            arguments.minutes, arguments.resume, tuple(arguments.mutate),
         )  # fmt: skip
         result = _run(scenario, run)
         total.add(result)

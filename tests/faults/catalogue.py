@@ -3,6 +3,7 @@
 from typing import Final
 
 from tests.faults.relay_catalogue import RELAY_SCENARIOS
+from tests.faults.combined import COMBINED
 from tests.faults.kills import KILL_POINTS, POWER_CUTS
 from tests.faults.scenario import Scenario
 from tests.faults.sweep import CUTS, WEATHER
@@ -15,4 +16,5 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     PREKEY_TAKES,
     CUTS,
     WEATHER,
+    COMBINED,
 )

@@ -56,14 +56,14 @@ def _answer_first(name: str) -> Callable[[], None]:
 
 
 def _no_sync() -> None:
-    """The database is never synced; only a power cut shows it, which the patch `unsynced` plays."""
+    """A commit does not sync; only a power cut shows it, which the patch `unsynced` plays."""
     import apsw
 
     real: Any = apsw.Connection
 
     class Connection(real):  # type: ignore[misc]  # a class in a variable
         def pragma(self, name: str, *value: Any, **options: Any) -> Any:
-            return super().pragma(name, *(("off",) if name == "synchronous" else value), **options)
+            return super().pragma(name, *(("normal",) if name == "synchronous" else value), **options)
 
     apsw.Connection = Connection  # type: ignore[misc]  # that is the mutation
 

@@ -6,7 +6,7 @@ Owns the counts and the last line of a run. Knows no process and no proxy.
 import itertools
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 
@@ -50,6 +50,12 @@ class Result:
             "figures": self.figures,
             "problems": self.problems,
         }
+
+    @classmethod
+    def from_json(cls, line: dict[str, Any]) -> "Result":
+        """From a line of the record."""
+        names = (each.name for each in fields(cls))
+        return cls(**{**{name: line[name] for name in names}, "faults": Counter(line["faults"])})
 
 
 def verdict(total: Result, seed: int) -> str:

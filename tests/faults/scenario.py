@@ -27,6 +27,7 @@ class Run:
     messages: int | None = None
     faults: int | None = None
     minutes: float | None = None
+    resumes: bool = False  # what the record holds of this seed already is not done again
     mutations: tuple[str, ...] = ()  # what is broken on purpose in the children, see `tests.faults.mutations`
 
     def random(self, purpose: str = "") -> random.Random:

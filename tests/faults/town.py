@@ -38,6 +38,8 @@ class Town:
         self.limit: int | None = None  # messages in all
         self.sent = 0
         self.is_flowing = True
+        self.is_ending = False
+        self.problems: list[str] = []
 
     def meet(
         self,
@@ -109,8 +111,10 @@ class Town:
                 await self._all_arrived()
                 for person in self.people.values():
                     await self._receipted(person)
+        self.is_ending = True
         for person in self.people.values():
-            await person.stop()
+            if (code := await person.stop()) != 0:
+                self.problems.append(f"{person.name} ended with {code} at the end of its input")
 
     async def _all_arrived(self) -> None:
         """Raises TimeoutError when nothing comes any more."""
@@ -132,6 +136,7 @@ class Town:
     def account(self) -> Result:
         """What became of every message; all processes must have ended."""
         result = settle_all(list(self.people.values()))
+        result.problems += self.problems
         if "Traceback" in self.relay.log:
             result.problems.append(f"the relay printed a traceback: {self.relay.log_path}")
         store = self.relay.data_dir.glob("relay.db*")
@@ -151,8 +156,8 @@ async def flowing(town: Town) -> AsyncIterator[None]:
         for person in town.people.values():
             if person.is_alive:
                 await person.kill()
-        if town.relay.running:
-            await asyncio.to_thread(town.relay.terminate)
+        if town.relay.running and (code := await asyncio.to_thread(town.relay.terminate)) != 0:
+            town.problems.append(f"the relay ended with {code} when asked to stop")
     for problem in ended:
         if isinstance(problem, Exception):
             raise problem
