@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from tests.faults.relay_catalogue import RELAY_SCENARIOS
 from tests.faults.combined import COMBINED
 from tests.faults.kills import KILL_POINTS, POWER_CUTS
+from tests.faults.relay_catalogue import RELAY_SCENARIOS
 from tests.faults.scenario import Scenario
 from tests.faults.sweep import CUTS, WEATHER
 from tests.faults.takes import PREKEY_TAKES
