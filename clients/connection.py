@@ -30,7 +30,7 @@ from wire.control import (
     Welcome,
     decode_relay_message,
 )
-from wire.errors import ErrorCode, WireError
+from wire.errors import CloseCode, ErrorCode, WireError
 from wire.frames import FRAME_MAX, Deliver, Put, decode_deliver
 from wire.limits import CONTROL_MAX, DEAD_AFTER, LOGIN_DEADLINE, NONCE, PING_EVERY, PROTOCOL_VERSION
 from wire.login import Greeting, Mode
@@ -122,6 +122,10 @@ class RelayConnection:
 
     def _disconnected(self) -> Disconnected:
         error = self._last_error
+        if error is None and self._socket.close_code == CloseCode.REPLACED:
+            # The words stand unread in front of the close, which a send has met first. Whoever overlooks them
+            # comes back, and takes the place of the newer connection.
+            error = Error(code=ErrorCode.REPLACED, message="This device is connected elsewhere now.")
         return Disconnected(error.message if error else "The connection to the relay ended.", error)
 
 

@@ -18,7 +18,7 @@ from keys.primitives import sign, signing_key
 from tests.support.relay_process import RelayProcess
 from wire.addresses import RelayUrl
 from wire.control import Error, Hello, Pull, RelayHello, Stock, Welcome, decode_client_message
-from wire.errors import ErrorCode
+from wire.errors import CloseCode, ErrorCode
 from wire.limits import PROTOCOL_VERSION
 from wire.login import Greeting, Mode
 
@@ -259,3 +259,19 @@ async def test_a_websocket_server_that_says_nothing_hits_the_deadline(
 async def test_a_place_that_is_none_cannot_be_reached(place: str) -> None:
     with pytest.raises(RelayError, match="cannot be reached"):
         await greet(RelayUrl.parse(place))
+
+
+async def test_a_send_that_meets_the_close_first_knows_that_it_was_replaced() -> None:
+    async def replace(socket: ServerConnection) -> None:
+        await socket.send(Error(code=ErrorCode.REPLACED, message="elsewhere").encode())
+        await socket.close(CloseCode.REPLACED)
+
+    async with (
+        pretender(relay_with(os.urandom(32), after=replace)) as relay,
+        dial(relay, Mode.SUBMIT, None, os.urandom) as connection,
+    ):
+        await connection._socket.wait_closed()
+        with pytest.raises(Disconnected) as caught:
+            await connection.send(Pull())
+    assert caught.value.error is not None
+    assert caught.value.error.code is ErrorCode.REPLACED

@@ -8,12 +8,15 @@ from tests.faults.million import MILLION
 from tests.faults.scenario import Scenario
 from tests.faults.stop_under_load import STOP_UNDER_LOAD
 from tests.faults.storm import STORM
+from tests.faults.two_connections import TWO_CONNECTIONS, TWO_COPIES
 
 RELAY_SCENARIOS: Final[tuple[Scenario, ...]] = (
     STOP_UNDER_LOAD,
     FULL_DISK,
     PAGE_LIMIT,
     HELD_STORE,
+    TWO_CONNECTIONS,
+    TWO_COPIES,
     STORM,
     MILLION,
 )
