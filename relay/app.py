@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from fastapi import FastAPI
 
@@ -30,6 +30,7 @@ from relay.registration import Registration
 from relay.store.base import Store
 from relay.store.memory import MemoryStore
 from relay.store.sqlite import SqliteStore
+from wire.limits import PROTOCOL_VERSION
 
 EXPIRE_EVERY: Final = 3600.0
 
@@ -147,6 +148,13 @@ async def _expire(relay: Relay) -> None:
         except Exception as error:
             log.error("expiry failed", exc_info=error)
         await asyncio.sleep(EXPIRE_EVERY)
+
+
+def http_description() -> dict[str, Any]:
+    """The HTTP side as an OpenAPI document, which the relay itself does not serve."""
+    app = FastAPI(title="blindpost relay, HTTP side", version=str(PROTOCOL_VERSION))
+    app.include_router(endpoints.router)
+    return app.openapi()
 
 
 def create_app(relay: Relay) -> FastAPI:

@@ -35,6 +35,28 @@ UNREADY: Final = {
     Condition.FAILED: "the disk failed to keep a write: check it, and start the relay again",
     Condition.DAMAGED: "the database is damaged: stop the relay and restore a backup",
 }
+# What `info` answers, for docs/openapi.json; the limits stand in docs/protocol.md.
+INFO: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": [
+        "name",
+        "version",
+        "protocol_versions",
+        "relay_key",
+        "public_urls",
+        "registration",
+        "limits",
+    ],
+    "properties": {
+        "name": {"type": "string"},
+        "version": {"type": "string"},
+        "protocol_versions": {"type": "array", "items": {"type": "integer"}},
+        "relay_key": {"type": "string", "pattern": "^[A-Za-z0-9_-]{43}$"},
+        "public_urls": {"type": "array", "items": {"type": "string"}},
+        "registration": {"type": "string"},
+        "limits": {"type": "object"},
+    },
+}
 FORWARDED_HEADERS: Final = ("x-forwarded-for", "forwarded", "x-real-ip", "via")
 
 
@@ -114,7 +136,7 @@ async def websocket_endpoint(websocket: WebSocket) -> None:
         relay.leave(connection)
 
 
-@router.get("/v1/info")
+@router.get("/v1/info", responses={200: {"content": {"application/json": {"schema": INFO}}}})
 async def info(request: Request) -> JSONResponse:
     """What a client or an operator may know of this relay: versions, key and every limit it enforces."""
     relay = request.state.relay
@@ -168,13 +190,17 @@ async def info(request: Request) -> JSONResponse:
     )
 
 
-@router.get("/healthz")
+@router.get("/healthz", response_class=PlainTextResponse)
 async def health() -> PlainTextResponse:
     """The process answers."""
     return PlainTextResponse("ok\n")
 
 
-@router.get("/readyz")
+@router.get(
+    "/readyz",
+    response_class=PlainTextResponse,
+    responses={503: {"description": "Not now", "content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
 async def ready(request: Request) -> PlainTextResponse:
     """Whether the store takes writes; 503 when it does not, or when the relay is going down."""
     relay = request.state.relay
@@ -202,7 +228,17 @@ def _may_read_metrics(request: Request, token: str | None) -> bool:
         return False
 
 
-@router.get("/metrics")
+@router.get(
+    "/metrics",
+    response_class=PlainTextResponse,
+    responses={403: {"description": "Refused", "content": {"text/plain": {"schema": {"type": "string"}}}}},
+    openapi_extra={
+        "parameters": [
+            {"name": name, "in": "header", "required": False, "schema": {"type": "string"}}
+            for name in ("Authorization", "X-Forwarded-For")
+        ]
+    },
+)
 async def read_metrics(request: Request) -> Response:
     """Prometheus metrics, for loopback or for whoever has the token."""
     relay = request.state.relay
