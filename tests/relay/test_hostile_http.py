@@ -24,22 +24,15 @@ def test_the_committed_description_is_current() -> None:
     )
 
 
-async def schemathesis(relay: RelayProcess, document: Path, *flags: str) -> tuple[int, str]:
-    """Exit code and output of the program, as anybody would run it against a relay."""
+async def schemathesis(relay: RelayProcess, document: Path, folder: Path, *flags: str) -> tuple[int, str]:
+    """Exit code and output of the program, as anybody would run it; what it remembers goes into `folder`."""
     command = (sys.executable, "-m", "schemathesis.cli", "run", str(document), "--url", relay.http_url)
-    how = (
-        "--mode",
-        "all",
-        "--seed",
-        "1",
-        "--max-response-time",
-        "5",
-        "--generation-database",
-        "none",
-        "--no-color",
-    )
+    how = "--mode all --seed 1 --max-response-time 5 --generation-database none --no-color".split()
     process = await asyncio.create_subprocess_exec(
-        *(*command, *how, *flags), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        *(*command, *how, *flags),
+        cwd=folder,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
     )
     output, _ = await asyncio.wait_for(process.communicate(), 100)
     assert process.returncode is not None
@@ -50,7 +43,7 @@ async def test_every_request_that_the_description_suggests_is_answered_as_it_say
     relay: RelayProcess,
 ) -> None:
     code, output = await schemathesis(
-        relay, COMMITTED, "--phases", "coverage,fuzzing", "--max-examples", "20"
+        relay, COMMITTED, tmp_path, "--phases", "coverage,fuzzing", "--max-examples", "20"
     )
     assert code == 0, output
     tried = re.search(r"(\d+) generated, (\d+) passed", output)
@@ -65,7 +58,7 @@ async def test_control_an_answer_that_is_not_described_would_be_seen(
     del document["paths"]["/metrics"]["get"]["responses"]["403"]
     (tmp_path / "openapi.json").write_text(json.dumps(document))
     flags = ("--include-path", "/metrics", "--phases", "coverage")
-    code, output = await schemathesis(relay, tmp_path / "openapi.json", *flags)
+    code, output = await schemathesis(relay, tmp_path / "openapi.json", tmp_path, *flags)
     assert code == 1, output
     assert "Received: 403" in output
 
