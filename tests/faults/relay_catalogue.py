@@ -2,8 +2,10 @@
 
 from typing import Final
 
+from tests.faults.flipped_byte import FLIPPED_BYTE
 from tests.faults.full_disk import FULL_DISK, PAGE_LIMIT
 from tests.faults.held_store import HELD_STORE
+from tests.faults.lost_wal import LOST_WAL
 from tests.faults.million import MILLION
 from tests.faults.scenario import Scenario
 from tests.faults.stop_under_load import STOP_UNDER_LOAD
@@ -15,6 +17,8 @@ RELAY_SCENARIOS: Final[tuple[Scenario, ...]] = (
     FULL_DISK,
     PAGE_LIMIT,
     HELD_STORE,
+    LOST_WAL,
+    FLIPPED_BYTE,
     TWO_CONNECTIONS,
     TWO_COPIES,
     STORM,
