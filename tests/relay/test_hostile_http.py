@@ -27,7 +27,7 @@ def test_the_committed_description_is_current() -> None:
 async def schemathesis(relay: RelayProcess, document: Path, folder: Path, *flags: str) -> tuple[int, str]:
     """Exit code and output of the program, as anybody would run it; what it remembers goes into `folder`."""
     command = (sys.executable, "-m", "schemathesis.cli", "run", str(document), "--url", relay.http_url)
-    how = "--mode all --seed 1 --max-response-time 5 --generation-database none --no-color".split()
+    how = ("--mode", "all", "--seed", "1", "--max-response-time", "5", "--no-color")
     process = await asyncio.create_subprocess_exec(
         *(*command, *how, *flags),
         cwd=folder,
@@ -40,7 +40,7 @@ async def schemathesis(relay: RelayProcess, document: Path, folder: Path, *flags
 
 
 async def test_every_request_that_the_description_suggests_is_answered_as_it_says(
-    relay: RelayProcess,
+    relay: RelayProcess, tmp_path: Path
 ) -> None:
     code, output = await schemathesis(
         relay, COMMITTED, tmp_path, "--phases", "coverage,fuzzing", "--max-examples", "20"
