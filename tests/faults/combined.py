@@ -126,7 +126,7 @@ class Chaos:
             else:
                 person.signal(number)
                 code = await person.ended(30.0)
-                if code not in (0, 143):
+                if code not in (0, 143, -signal.SIGTERM):  # the last: before it could have an opinion
                     self.result.problems.append(f"{name} ended with {code} when asked to stop")
             await asyncio.sleep(pause)
             await person.start()
