@@ -6,8 +6,13 @@ Owns the order: patch, then run the program's own `__main__` as `python -m` woul
 `tests.faults.patches`.
 """
 
+import os
 import runpy
+import signal
 import sys
+import threading
+import time
+from typing import Final
 
 from tests.faults.patches import PATCHES
 
@@ -18,8 +23,19 @@ def command(program: str, *patches: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "tests.faults.child", *flags, "--", program)
 
 
+LOOK_EVERY: Final = 1.0  # seconds
+
+
+def _end_with(parent: int) -> None:
+    """A harness that was killed leaves nobody behind."""
+    while os.getppid() == parent:
+        time.sleep(LOOK_EVERY)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def main() -> None:
     """Patch and run."""
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     arguments = sys.argv[1:]
     while arguments[0] == "--patch":
         name, _, value = arguments[1].partition("=")

@@ -79,11 +79,14 @@ async def _life(relay: RelayProcess, patches: tuple[str, ...], owner: Owner, pub
     relay._command = command("relay", *patches)
     await asyncio.to_thread(relay.start)
     url = RelayUrl.parse(relay.origin)
-    if publishes:
-        await owner.publish(url)
-    async with asyncio.timeout(STRUCK_WITHIN):
-        await asyncio.gather(*(owner.take(url) for _ in range(TAKERS)))
-        return await asyncio.to_thread(relay.wait)
+    try:
+        if publishes:
+            await owner.publish(url)
+        async with asyncio.timeout(STRUCK_WITHIN):
+            await asyncio.gather(*(owner.take(url) for _ in range(TAKERS)))
+            return await asyncio.to_thread(relay.wait)
+    finally:
+        relay.kill()
 
 
 async def _run(run: Run) -> Result:

@@ -22,8 +22,19 @@ REST_WITHIN: Final = 300.0
 QUIET: Final = 45.0  # seconds without anything new: what has not come will not come (a gap is held for 30 s)
 Pair = tuple[str, str]
 
-# On one loopback address everybody is one neighbour.
-NEIGHBOURS: Final = {"sockets-per-prefix": 2000, "submit-per-prefix": 1000}
+AMPLE: Final = "1000000+100000/s"
+# On one loopback address everybody is one neighbour, and in more haste than people are.
+NEIGHBOURS: Final[dict[str, object]] = {
+    "sockets-per-prefix": 2000,
+    "submit-per-prefix": 1000,
+    **dict.fromkeys(
+        (
+            "put-rate-per-prefix", "put-rate-per-token", "request-rate", "take-rate", "take-rate-per-account",
+            "fetch-rate", "watch-rate", "device-rate", "socket-rate",
+        ),
+        AMPLE,
+    ),
+}  # fmt: skip
 
 
 class Town:
