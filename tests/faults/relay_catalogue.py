@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tests.faults.clock_steps import CLOCK_OF_PEOPLE, CLOCK_OF_RELAY
 from tests.faults.flipped_byte import FLIPPED_BYTE
 from tests.faults.full_disk import FULL_DISK, PAGE_LIMIT
 from tests.faults.held_store import HELD_STORE
@@ -19,6 +20,8 @@ RELAY_SCENARIOS: Final[tuple[Scenario, ...]] = (
     HELD_STORE,
     LOST_WAL,
     FLIPPED_BYTE,
+    CLOCK_OF_RELAY,
+    CLOCK_OF_PEOPLE,
     TWO_CONNECTIONS,
     TWO_COPIES,
     STORM,
