@@ -186,7 +186,12 @@ class Profile:
         Not before the relay has taken the list that a restored device signed, and not after another list
         without this device was seen.
         """
-        return self.store.meta("restoring") is None and self.device_list.entry(self.device.key) is not None
+        return not self.is_restoring and self.device_list.entry(self.device.key) is not None
+
+    @property
+    def is_restoring(self) -> bool:
+        """Whether this profile comes from a backup, and no relay has taken its device yet."""
+        return self.store.meta("restoring") is not None
 
     def keep_list(self, devices: DeviceList) -> None:
         """A verified successor of our own device list, durably."""

@@ -12,6 +12,7 @@ from clients import clock
 from clients.backoff import Backoff
 from clients.bell import Bell
 from clients.connection import Disconnected, RelayConnection, dial
+from clients.enrolment import Enrolment
 from clients.errors import ClientError, LockedError, RelayError, StorageError, TrustError
 from clients.mailroom import Mailroom
 from clients.prekey_stock import PrekeyPage, PrekeyStock
@@ -73,6 +74,7 @@ class Receiver:
         self.failure: ClientError | None = None
         self.expired: str | None = None
         self._card_changed = asyncio.Event()
+        self._enrolment = Enrolment(profile, random)
 
     def card_changed(self) -> None:
         """What contacts hold of us has changed: the relay is to know which tokens it takes from now on."""
@@ -110,6 +112,7 @@ class Receiver:
     async def _connect_once(self) -> None:
         relay = self._profile.relay
         self._is_welcome = False
+        was_met = self._pins.get(relay) is not None
         async with dial(
             relay, Mode.DEVICE, self._pins.get(relay), self._random, self._profile.ca
         ) as connection:
@@ -117,9 +120,10 @@ class Receiver:
             self._pins.keep(relay, connection.greeting.relay_key)
             self._is_welcome = True
             if not welcome.registered:
-                self._stock.publish_again()
-                await connection.send(Register(ref=0, device_list=self._profile.device_list.encode()))
-                await connection.expect(Registered)
+                await self._register(connection, was_met=was_met)
+            if self._profile.is_restoring:
+                self._enrolment.taken()
+                self._wake_senders()
             self._tell_expired(welcome.expired)
             await self._allow(connection)
             self._page = []
@@ -132,6 +136,16 @@ class Receiver:
                 self._keep_fresh(connection),
                 self._keep_allowed(connection),
             )
+
+    async def _register(self, connection: RelayConnection, *, was_met: bool) -> None:
+        """Open our mailbox. A relay that was met before may hold a newer list, which stands."""
+        if was_met or self._profile.is_restoring:
+            devices = await self._enrolment.list_to_register()
+        else:
+            devices = self._profile.device_list
+        self._stock.publish_again()
+        await connection.send(Register(ref=0, device_list=devices.encode()))
+        await connection.expect(Registered)
 
     def _tell_expired(self, total: int) -> None:
         """The relay counts what it lost since ever, by age or to its disk; tell what is new, once."""

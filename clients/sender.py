@@ -81,7 +81,8 @@ class Sender:
             contact = self._mailroom.contacts.by_id(self._contact_id)
             if contact is None:
                 return
-            if contact.alarm is not None or not (self._has_work() or self._watches(contact)):
+            is_mute = contact.alarm is not None or not self._profile.is_enrolled
+            if is_mute or not (self._has_work() or self._watches(contact)):
                 await self._work.wait()
                 continue
             began = loop.time()

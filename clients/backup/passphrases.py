@@ -9,6 +9,7 @@ from typing import Final
 from clients.errors import UsageError
 
 LENGTH_MIN: Final = 12  # characters
+LENGTH_MAX: Final = 1000
 DIFFERENT_MIN: Final = 6
 _WEAK: Final = (
     f"This passphrase is too weak for a backup: it needs {LENGTH_MIN} characters, {DIFFERENT_MIN} of them "
@@ -18,6 +19,8 @@ _WEAK: Final = (
 
 def check_passphrase(passphrase: str) -> None:
     """Raises UsageError for one that is guessed too easily."""
+    if len(passphrase) > LENGTH_MAX:
+        raise UsageError(f"A passphrase has at most {LENGTH_MAX:,} characters.")
     shown = passphrase.strip()
     if len(shown) < LENGTH_MIN or len(set(shown)) < DIFFERENT_MIN or shown.isdecimal():
         raise UsageError(_WEAK)

@@ -63,9 +63,8 @@ def _check_same(config: ClientConfig, first: bytes) -> None:
     record = _decoded(first)
     profile = Profile.open(config)
     try:
-        is_restoring = profile.store.meta("restoring") is not None
         if (
-            not is_restoring
+            not profile.is_restoring
             or not isinstance(record, ProfileRecord)
             or record.account != profile.account.seed
         ):

@@ -20,6 +20,7 @@ from clients.cli import (
     identity,
     messages,
     relay,
+    restore,
     sending,
     serve,
     settings,
@@ -36,7 +37,7 @@ _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 # The commands in the order in which a new user needs them; a new command is one more word here.
 SECTIONS: Final[dict[str, tuple[click.Command, ...]]] = {
-    "You": (identity.init, identity.address, settings.show_settings, backup.backup),
+    "You": (identity.init, identity.address, settings.show_settings, backup.backup, restore.restore),
     "People": (contacts.contact,),
     "Messages": (chat.chat, sending.send, messages.listen, history.history, serve.serve),
     "Relay": (relay.relay, identity.trust_relay),

@@ -64,7 +64,7 @@ def init(
     """
     from clients.messenger import Messenger
 
-    config = _chosen_passphrase(settings.config()) if locked else settings.config()
+    config = chosen_passphrase(settings.config()) if locked else settings.config()
     if config.passphrase == "":
         raise UsageError("An empty passphrase protects nothing. Choose another, or leave it out.")
     made = _prepare(config, relay_url, ca)
@@ -111,7 +111,7 @@ def init(
     run(work())
 
 
-def _chosen_passphrase(config: "ClientConfig") -> "ClientConfig":
+def chosen_passphrase(config: "ClientConfig") -> "ClientConfig":
     """The configuration with a new passphrase, typed twice unless it is given already."""
     from dataclasses import replace
 
