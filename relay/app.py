@@ -16,8 +16,9 @@ from fastapi import FastAPI
 from relay import endpoints
 from relay.admission import Admission
 from relay.auth import Authority, RelayKey
+from relay.backlog import Backlog
 from relay.config import Config
-from relay.connection import Connection, Surroundings
+from relay.connection import Connection
 from relay.data_directory import DATABASE
 from relay.descriptors import most_connections, most_sockets
 from relay.directory import Directory
@@ -30,6 +31,7 @@ from relay.registration import Registration
 from relay.store.base import Store
 from relay.store.memory import MemoryStore
 from relay.store.sqlite import SqliteStore
+from relay.surroundings import Surroundings
 from wire.limits import PROTOCOL_VERSION
 
 EXPIRE_EVERY: Final = 3600.0
@@ -115,6 +117,7 @@ def compose(config: Config, key: RelayKey, origins: tuple[str, ...], store: Stor
         Directory(store, mailboxes, metrics),
         Presence(),
         metrics,
+        Backlog(config.buffered_bytes),
         Registration(config.registration, config.allow_list),
         now,
         config.login_deadline,

@@ -110,6 +110,9 @@ class Config(BaseSettings):
         32, description="before a registered device's login, per IPv4 address or IPv6 /64"
     )
     submit_per_prefix: Positive = Field(64, description="submit connections per IPv4 address or IPv6 /64")
+    buffered_bytes: Positive = Field(
+        256 * 1024 * 1024, description="bytes that wait for all readers together; then the slowest is closed"
+    )
     # Rates are a burst and what comes after it. Prefix: an IPv4 address or IPv6 /64.
     put_rate_per_prefix: RateText = Field(Rate(2000, 400, 1), description="frames put from one prefix")
     put_rate_per_token: RateText = Field(Rate(1000, 100, 1), description="frames put with one delivery token")

@@ -7,8 +7,7 @@ socket only as something that receives, sends and closes.
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from collections.abc import Coroutine, Sequence
 from typing import Final
 
 from relay import intake
@@ -32,18 +31,15 @@ from relay.actions import (
 )
 from relay.admission import Ticket
 from relay.answers import stock_message
-from relay.directory import Directory
 from relay.lanes import Batch
-from relay.mailboxes import Mailboxes
-from relay.metrics import Drop, Metrics
+from relay.metrics import Drop
 from relay.outbound import Outbound
-from relay.presence import Presence
 from relay.rates import Pace
-from relay.registration import Registration
 from relay.session import Session
 from relay.sockets import Socket, SocketClosed
 from relay.states import State
 from relay.store.base import StockCount
+from relay.surroundings import Surroundings
 from relay.writing import SHARE, write
 from wire import control
 from wire.control import Error, Refused
@@ -53,21 +49,6 @@ from wire.login import Mode
 BATCHES: Final = 2  # of one connection with the store at a time: the next is ready when one is done
 PULLED_FRAMES: Final = 64  # at a time: nobody else's turn waits for a whole window
 LAST_WORDS: Final = 5.0  # seconds for a peer to take what is queued before its socket is cut
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What connections share."""
-
-    mailboxes: Mailboxes
-    directory: Directory
-    presence: Presence
-    metrics: Metrics
-    registration: Registration
-    now: Callable[[], int]
-    login_deadline: float
-    submit_idle: float
-    fault: Callable[[BaseException], None]
 
 
 class Connection:
@@ -88,7 +69,8 @@ class Connection:
         self._pace = pace
         self._shared = shared
         self._loop = asyncio.get_running_loop()
-        self._outbound = Outbound()
+        self._backlog = shared.backlog.join(socket.unsent, self._overflow)
+        self._outbound = Outbound(self._backlog.changed)
         self._doorbell = asyncio.Event()
         self._put_turn = asyncio.Semaphore(BATCHES)
         self._settled = asyncio.Event()
@@ -145,6 +127,11 @@ class Connection:
         """Cut the connection now."""
         self._socket.abort()
 
+    def _overflow(self) -> None:
+        """Of all that waits to be read, this peer leaves most."""
+        self._outbound.clear()
+        self._end(self._session.too_slow(Drop.BACKLOG))
+
     # --- life --------------------------------------------------------------------------------------
 
     async def run(self) -> None:
@@ -181,6 +168,7 @@ class Connection:
         if self._former is not None:
             self._former.cancel()
         self._ticket.leave()
+        self._backlog.leave()
         self._shared.presence.leave(self)
         if self._device_key is not None and self._shared.mailboxes.leave(self._device_key, self):
             self._shared.presence.disappear(self._device_key)

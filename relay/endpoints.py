@@ -95,6 +95,11 @@ class WebSocketAdapter:
         except (WebSocketDisconnect, OSError) as error:
             raise SocketClosed from error
 
+    def unsent(self) -> int:
+        """See `Socket.unsent`."""
+        unsent: int = self._websocket.state.unsent()
+        return unsent
+
     def abort(self) -> None:
         """See `Socket.abort`."""
         self._websocket.state.abort()
@@ -169,6 +174,7 @@ async def info(request: Request) -> JSONResponse:
                 "unacknowledged_frames": limits.UNACKNOWLEDGED_FRAMES,
                 "unacknowledged_bytes": limits.UNACKNOWLEDGED_BYTES,
                 "outbound_bytes": limits.OUTBOUND_BUFFER,
+                "buffered_bytes": config.buffered_bytes,
                 "login_deadline": config.login_deadline,
                 "submit_idle": config.submit_idle,
                 "connections": relay.admission.caps.in_all,

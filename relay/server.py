@@ -183,6 +183,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             **self.app_state,
             "accepted_at": getattr(http, "accepted_at", None),
             "abort": self.transport.abort,
+            "unsent": self.transport.get_write_buffer_size,
         }
 
     def data_received(self, data: bytes) -> None:

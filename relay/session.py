@@ -384,12 +384,12 @@ class Session:
         error = WireError(ErrorCode.TOO_MANY_CONNECTIONS, why, retry_after=retry_after)
         return self._end(error, Drop.TOO_MANY_SOCKETS if retry_after is None else Drop.SOCKET_RATE)
 
-    def too_slow(self) -> list[Action]:
+    def too_slow(self, drop: Drop = Drop.SLOW_READER) -> list[Action]:
         """The peer does not read its answers; the queue is full, so only the close code tells it."""
         if self.state is State.CLOSED:
             return []
         self.state = State.CLOSED
-        return [Close(CloseCode.SLOW_READER, Drop.SLOW_READER)]
+        return [Close(CloseCode.SLOW_READER, drop)]
 
     def fault(self) -> list[Action]:
         """A defect of ours; the other connections go on."""

@@ -1,6 +1,6 @@
 """A WebSocket as a connection knows it.
 
-Owns the five things that a connection does with one. Knows no framework: `relay.endpoints` adapts it.
+Owns the six things that a connection does with one. Knows no framework: `relay.endpoints` adapts it.
 """
 
 from typing import Protocol
@@ -24,6 +24,9 @@ class Socket(Protocol):
 
     async def close(self, code: int) -> None:
         """Close with a code."""
+
+    def unsent(self) -> int:
+        """Bytes that were written and have not left this machine's process yet."""
 
     def abort(self) -> None:
         """Cut the connection now, sending nothing."""

@@ -4,7 +4,8 @@ import asyncio
 
 from relay.admission import Admission, Caps
 from relay.auth import Authority, RelayKey
-from relay.connection import Connection, Surroundings
+from relay.backlog import Backlog
+from relay.connection import Connection
 from relay.directory import Directory
 from relay.mailboxes import Mailboxes
 from relay.metrics import Metrics
@@ -13,6 +14,7 @@ from relay.registration import Registration
 from relay.session import Session
 from relay.sockets import SocketClosed
 from relay.store.memory import MemoryStore
+from relay.surroundings import Surroundings
 from tests.relay.devices import NOW, Account
 from tests.relay.paces import Slow
 from wire import control
@@ -53,6 +55,9 @@ class FakeSocket:
         self.said.put_nowait(code)
         self.incoming.put_nowait(None)
 
+    def unsent(self) -> int:
+        return 0
+
     def abort(self) -> None:
         self.aborted.set()
         self.incoming.put_nowait(None)
@@ -69,7 +74,11 @@ class Bench:
     """One relay's parts, without a server."""
 
     def __init__(
-        self, store: MemoryStore | None = None, login_deadline: float = 10, slow: Slow | None = None
+        self,
+        store: MemoryStore | None = None,
+        login_deadline: float = 10,
+        slow: Slow | None = None,
+        buffered_bytes: int = 1 << 30,
     ) -> None:
         self.login_deadline = login_deadline
         self.store = store or MemoryStore()
@@ -78,11 +87,13 @@ class Bench:
         self.faults: list[BaseException] = []
         directory = Directory(self.store, self.mailboxes, self.metrics)
         self.presence = Presence()
+        self.backlog = Backlog(buffered_bytes)
         self.shared = Surroundings(
             self.mailboxes,
             directory,
             self.presence,
             self.metrics,
+            self.backlog,
             Registration("open", None),
             lambda: NOW,
             self.login_deadline,
