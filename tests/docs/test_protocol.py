@@ -142,6 +142,7 @@ def test_the_limits_are_those_of_the_code() -> None:
         (8, f"More than {limits.ATTACHED_MAX} mailboxes on one connection are TOO_LARGE"),
         (8, f"up to {limits.CAPABILITIES_MAX} secrets"),
         (8, f"more than {limits.WATCHES_MAX} refs are TOO_LARGE"),
+        (8, f"for all together: {Config().buffered_bytes >> 20} MiB, the setting `buffered_bytes`"),
         (8, f"each frame that is kept counts {KEPT_COUNTS} back, and at {REFUSED_MAX} the connection"),
         (5, f"No WebSocket message may exceed {value_of('relay.server.MESSAGE_MAX'):,} bytes"),
         (7, f"{13 + 32 + 64} bytes for X25519, {PREKEY_MAX} for ML-KEM-768"),

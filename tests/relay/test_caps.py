@@ -48,7 +48,7 @@ async def test_devices_of_an_account(relay: RelayProcess) -> None:
         encoded = encode_base64url(account.list().encode())
         error = await error_for(peer, json.dumps({"type": "register", "ref": 1, "device_list": encoded}))
         assert (error.code, error.field, error.ref) == (ErrorCode.BAD_REQUEST, "device_list", 1)
-        assert not (await peer.websocket.ping()).cancelled(), "the connection goes on"
+        await peer.register(Account(devices=account.devices[:1]))  # the connection goes on
 
 
 async def test_prekeys_of_a_page_and_in_stock(relay: RelayProcess) -> None:
