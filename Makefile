@@ -10,7 +10,7 @@ UV_VERSION := 0.13.8
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test faults check bench fuzz screenshots lock relay-wheel clean
+.PHONY: help demo test faults check bench soak fuzz screenshots lock relay-wheel clean
 
 help:
 	@echo 'make demo         show the main job working, here and now'
@@ -18,7 +18,8 @@ help:
 	@echo 'make faults       break things while messages flow; ARGS="--long" for hours, "--help" for more'
 	@echo 'make check        format, lint, types, import contracts'
 	@echo 'make fuzz         every decoder under a fuzzer, 20 s each; ARGS="--seconds 60 --only content"'
-	@echo 'make bench        what a message costs: figures of this machine, about a minute'
+	@echo 'make bench        what a message costs, and what others cost it: three minutes; ARGS=fairness: the latter'
+	@echo 'make soak         20 minutes of people writing: does anything grow? ARGS="--minutes N"'
 	@echo 'make screenshots  docs/pictures/: the real program in real terminals'
 	@echo 'make lock         renew requirements.lock and requirements-dev.lock; UPGRADE=1 takes newer versions'
 	@echo 'make relay-wheel  build dist/blindpost_relay-*.whl: relay/ and wire/ alone'
@@ -47,7 +48,10 @@ fuzz: $(READY)
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 bench: $(READY)
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench $(ARGS)
+
+soak: $(READY)
+	@$(BIN)/python -m bench.soak $(ARGS)
 
 screenshots: $(READY)
 	@$(BIN)/python scripts/make_screenshots.py

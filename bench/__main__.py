@@ -1,6 +1,8 @@
-"""`make bench`: what a message costs in keys, in the relay, and end to end. Ratios of one run, one machine.
+"""`make bench`: what a message costs in keys, in the relay, and end to end; then what others cost it.
 
-Exits non-zero only when a frame or message is lost, repeated or out of order; speed is reported, not judged.
+Ratios of one run, one machine. Exits non-zero when a frame or message is lost, repeated or out of order, or
+when a disturber slows others too much (`bench.fairness`, alone with ARGS=fairness); speed is reported, not
+judged.
 """
 
 import asyncio
@@ -14,6 +16,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+from bench import fairness
 from bench.relay_load import BrokenPromise, drain, make_pairs, put_all, register, relay_process
 from clients.messenger import Messenger
 from clients.model import MessageStatus
@@ -116,7 +119,9 @@ async def end_to_end_rates(directory: Path) -> list[float]:
 
 
 def main() -> int:
-    """Run everything; 0 unless a promise was broken."""
+    """Run everything, or fairness alone; 0 unless a promise was broken."""
+    if sys.argv[1:2] == ["fairness"]:
+        return asyncio.run(fairness.main(sys.argv[2:]))
     cpus = os.cpu_count()
     print(f"{platform.system()} {platform.machine()}, {cpus} cores, Python {platform.python_version()}, "
           f"{time.strftime('%Y-%m-%d')}; {ROUNDS} rounds: minimum, median, maximum\n")  # fmt: skip
@@ -141,8 +146,8 @@ def main() -> int:
         return 1
     checks = ROUNDS * (2 * PAIRS * FRAMES_EACH + MESSAGES)
     ratios = f"drain is {drain_rate / put_rate:.1f} x put, end to end is {whole / put_rate:.2f} x put"
-    print(f"\nbench: ok: {ratios}; {checks} checks, lost 0, duplicated 0, out of order 0")
-    return 0
+    print(f"\nbench: ok: {ratios}; {checks} checks, lost 0, duplicated 0, out of order 0\n")
+    return asyncio.run(fairness.main([]))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.ordinary import Ordinary, Waits, ordinary, percentile
+from bench.processes import look
 from bench.relay_load import Pair, make_pairs, register, relay_with_pid
 from clients.connection import dial
 from keys.prekeys import generate_prekey
@@ -44,14 +45,6 @@ REPORTED: Final = {"storm"}
 # All of the load comes from one address, which the relay would bound.
 CAPS: Final = ("sockets-per-prefix", "sockets-before-login", "submit-per-prefix")
 FLAGS: Final = ("--submit-idle=3600", *(f"--{cap}=4000" for cap in CAPS))
-
-
-def memory_of(pid: int) -> int:
-    """Resident memory of a process, in bytes."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    raise ProcessLookupError(pid)
 
 
 class Disturbance:
@@ -178,7 +171,7 @@ async def fairness(directory: Path, kinds: dict[str, str]) -> bool:
         await register(relay, pair)
         control = ControlLoad(relay, pair)
         disturbers = {kind: await stack.enter_async_context(disturbance(kind, relay)) for kind in kinds}
-        before = memory_of(pid)
+        before = look(pid).memory
         most = before
         await load.run(1, RATE)
         for _ in range(ROUNDS):
@@ -186,7 +179,7 @@ async def fairness(directory: Path, kinds: dict[str, str]) -> bool:
                 alone, control_alone = await measure(load, control)
                 await disturber.say("on")
                 beside, control_beside = await measure(load, control)
-                most = max(most, memory_of(pid))
+                most = max(most, look(pid).memory)
                 await disturber.say("off")
                 rounds[kind].append(Round(alone, beside, control_alone, control_beside))
     print(f"fairness: {PAIRS} pairs, {RATE:.0f} frames/s, {ROUNDS} rounds of {SECONDS:.0f} s; milliseconds")

@@ -81,6 +81,13 @@ class RawPeer:
         self._protocol.send_text(message.encode().encode())
         self._flush()
 
+    def probe(self) -> None:
+        """Say something harmless; reads nothing. Raises Closed once the relay has cut the connection."""
+        if self._writer.is_closing():
+            raise Closed
+        self._protocol.send_ping(b"")
+        self._flush()
+
     async def hear(self) -> RelayMessage:
         """The next control message."""
         frame = await self._next()
