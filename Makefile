@@ -10,12 +10,13 @@ UV_VERSION := 0.13.8
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test faults check bench soak fuzz screenshots lock relay-wheel clean
+.PHONY: help demo test faults proxies check bench soak fuzz screenshots lock relay-wheel clean
 
 help:
 	@echo 'make demo         show the main job working, here and now'
 	@echo 'make test         run all tests (2 workers); ARGS="tests/wire -k frame" narrows it'
 	@echo 'make faults       break things while messages flow; ARGS="--long" for hours, "--help" for more'
+	@echo 'make proxies      the relay behind the real Caddy and nginx, 4 minutes; installs them (Debian, root)'
 	@echo 'make check        format, lint, types, import contracts'
 	@echo 'make fuzz         every decoder under a fuzzer, 20 s each; ARGS="--seconds 60 --only content"'
 	@echo 'make bench        what a message costs, and what others cost it: three minutes; ARGS=fairness: the latter'
@@ -40,6 +41,13 @@ test: $(READY)
 
 faults: $(READY)
 	@$(BIN)/python -m tests.faults $(ARGS)
+
+proxies: $(READY)
+	@if ! { command -v caddy && command -v nginx && command -v systemd-analyze; } >/dev/null; then \
+	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "make proxies needs caddy, nginx and" \
+	    "systemd-analyze: install them, or run it as root on Debian, where it does." >&2; exit 1; }; \
+	  apt-get update -qq && apt-get install -qq -y --no-install-recommends caddy nginx-light systemd >/dev/null; fi
+	@$(BIN)/python -m pytest -q -o python_files='against_*.py' tests/proxies $(ARGS)
 
 check: $(READY)
 	@$(BIN)/python scripts/check.py
