@@ -74,10 +74,9 @@ class Enrolment:
         return profile.device_list
 
     def taken(self) -> None:
-        """The relay holds our list: this device speaks for its account from now on."""
-        if self._profile.is_restoring:
-            with self._profile.store.transaction() as db:
-                db.execute("DELETE FROM meta WHERE name = 'restoring'")
+        """The relay holds our list: a restored device speaks for its account from now on."""
+        with self._profile.store.transaction() as db:
+            db.execute("DELETE FROM meta WHERE name = 'restoring'")
 
     def _has_signed(self) -> bool:
         """Whether this restored device has signed a list that was not registered yet."""

@@ -119,11 +119,8 @@ class Receiver:
             welcome = await connection.log_in(self._profile.device)
             self._pins.keep(relay, connection.greeting.relay_key)
             self._is_welcome = True
-            if not welcome.registered:
+            if not welcome.registered or not self._profile.is_enrolled:
                 await self._register(connection, was_met=was_met)
-            if self._profile.is_restoring:
-                self._enrolment.taken()
-                self._wake_senders()
             self._tell_expired(welcome.expired)
             await self._allow(connection)
             self._page = []
@@ -139,13 +136,15 @@ class Receiver:
 
     async def _register(self, connection: RelayConnection, *, was_met: bool) -> None:
         """Open our mailbox. A relay that was met before may hold a newer list, which stands."""
-        if was_met or self._profile.is_restoring:
+        devices = self._profile.device_list
+        if was_met or not self._profile.is_enrolled:
             devices = await self._enrolment.list_to_register()
-        else:
-            devices = self._profile.device_list
         self._stock.publish_again()
         await connection.send(Register(ref=0, device_list=devices.encode()))
         await connection.expect(Registered)
+        if self._profile.is_restoring:
+            self._enrolment.taken()
+            self._wake_senders()
 
     def _tell_expired(self, total: int) -> None:
         """The relay counts what it lost since ever, by age or to its disk; tell what is new, once."""

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from websockets.asyncio.server import ServerConnection, serve
 
 from clients.clock import now_seconds
 from clients.connection import RelayConnection, dial
@@ -18,25 +17,20 @@ from clients.model import MessageStatus
 from clients.store import outbox as outbox_module
 from keys.errors import VerificationError
 from keys.identities import Device
-from keys.primitives import sign, signing_key
 from tests.clients.test_messenger import WITHIN, people, text
+from tests.support.fetches import relay_that_shows
 from tests.support.homes import Home
 from tests.support.relay_process import RelayProcess
 from wire.addresses import RelayUrl
 from wire.control import (
     Bundle,
     Fetch,
-    Hello,
     Register,
     Registered,
-    RelayHello,
-    decode_client_message,
 )
 from wire.device_lists import DeviceList, decode_device_list
-from wire.limits import FORMER_LISTS, FORMER_PER_BUNDLE, PROTOCOL_VERSION
-from wire.login import Greeting, Mode
-
-SEED = b"r" * 32
+from wire.limits import FORMER_LISTS, FORMER_PER_BUNDLE
+from wire.login import Mode
 
 
 def next_list(home: Home, before: DeviceList) -> DeviceList:
@@ -223,28 +217,12 @@ async def test_an_opening_that_is_ahead_makes_the_recipient_ask_and_be_heard(
 @asynccontextmanager
 async def relay_of(bundles: list[Bundle]) -> AsyncIterator[tuple[RelayConnection, list[Fetch]]]:
     """A connection to a relay that answers fetches with these, the last one for ever."""
-    asked: list[Fetch] = []
-
-    async def answer(connection: ServerConnection) -> None:
-        hello = decode_client_message(str(await connection.recv()))
-        assert isinstance(hello, Hello)
-        nonce = os.urandom(32)
-        greeting = Greeting(hello.mode, hello.origin, signing_key(SEED), nonce, hello.nonce, 1)
-        signature = sign(SEED, greeting.hello_bytes())
-        said = RelayHello(
-            version=PROTOCOL_VERSION, relay_key=greeting.relay_key, nonce=nonce, time=1, signature=signature
-        )
-        await connection.send(said.encode())
-        async for message in connection:
-            fetch = decode_client_message(str(message))
-            assert isinstance(fetch, Fetch)
-            asked.append(fetch)
-            await connection.send(bundles[min(len(asked), len(bundles)) - 1].encode())
-
-    async with serve(answer, "127.0.0.1", 0, compression=None) as server:
-        url = RelayUrl.parse(f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}")
-        async with dial(url, Mode.SUBMIT, None, os.urandom) as connection, asyncio.timeout(WITHIN):
-            yield connection, asked
+    async with (
+        relay_that_shows(*bundles) as (url, asked),
+        dial(url, Mode.SUBMIT, None, os.urandom) as connection,
+        asyncio.timeout(WITHIN),
+    ):
+        yield connection, asked
 
 
 async def test_a_relay_that_repeats_itself_is_not_asked_for_ever(homes: tuple[Home, Home]) -> None:
