@@ -82,15 +82,39 @@ async def test_a_rate_holds_a_sender_back_in_order_on_the_same_connection(tmp_pa
             assert await metric(own, 'blindpost_dropped_total{reason="impatient"}') == 0
 
 
-async def test_a_device_comes_back_when_the_relay_said(tmp_path: Path) -> None:
+async def test_a_device_comes_back_when_the_relay_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    sleep = asyncio.sleep
+
+    async def noted(seconds: float) -> None:
+        waits.append(seconds)
+        await sleep(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", noted)
     with RelayProcess(tmp_path, settings={"device-rate": "9+9/s"}) as own:
         async with Messenger.open(tmp_path / "alice", relay=own.origin) as alice:
-            began = asyncio.get_running_loop().time()
             await problem_of(alice, "takes no more for now; it goes on in 1 s.")
             assert not alice.is_connected
             # What was published stays: each time it comes a little further.
             assert await alice.connected(2 * WITHIN), alice.problems()
-            assert asyncio.get_running_loop().time() - began >= 1
+            assert 1.0 in waits, "longer than a first back-off"
+
+
+async def test_a_fetch_that_is_refused_is_made_again_when_the_relay_said(tmp_path: Path) -> None:
+    with RelayProcess(tmp_path, settings={"fetch-rate": "1+20/min"}) as own:
+        async with people(tmp_path, own, "alice", "bob", "carol", acquainted=False) as (alice, bob, carol):
+            alice.contacts.add("bob", bob.address)
+            alice.contacts.add("carol", carol.address)
+            began = asyncio.get_running_loop().time()
+            sent = [await alice.send(name, "hi") for name in ("bob", "carol")]
+            await problem_of(alice, "The relay takes no more for now; it goes on in 3 s.")
+            for message_id in sent:
+                status = await alice.wait(message_id, MessageStatus.ACCEPTED, WITHIN)
+                assert status.is_at_least(MessageStatus.ACCEPTED)
+            assert asyncio.get_running_loop().time() - began > 2
+            assert await metric(own, 'blindpost_limited_total{rate="fetch_rate"}') == 1
 
 
 async def test_a_relay_that_takes_no_more_connections_says_when(tmp_path: Path) -> None:
