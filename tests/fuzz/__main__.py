@@ -1,6 +1,7 @@
 """`make fuzz`: every target for a bounded time, two at once; or one input again.
 
     python -m tests.fuzz [--seconds 20] [--only put,content] [--keep]
+    python -m tests.fuzz --machine 200
     python -m tests.fuzz TARGET FILE
 
 What was found lies in .fuzz/findings/, and the command that runs it again is printed. What reaches further
@@ -18,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.fuzz import machine
 from tests.fuzz.campaign import MISSING
 from tests.fuzz.catalogue import CORPUS, TARGETS, inputs
 from tests.fuzz.target import Target
@@ -149,7 +151,14 @@ def main() -> None:
     flags.add_argument("--seconds", type=int, default=20, help="for each target (default: 20)")
     flags.add_argument("--only", help="some targets, separated by commas")
     flags.add_argument("--keep", action="store_true", help="put what reaches further into the repository")
+    flags.add_argument(
+        "--machine", type=int, metavar="SCENES", help="in place of targets: many WebSockets at once"
+    )
     asked = flags.parse_args()
+    if asked.machine:
+        holds, verdict = machine.run(asked.machine)
+        print(verdict)
+        sys.exit(not holds)
     names = asked.only.split(",") if asked.only else [*TARGETS]
     if unknown := {*names} - {*TARGETS}:
         flags.error(f"no such target: {', '.join(sorted(unknown))}; there are {', '.join(TARGETS)}")
