@@ -49,6 +49,18 @@ class Written:
     envelopes: tuple[bytes, ...] = field(repr=False)
 
 
+class Undecryptable(DecryptError):
+    """A known device has sealed this envelope, and what is in it cannot be decrypted."""
+
+    def __init__(self, device_key: bytes) -> None:
+        super().__init__()
+        self.device_key = device_key
+
+
+class _Refused(DecryptError):
+    """What is not taken from this sender, whether it could be decrypted or not."""
+
+
 class Alarm(Exception):
     """An account showed a device list that is not the signed successor of the one believed so far."""
 
@@ -82,9 +94,8 @@ class Received:
 class Engine:
     """One device's view of everybody else."""
 
-    def __init__(self, device: Device, stream: bytes, state: State, random: Random) -> None:
+    def __init__(self, device: Device, state: State, random: Random) -> None:
         self._device = device
-        self._stream = stream
         self._state = state
         self._random = random
 
@@ -117,8 +128,11 @@ class Engine:
             return False
         return session.ratchet.unanswered < RENEW_AFTER
 
-    def write(self, own: DeviceList, device_key: bytes, draft: Draft) -> Written:
-        """Encrypt and seal a draft for one device. Raises ValueError without a session or over the limit."""
+    def write(self, own: DeviceList, device_key: bytes, draft: Draft, sequence: int | None = None) -> Written:
+        """Encrypt and seal a draft for one device, with a sequence that it had before or the next one.
+
+        Raises ValueError without a session or over the limit.
+        """
         sessions = self._state.sessions(device_key)
         session, sealing = sessions.sending, self._state.sealing_key(device_key)
         if session is None or sealing is None:
@@ -127,13 +141,17 @@ class Engine:
         if session.opening and len(draft.body) > INNER_MAX - len(session.opening) - _ROOM:
             # A text this large does not fit beside the handshake, so the handshake goes ahead of it.
             opening = Draft(Kind.OPEN, self._random(MESSAGE_ID), b"", draft.sent_ms)
-            session, _, envelope = self._write_one(own, device_key, session, sealing, opening, opens=True)
-            session, sequence, large = self._write_one(own, device_key, session, sealing, draft, opens=False)
+            session, _, envelope = self._write_one(
+                own, device_key, session, sealing, opening, None, opens=True
+            )
+            session, sequence, large = self._write_one(
+                own, device_key, session, sealing, draft, sequence, opens=False
+            )
             envelopes = [envelope, large]
         else:
             opens = bool(session.opening)
             session, sequence, envelope = self._write_one(
-                own, device_key, session, sealing, draft, opens=opens
+                own, device_key, session, sealing, draft, sequence, opens=opens
             )
             envelopes = [envelope]
         self._state.save_sessions(device_key, sessions.sent(session))
@@ -146,6 +164,7 @@ class Engine:
         session: Session,
         sealing: bytes,
         draft: Draft,
+        sequence: int | None,
         *,
         opens: bool,
     ) -> tuple[Session, int, bytes]:
@@ -153,9 +172,11 @@ class Engine:
         news = self._state.own_sealing() if opens else self._state.sealing_news(device_key)
         if news is not None:
             extensions.append((Extension.SEALING_KEY, news.encode()))
-        sequence = self._state.next_sequence(device_key)
+        if sequence is None:
+            sequence = self._state.next_sequence(device_key)
+        stream = self._state.stream
         content = Content(
-            draft.kind, draft.message_id, self._stream, sequence, draft.sent_ms, draft.body, tuple(extensions)
+            draft.kind, draft.message_id, stream, sequence, draft.sent_ms, draft.body, tuple(extensions)
         )
         after, message = session.encrypt(content.encode(), self._random)
         type = InnerType.OPENING if opens else InnerType.MESSAGE
@@ -167,23 +188,48 @@ class Engine:
     def open(self, envelope: bytes, now: int) -> Received:
         """Open an envelope and advance the state.
 
-        Raises DecryptError, Alarm when an authentic sender's device list contradicts the pinned one, Ahead
-        when it may follow it, and that cannot be seen yet. The caller then rolls its transaction back.
+        Raises DecryptError, which is Undecryptable if a device that is known has sealed it, Alarm when an
+        authentic sender's device list contradicts the pinned one, Ahead when it may follow it, and that
+        cannot be seen yet. The caller then rolls its transaction back.
         """
         opened = open_envelope(envelope, self._state.sealing_privates())
-        if opened.type is InnerType.OPENING:
-            sender, plaintext = self._open_opening(opened, now)
-        else:
-            sender, plaintext = self._open_message(opened, now)
+        is_known = self._sealed_by(opened) is not None
+        try:
+            if opened.type is InnerType.OPENING:
+                sender, plaintext = self._open_opening(opened, now)
+            else:
+                sender, plaintext = self._open_message(opened, now)
+        except _Refused:
+            raise
+        except DecryptError:
+            if not is_known:
+                raise
+            raise Undecryptable(opened.device_key) from None
         content = decode_content(plaintext)
+        if content.kind == Kind.REPAIR and opened.type is InnerType.OPENING:
+            _, header, _ = _split_opening(opened.inner)
+            sessions = self._state.sessions(opened.device_key)
+            self._state.save_sessions(opened.device_key, sessions.preferring(header.ephemeral))
         offered = content.extension(Extension.SEALING_KEY)
         if offered is not None:
             self._learn_sealing(sender.entry.device_key, offered, now)
         return self._compare_lists(sender, content)
 
-    def _open_message(self, opened: Opened, now: int) -> tuple[Party, bytes]:
+    def sender_of(self, envelope: bytes) -> Party | None:
+        """The known device that has sealed an envelope, if one has; nothing in it is decrypted."""
+        try:
+            return self._sealed_by(open_envelope(envelope, self._state.sealing_privates()))
+        except DecryptError:
+            return None
+
+    def _sealed_by(self, opened: Opened) -> Party | None:
         sender = self._state.party(opened.device_key)
-        if sender is None or sender.entry.identity_key != opened.identity_key:
+        is_same = sender is not None and sender.entry.identity_key == opened.identity_key
+        return sender if is_same else None
+
+    def _open_message(self, opened: Opened, now: int) -> tuple[Party, bytes]:
+        sender = self._sealed_by(opened)
+        if sender is None:
             raise DecryptError
         sessions, plaintext = self._state.sessions(opened.device_key).decrypt(opened.inner, now)
         self._state.save_sessions(opened.device_key, sessions)
@@ -216,7 +262,7 @@ class Engine:
         """A new session. One-time keys die in the transaction that keeps it (PQXDH section 3.4)."""
         # A device that speaks for two accounts could get through one what the other was refused.
         if self._state.owner(sender.entry.device_key) not in (None, sender.devices.account_key):
-            raise DecryptError
+            raise _Refused
         pinned = self._state.pinned(sender.devices.account_key)
         changed = self._judge_list(sender, pinned)
         own = self._state.own_list(header.list_version)

@@ -16,6 +16,11 @@ from wire.prekeys import Prekey, PrekeyKind
 class State(Protocol):
     """What the engine remembers between calls. All of it belongs to the caller's transaction."""
 
+    @property
+    def stream(self) -> bytes:
+        """The 16-byte stream id of this store's life."""
+        ...
+
     def party(self, device_key: bytes) -> Party | None:
         """A device of a known account, as its pinned device list shows it."""
         ...

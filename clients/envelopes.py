@@ -8,9 +8,12 @@ from typing import Final
 
 from clients import clock
 from clients.engine import Draft, Engine
+from clients.errors import TrustError, UsageError
+from clients.model import ContactStatus
 from clients.profile import Profile
 from clients.store.contacts import ContactRow
 from clients.store.outbox import Outbox
+from clients.store.repairs import Fault, Repairs
 from clients.store.state import KeyState
 from keys.primitives import Random
 from wire.frames import Put
@@ -23,11 +26,18 @@ class Envelopes:
     """The envelopes of one profile, on their way out."""
 
     def __init__(
-        self, profile: Profile, state: KeyState, outbox: Outbox, engine: Engine, random: Random
+        self,
+        profile: Profile,
+        state: KeyState,
+        outbox: Outbox,
+        repairs: Repairs,
+        engine: Engine,
+        random: Random,
     ) -> None:
         self._profile = profile
         self._state = state
         self._outbox = outbox
+        self._repairs = repairs
         self._engine = engine
         self._random = random
 
@@ -47,11 +57,40 @@ class Envelopes:
         if contact is None or contact.devices is None or self.needs_refresh(contact):
             return []
         keys = [entry.device_key for entry in contact.devices.devices]
-        return keys if all(self._engine.has_session(key, clock.now_seconds()) for key in keys) else []
+        return keys if all(self.has_session(key) for key in keys) else []
 
-    def write(self, contact_id: int, device_key: bytes, draft: Draft, row: int | None) -> int:
-        """Encrypt a draft into the outbox; returns its sequence. `row` is its row in the history, if any."""
-        written = self._engine.write(self._profile.device_list, device_key, draft)
+    def has_session(self, device_key: bytes) -> bool:
+        """Whether there is a session that can be written on, and none is to be begun in its place."""
+        now = clock.now_seconds()
+        is_due = self._repairs.is_due(device_key, Fault.SESSION, now)
+        return not is_due and self._engine.has_session(device_key, now)
+
+    def write(
+        self, contact_id: int, device_key: bytes, draft: Draft, row: int | None, sequence: int | None = None
+    ) -> int:
+        """Encrypt a draft into the outbox; returns its sequence, the next one unless it has one.
+
+        `row` is its row in the history, if any.
+        """
+        written = self._engine.write(self._profile.device_list, device_key, draft, sequence)
         for envelope in written.envelopes:
             self._outbox.add(contact_id, Put(self._random(FRAME_ID), device_key, envelope), row)
         return written.sequence
+
+
+def check_writable(contact: ContactRow) -> None:
+    """Raises TrustError or UsageError for a contact that nothing is sent to."""
+    if contact.alarm is not None:
+        raise TrustError(
+            f"Nothing was sent to {contact.name!r}: {contact.alarm}. Ask the person by another way for the "
+            f"right address; then run: blindpost contact replace {contact.name} ADDRESS --yes"
+        )
+    if contact.status is ContactStatus.BLOCKED:
+        raise UsageError(
+            f"{contact.name!r} is blocked. To write there again: blindpost contact unblock {contact.name}"
+        )
+    if contact.status is not ContactStatus.APPROVED:
+        raise UsageError(
+            f"{contact.name!r} is a request, no contact yet. Accept it first: "
+            f"blindpost contact accept {contact.name} NAME"
+        )

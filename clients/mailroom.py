@@ -11,17 +11,20 @@ from typing import Final
 
 from clients import clock
 from clients.card import Cards
-from clients.engine import Ahead, Alarm, Draft, Engine, Received
-from clients.envelopes import Envelopes
+from clients.engine import Ahead, Alarm, Draft, Engine, Received, Undecryptable
+from clients.envelopes import Envelopes, check_writable
 from clients.errors import NotFoundError, OutboxFullError, TooLargeError, TrustError, UsageError
 from clients.model import ContactStatus
 from clients.notes import Notes
 from clients.profile import Profile
+from clients.repair import Repair
 from clients.store.contacts import ContactRow, Contacts
 from clients.store.history import History
 from clients.store.outbox import Outbox
+from clients.store.repairs import Repairs
 from clients.store.state import KeyState
-from keys.content import MESSAGE_ID, NOTES, Extension, Kind
+from keys.checkpoint import Checkpoint
+from keys.content import MESSAGE_ID, NOTES, STREAM_ID, Extension, Kind
 from keys.errors import DecryptError, ForkError, VerificationError
 from keys.handshake import Party
 from keys.identities import verify_chain, verify_device_list
@@ -30,11 +33,15 @@ from wire.control import Bundle
 from wire.device_lists import DeviceList, decode_device_list
 from wire.frames import FLAG_REQUEST, Deliver
 from wire.limits import FRAME_ID, TEXT_MAX
-from wire.prekeys import decode_device_bundle
+from wire.prekeys import PrekeyKind, decode_device_bundle
 
 SEAL_BATCH: Final = 64
 TAKE_IN_FOR: Final = 0.05  # seconds
 KEY_MAX: Final = 200
+ROLLED_BACK: Final = (
+    "This profile is an older copy of itself. All sessions are begun anew; what came or was written after "
+    "the copy was made is missing here, and contacts are asked for theirs."
+)
 
 
 class Mailroom:
@@ -49,11 +56,18 @@ class Mailroom:
         self.history = History(profile.store)
         self.outbox = Outbox(profile.store)
         self.cards = Cards(profile.store, random)
-        self._engine = Engine(profile.device, profile.stream, self.state, random)
-        self._envelopes = Envelopes(profile, self.state, self.outbox, self._engine, random)
+        self._repairs = Repairs(profile.store)
+        self._engine = Engine(profile.device, self.state, random)
+        self._envelopes = Envelopes(profile, self.state, self.outbox, self._repairs, self._engine, random)
         self.notes = Notes(
             profile, self.state, self.contacts, self.history, self.outbox, self.cards, self._envelopes, random
         )
+        self.repair = Repair(
+            self.state, self.contacts, self.history, self.outbox, self._repairs, self._envelopes, random,
+            self.notes.card_changed,
+        )  # fmt: skip
+        self.is_judged = False  # whether our relay was asked if this store is an old copy, or cannot be asked
+        self.rolled_back = False
         self.undecryptable = 0
         self.dropped = 0  # messages of strangers that there was no room for
         self.replayed = 0
@@ -108,12 +122,18 @@ class Mailroom:
         return not self._envelopes.ready_devices(contact)
 
     def seal_waiting(self, contact_id: int) -> int:
-        """Encrypt the oldest waiting messages of a contact into the outbox; returns how many."""
+        """Encrypt the oldest waiting messages of a contact into the outbox; returns how many.
+
+        What is to be sent again comes before what is sent first.
+        """
         with self._store.transaction():
             contact = self.contacts.by_id(contact_id)
             devices = self._envelopes.ready_devices(contact)
             if not devices or contact is None or contact.alarm is not None:
                 return 0
+            again = self.repair.write_again(contact)
+            if again:
+                return again
             waiting = self.history.unsealed(contact_id, SEAL_BATCH)
             if self.contacts.was_due(contact_id) or waiting:
                 for key in devices:
@@ -129,10 +149,28 @@ class Mailroom:
             return len(waiting)
 
     def waits_for_bundle(self, contact: ContactRow) -> bool:
-        """Whether messages wait here that only a new session can carry, and nothing else is left to send."""
+        """Whether only a new session can carry what waits here, and nothing else is left to send."""
         if not self.needs_bundle(contact) or self.outbox.frames(contact.id, 0, 1):
             return False
-        return bool(self.history.unsealed(contact.id, 1))
+        return contact.id in self.contacts_waiting()
+
+    def contacts_waiting(self) -> list[int]:
+        """Contacts with something to send."""
+        return self.outbox.contacts_waiting(clock.now_seconds())
+
+    def write_owed(self) -> bool:
+        """Put what is owed into the outbox; whether senders may not know of all that waits."""
+        with self._store.transaction():
+            written = [self.notes.write_owed(), self.repair.write_gaps(), self.repair.must_send()]
+        return any(written) or self.contacts.some_due()
+
+    def repeat(self) -> list[int]:
+        """Put again what a relay took long ago and nobody has receipted; returns the contacts."""
+        with self._store.transaction():
+            late = self.history.repeat(clock.now_ms(), SEAL_BATCH)
+            for _, row in late:
+                self.outbox.put_again(row)
+        return list({contact for contact, _ in late})
 
     def learn_bundle(
         self, contact: ContactRow, bundle: Bundle, between: Sequence[DeviceList] = (), *, begin: bool = True
@@ -149,18 +187,23 @@ class Mailroom:
         with self._store.transaction():
             self.state.pin(devices)
             self.contacts.set_stale(contact.account_key, is_stale=False)
-            self.outbox.drop_gone(contact.id, [entry.device_key for entry in devices.devices])
+            keys = [entry.device_key for entry in devices.devices]
+            self.outbox.drop_gone(contact.id, keys)
+            self._repairs.forget_others(contact.id, keys)
             for offered in bundle.devices:
                 entry = devices.entry(offered.device_key)
                 if entry is None:
                     continue
                 party = Party(devices, entry)
                 device_bundle = decode_device_bundle(offered.device_key, offered.prekeys)
-                had_session = self._engine.has_session(offered.device_key, now)
+                had_session = self._envelopes.has_session(offered.device_key)
+                is_due = self.repair.is_due(offered.device_key)
                 self._engine.learn_bundle(party, device_bundle, now)
                 self.state.refreshed(entry.device_key, now)
                 if begin and not had_session:
                     self._engine.start_session(self._profile.device_list, party, device_bundle, now)
+                    if is_due:
+                        self.repair.begun(contact.id, offered.device_key)
             for envelope, is_request in self.outbox.take_deferred(contact.id):
                 flags = FLAG_REQUEST if is_request else 0
                 self._take_one(Deliver(bytes(FRAME_ID), self._profile.device.key, 1, flags, envelope), now)
@@ -191,7 +234,7 @@ class Mailroom:
         """The relay holds these frames durably: in the mailbox, or `as_request` beside it."""
         with self._store.transaction():
             for frame_id in frame_ids:
-                row = self.outbox.accepted(frame_id)
+                row = self.outbox.accepted(frame_id, keep=not as_request)
                 if row is not None and as_request:
                     self.history.requested(row, clock.now_ms())
                 elif row is not None:
@@ -201,14 +244,10 @@ class Mailroom:
         """Forget what protects against nothing any more, and give up on what nobody has receipted."""
         now = clock.now_seconds()
         with self._store.transaction():
-            self.outbox.forget_consumed(now)
+            self.outbox.forget_consumed(self.state.held_since(PrekeyKind.SEALING, now))
             self.state.forget_handshakes(now)
             self.state.tidy_sessions(now)
             self.history.expire(clock.now_ms())
-
-    def has_work(self) -> bool:
-        """Write what is owed; whether there is something for senders to do that they may not know of."""
-        return self.notes.write_owed() or self.contacts.some_due()
 
     # --- in -------------------------------------------------------------------------------------------
 
@@ -228,14 +267,33 @@ class Mailroom:
                 if self.outbox.consume(sha256(frame.envelope), now):
                     self._take_one(frame, now)
                 else:
-                    self.replayed += 1
+                    self._take_replayed(frame)
                 if time.monotonic() > enough:
                     break
+            self.state.has_received(frames[count - 1].sequence)
         return count
+
+    def _take_replayed(self, frame: Deliver) -> None:
+        self.replayed += 1
+        sender = self._engine.sender_of(frame.envelope)
+        if sender is not None:
+            self.repair.replayed(sender.entry.device_key)
+
+    def rewind(self, last: Checkpoint) -> None:
+        """This store is an old copy, from before `last`: begin anew with everybody."""
+        stream = self._random(STREAM_ID)
+        with self._store.transaction():
+            self.history.begin_life()
+            self.state.begin_life(last, stream)
+            self.repair.begin_with_all()
+        self.state.stream, self.rolled_back = stream, True
+        self.notes.card_changed()
 
     def lost(self) -> list[str]:
         """Sentences on what came in this run and was not kept."""
-        sentences = []
+        sentences = self.repair.lines()
+        if self.rolled_back:
+            sentences.append(ROLLED_BACK)
         if self.undecryptable:
             sentences.append(f"{self.undecryptable} envelopes could not be opened; they changed nothing.")
         if self.dropped:
@@ -252,6 +310,9 @@ class Mailroom:
             with db:
                 received = self._engine.open(frame.envelope, now)
                 self._keep(received, now, is_request=bool(frame.flags & FLAG_REQUEST))
+        except Undecryptable as error:
+            if not self.repair.undecryptable(error.device_key):
+                self.undecryptable += 1
         except DecryptError:
             self.undecryptable += 1
         except _NoRoom:
@@ -305,6 +366,7 @@ class Mailroom:
         self.outbox.save_arrived(device_key, content.stream_id, arrived, now, owes=owes)
         if is_note:
             self.notes.take(contact, device_key, content)
+            self.repair.take(contact, device_key, content)
         else:
             self.notes.on_typing(contact.id, False)
             self.history.add_incoming(
@@ -312,6 +374,8 @@ class Mailroom:
             )
             self.notes.on_unread(contact.id)
         self.history.filled(device_key, content.stream_id, content.sequence, arrived)
+        if is_approved:
+            self.repair.arrived(device_key, content.sequence, arrived)
         if is_request:
             self.notes.wrote_as_stranger(contact, device_key)
         if is_approved and not self.state.told_card(device_key):
@@ -320,21 +384,3 @@ class Mailroom:
 
 class _NoRoom(Exception):
     """A stranger's message that is not kept, because too many are."""
-
-
-def check_writable(contact: ContactRow) -> None:
-    """Raises TrustError or UsageError for a contact that nothing is sent to."""
-    if contact.alarm is not None:
-        raise TrustError(
-            f"Nothing was sent to {contact.name!r}: {contact.alarm}. Ask the person by another way for the "
-            f"right address; then run: blindpost contact replace {contact.name} ADDRESS --yes"
-        )
-    if contact.status is ContactStatus.BLOCKED:
-        raise UsageError(
-            f"{contact.name!r} is blocked. To write there again: blindpost contact unblock {contact.name}"
-        )
-    if contact.status is not ContactStatus.APPROVED:
-        raise UsageError(
-            f"{contact.name!r} is a request, no contact yet. Accept it first: "
-            f"blindpost contact accept {contact.name} NAME"
-        )

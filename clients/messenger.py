@@ -20,7 +20,7 @@ from clients import clock
 from clients.bell import Bell
 from clients.config import ClientConfig, read_config
 from clients.contact_book import EVERYBODY, ContactBook
-from clients.errors import NotFoundError, TooLargeError, UsageError
+from clients.errors import NotFoundError, UsageError
 from clients.mailroom import Mailroom
 from clients.model import Contact, ContactStatus, Message, MessageStatus
 from clients.parsing import parse_address, parse_relay
@@ -32,7 +32,6 @@ from clients.tasks import end
 from clients.watching import Nearby, StateEvent, Watch, Watchers
 from keys.content import Kind
 from wire.addresses import Address, RelayUrl
-from wire.limits import TEXT_MAX
 
 if TYPE_CHECKING:
     from clients.local.socket_server import LocalServer
@@ -101,8 +100,7 @@ class Messenger:
                 wake = self._senders.wake_all
                 self._receiver = Receiver(self._profile, room, self._bell, os.urandom, wake)
                 self._start(self._receiver.run)
-                room.notes.write_owed()
-                wake()
+                self._start(self._senders.rounds)
                 await self._serve()
         except BaseException:
             if self._server is not None:
@@ -153,7 +151,7 @@ class Messenger:
             raise self._receiver.failure
 
     def _write_owed(self) -> None:
-        if self._mailroom.notes.write_owed() and self._senders is not None:
+        if self._mailroom.write_owed() and self._senders is not None:
             self._senders.wake_all()
 
     def _card_changed(self) -> None:
@@ -243,8 +241,6 @@ class Messenger:
             data = body.encode() if isinstance(body, str) else body
         except UnicodeEncodeError:
             raise UsageError("The text contains half a character (a lone surrogate).") from None
-        if len(data) > TEXT_MAX:
-            raise TooLargeError(f"A message has at most {TEXT_MAX:,} bytes of UTF-8. Send it in parts.")
         kind = Kind.TEXT if isinstance(body, str) else Kind.DATA
         message_id = self._mailroom.post(contact, kind, data, key, reply_to)
         if self._senders is not None:
@@ -367,12 +363,16 @@ class Messenger:
 
     async def flushed(self, deadline: float | None = None) -> bool:
         """Wait until nothing waits to be sent any more, receipts included."""
-        return await self._until(lambda: not self._mailroom.outbox.contacts_waiting(), deadline)
+        return await self._until(lambda: not self._mailroom.contacts_waiting(), deadline)
 
     async def finish(self, deadline: float) -> bool:
         """Write the receipts that are owed, and wait until everything has gone out."""
         self._write_owed()
         return await self.flushed(deadline)
+
+    def notices(self) -> list[str]:
+        """What has happened to messages in this run that the user should know, in sentences."""
+        return self._mailroom.lost()
 
     def problems(self) -> list[str]:
         """What is not working now, in sentences."""
@@ -380,7 +380,7 @@ class Messenger:
         receiver = self._receiver
         found = [
             *(f"ALARM: {name!r}: {alarm}. Nothing is sent there." for name, alarm in alarms),
-            *self._mailroom.lost(),
+            *self.notices(),
             receiver.problem if receiver else None,
             receiver.expired if receiver else None,
             *(self._senders.problems() if self._senders else ()),

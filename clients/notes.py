@@ -58,7 +58,6 @@ class Notes:
         random: Random,
     ) -> None:
         self._store: Store = profile.store
-        self._stream = profile.stream
         self._relay = profile.relay.text.encode()
         self._state = state
         self._contacts = contacts
@@ -171,11 +170,11 @@ class Notes:
         match content.kind:
             case Kind.RECEIPT:
                 receipt = decode_receipt(content.body)
-                if receipt.stream_id == self._stream:
+                if receipt.stream_id == self._state.stream:
                     self._history.delivered(device_key, receipt.ranges)
             case Kind.READ:
                 mark = decode_read(content.body)
-                if mark.stream_id == self._stream:
+                if mark.stream_id == self._state.stream:
                     self._history.read(device_key, mark.through)
             case Kind.TYPING:
                 is_typing = decode_typing(content.body)

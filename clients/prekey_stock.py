@@ -23,6 +23,8 @@ from wire.limits import (
 from wire.prekeys import LASTING_KINDS, PrekeyKind, decode_prekey
 
 PrekeyPage = list[tuple[PrekeyKind, int, bytes]]  # kind, id, canonical bytes
+SKIP: Final = 1000  # ids: more than are published in a month
+ID_MAX: Final = 2**32 - 2**20  # where skipping ends, with room for ids that are used
 ONE_TIME_PRIVATES_MAX: Final = 2000  # per kind: what others took and never used is forgotten, oldest first
 
 
@@ -57,6 +59,32 @@ class PrekeyStock:
         """
         with self._store.transaction() as db:
             db.execute("UPDATE prekeys SET published = 0 WHERE replaced IS NULL AND kind NOT IN (3, 5)")
+
+    def begin_anew(self, now: int) -> None:
+        """The private halves of what was published last are lost: publish others in place of all of it.
+
+        The ids to go on with are in the store already. What we still hold stays, for what is on its way.
+        """
+        with self._store.transaction() as db:
+            db.execute("DELETE FROM prekeys WHERE published = 0 AND kind IN (3, 5)")
+            db.execute("UPDATE prekeys SET published = 1, replaced = coalesce(replaced, ?)", (now,))
+            for kind in LASTING_KINDS:
+                self._make(kind, now)
+            self._store.set_meta("publish_anew", b"\1")
+
+    @property
+    def is_anew(self) -> bool:
+        """Whether the next page takes the place of everything before."""
+        return self._store.meta("publish_anew") == b"\1"
+
+    def skip_ahead(self, now: int) -> None:
+        """The relay has other prekeys under our next ids: leave them all behind."""
+        with self._store.transaction():
+            for kind in PrekeyKind:
+                name = f"next_prekey_{kind.value}"
+                next_id = int.from_bytes(self._store.meta(name) or b"\x01", "big") + SKIP
+                self._store.set_meta(name, min(next_id, ID_MAX).to_bytes(4, "big"))
+            self.begin_anew(now)
 
     def top_up(self, stock: Stock, now: int) -> bool:
         """Make one-time keys of each kind up to 100 if the relay holds fewer than 25; whether it did."""
@@ -103,5 +131,6 @@ class PrekeyStock:
     def mark_published(self, page: PrekeyPage) -> None:
         """The relay has confirmed this page."""
         with self._store.transaction() as db:
+            self._store.set_meta("publish_anew", b"\0")
             for kind, id, _ in page:
                 db.execute("UPDATE prekeys SET published = 1 WHERE kind = ? AND id = ?", (kind, id))

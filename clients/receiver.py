@@ -5,12 +5,14 @@ of what messages say.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Final
 
 from clients import clock
 from clients.backoff import Backoff
 from clients.bell import Bell
+from clients.checkpoints import EVERY, Checkpoints
 from clients.connection import Disconnected, RelayConnection, dial
 from clients.enrolment import Enrolment
 from clients.errors import ClientError, LockedError, RelayError, StorageError, TrustError
@@ -41,6 +43,7 @@ from wire.login import Mode
 
 TOP_UPS_PER_HOUR: Final = 6  # a relay lets strangers take 60 keys an hour
 FRESHEN_EVERY: Final = 6 * 3600.0
+LEAVE_WITHIN: Final = 1.0
 BATCH: Final = 64  # frames committed together
 
 
@@ -75,6 +78,7 @@ class Receiver:
         self.expired: str | None = None
         self._card_changed = asyncio.Event()
         self._enrolment = Enrolment(profile, random)
+        self._checkpoints = Checkpoints(profile.device, mailroom, random)
 
     def card_changed(self) -> None:
         """What contacts hold of us has changed: the relay is to know which tokens it takes from now on."""
@@ -107,6 +111,11 @@ class Receiver:
 
     def _disconnected(self, problem: str) -> None:
         self.is_connected, self.problem = False, problem
+        self._judged()
+
+    def _judged(self) -> None:
+        """Whatever is known now of this store's age: senders need not wait for more."""
+        self._mailroom.is_judged = True
         self._bell.ring()
 
     async def _connect_once(self) -> None:
@@ -122,17 +131,44 @@ class Receiver:
             if not welcome.registered or not self._profile.is_enrolled:
                 await self._register(connection, was_met=was_met)
             self._tell_expired(welcome.expired)
+            self._judge(welcome.checkpoint)
             await self._allow(connection)
             self._page = []
             await self._bring_up(connection, welcome.stock)
             await connection.send(Pull())
             incoming: asyncio.Queue[Deliver] = asyncio.Queue(maxsize=2 * UNACKNOWLEDGED_FRAMES)
-            await until_one_ends(
-                self._read(connection, incoming),
-                self._commit(connection, incoming),
-                self._keep_fresh(connection),
-                self._keep_allowed(connection),
-            )
+            try:
+                await until_one_ends(
+                    self._read(connection, incoming),
+                    self._commit(connection, incoming),
+                    self._keep_fresh(connection),
+                    self._keep_allowed(connection),
+                    self._keep_checkpoint(connection),
+                )
+            except asyncio.CancelledError:
+                await self._leave(connection)
+                raise
+
+    def _judge(self, checkpoint: bytes | None) -> None:
+        """Begin anew where the relay shows that this store is an old copy: as a whole, or not at all."""
+        with self._profile.store.transaction():
+            is_old = self._checkpoints.judge(checkpoint)
+            if is_old:
+                self._stock.begin_anew(clock.now_seconds())
+        self._judged()
+        if is_old:
+            self._wake_senders()
+
+    async def _leave(self, connection: RelayConnection) -> None:
+        """Leave a last checkpoint, so that what comes after this run can be told from an old copy."""
+        with contextlib.suppress(Disconnected, TimeoutError):
+            async with asyncio.timeout(LEAVE_WITHIN):
+                await connection.send(self._checkpoints.make())
+
+    async def _keep_checkpoint(self, connection: RelayConnection) -> None:
+        while True:
+            await connection.send(self._checkpoints.make())
+            await asyncio.sleep(EVERY)
 
     async def _register(self, connection: RelayConnection, *, was_met: bool) -> None:
         """Open our mailbox. A relay that was met before may hold a newer list, which stands."""
@@ -169,6 +205,10 @@ class Receiver:
                     self._stock.mark_published(self._page)
                     self._page = []
                     await self._publish(connection)
+                case Error() if message.code is ErrorCode.BAD_PREKEY:
+                    # The relay has others under these ids: our store is older than it can know.
+                    self._stock.skip_ahead(clock.now_seconds())
+                    raise Disconnected(message.message, message)
                 case Error() if message.ref is not None:
                     raise Disconnected(message.message, message)
                 case _:
@@ -211,7 +251,9 @@ class Receiver:
             return
         self._page = self._stock.unpublished()
         if self._page:
-            await connection.send(Publish(ref=1, prekeys=[encoded for _, _, encoded in self._page]))
+            anew = True if self._stock.is_anew else None
+            pages = [encoded for _, _, encoded in self._page]
+            await connection.send(Publish(ref=1, prekeys=pages, anew=anew))
         elif not self.is_connected:
             self.is_connected, self.problem = True, None
             self._bell.ring()
@@ -227,8 +269,10 @@ class Receiver:
             through = batch[count - 1].sequence
             del batch[:count]
             self._backoff.reset()
+            if self._checkpoints.is_time:
+                await connection.send(self._checkpoints.make())
             await connection.send(Acknowledge(through=through))
             await asyncio.sleep(0)  # sending may not have waited: let the others have their turn
-            if incoming.empty() and not batch and self._mailroom.has_work():
+            if incoming.empty() and not batch and self._mailroom.write_owed():
                 self._wake_senders()
             self._bell.ring()

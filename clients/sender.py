@@ -73,9 +73,16 @@ class Sender:
         """Something new waits for this contact."""
         self._work.set()
 
+    def again(self) -> None:
+        """Something that was put long ago waits once more."""
+        self._window.go_back(asyncio.get_running_loop().time(), 0.0)
+        self._work.set()
+
     async def run(self) -> None:
         """Send whatever comes until cancelled, or until the contact or its trust is gone."""
         loop = asyncio.get_running_loop()
+        # An old copy of a store must not send what it has sealed: first our relay is asked.
+        await self._bell.until(lambda: self._mailroom.is_judged or None, None)
         while True:
             self._work.clear()
             contact = self._mailroom.contacts.by_id(self._contact_id)
@@ -102,7 +109,7 @@ class Sender:
             self._retry_after = 0.0
 
     def _has_work(self) -> bool:
-        return self._contact_id in self._mailroom.outbox.contacts_waiting()
+        return self._contact_id in self._mailroom.contacts_waiting()
 
     def _watches(self, contact: ContactRow) -> bool:
         is_contact = contact.status is ContactStatus.APPROVED
@@ -145,7 +152,7 @@ class Sender:
             raise
         between = await missed_lists(connection, contact.devices, bundle)
         self._mailroom.learn_bundle(contact, bundle, between, begin=take)
-        if self._mailroom.notes.write_owed():  # openings that waited for a device list are answered now
+        if self._mailroom.write_owed():  # openings that waited for a device list are answered now
             self._wake_senders()
         self._bell.ring()
         return self._mailroom.contacts.by_id(self._contact_id) or contact
@@ -239,7 +246,7 @@ class Sender:
         self.problem = None
         self._backoff.reset()
         self._work.set()
-        if self._mailroom.notes.write_owed():
+        if self._mailroom.write_owed():
             self._wake_senders()
         self._bell.ring()
 

@@ -5,13 +5,15 @@ Owns which senders there are. Their tasks belong to whoever starts them.
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Final
 
 from clients.bell import Bell
 from clients.mailroom import Mailroom
 from clients.profile import Profile
 from clients.sender import Sender
 from keys.primitives import Random
+
+ROUND: Final = 60.0  # seconds
 
 Start = Callable[[Callable[[], Coroutine[Any, Any, None]]], asyncio.Task[None]]
 
@@ -38,7 +40,7 @@ class Senders:
 
     def wake_all(self) -> None:
         """See to it that every contact with something waiting has a sender, awake."""
-        for contact_id in self._mailroom.outbox.contacts_waiting():
+        for contact_id in self._mailroom.contacts_waiting():
             self.wake(contact_id)
 
     def wake(self, contact_id: int) -> None:
@@ -49,6 +51,15 @@ class Senders:
         """Something has changed about this contact; nothing waits for it."""
         if contact_id in self._all:
             self._all[contact_id].wake()
+
+    async def rounds(self) -> None:
+        """Look now and then after what no event tells of: what is late, and what had to wait."""
+        while True:
+            for contact_id in self._mailroom.repeat():
+                self._of(contact_id).again()
+            self._mailroom.write_owed()
+            self.wake_all()
+            await asyncio.sleep(ROUND)
 
     def watch(self, contact_id: int, count: int) -> None:
         """So many more look at whether this contact is online."""

@@ -41,14 +41,16 @@ class Kind(IntEnum):
     RECEIPT = 2  # delivered: cumulative ranges of one stream
     TYPING = 3  # 1 while somebody types, 0 when that has stopped
     PROFILE = 4  # our card: a self-asserted display name, and what the recipient may use as our contact
-    RESEND = 5  # please send these sequences again
-    REPAIR = 6  # the session was made anew
+    RESEND = 5  # please send these sequences again: a receipt's body, of what is missing
+    REPAIR = 6  # the session was made anew: a receipt's body, of what has arrived before, or nothing
     DATA = 7  # opaque bytes, at most 65,000
     READ = 8  # a person has seen the recipient's stream up to here
 
 
 # Notes between programs: neither receipted nor shown, and no reason to notice whoever is no contact.
-NOTES: Final = frozenset((Kind.OPEN, Kind.RECEIPT, Kind.TYPING, Kind.PROFILE, Kind.READ))
+NOTES: Final = frozenset(
+    (Kind.OPEN, Kind.RECEIPT, Kind.TYPING, Kind.PROFILE, Kind.RESEND, Kind.REPAIR, Kind.READ)
+)
 
 
 class Extension(IntEnum):

@@ -112,6 +112,13 @@ class Sessions:
             return self.sent(session)
         return Sessions((session, *(s for s in self.all if s.transcript != session.transcript)))
 
+    def preferring(self, ephemeral: bytes) -> "Sessions":
+        """With the session of this handshake as the one that sends: the other side can read no other."""
+        chosen = self.by_ephemeral(ephemeral)
+        if chosen is None:
+            return self
+        return Sessions((chosen, *(s for s in self.all if s.transcript != chosen.transcript)))
+
     def initiated(self, session: Session) -> "Sessions":
         """With a new session of ours, which sends: there was a reason to begin it."""
         return Sessions((session, *self.all)[:MAX_SESSIONS])

@@ -228,9 +228,12 @@ class _Batch:
         behind = sum(
             not status.is_at_least(wanted) and status is not MessageStatus.FAILED for status in found
         )
-        if behind:
-            for problem in (await self._line.call("me"))["problems"]:
+        # Who carries it out for others tells its own user.
+        if behind or self._line.is_owner:
+            about = await self._line.call("me")
+            for problem in about["problems" if behind else "notices"]:
                 self._output.note(problem)
+        if behind:
             is_there = wanted in (MessageStatus.DELIVERED, MessageStatus.READ)
             where = (
                 "safe at the relay or here, and nothing is lost."

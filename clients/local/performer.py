@@ -107,6 +107,7 @@ class Performer:
             "profile": str(self._me.config.profile),
             "connected": self._me.is_connected,
             "problems": self._me.problems(),
+            "notices": self._me.notices(),
             "sharing": self._me.contacts.sharing().to_json(),
             "version": package_version(),
         }

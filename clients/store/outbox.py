@@ -16,7 +16,6 @@ MESSAGES_MAX: Final = 10_000
 BYTES_MAX: Final = 256 * 1024 * 1024
 STREAMS_MAX: Final = 8  # remembered per device
 DEFERRED_MAX: Final = 64  # openings of one contact that wait for its device lists
-CONSUMED_KEEP: Final = 60 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,29 +43,54 @@ class Outbox:
         """The oldest frames to a contact behind queue place `after`."""
         rows = self._db.execute(
             "SELECT id, frame_id, mailbox, envelope FROM outbox "
-            "WHERE contact = ? AND id > ? ORDER BY id LIMIT ?",
+            "WHERE contact = ? AND id > ? AND accepted = 0 ORDER BY id LIMIT ?",
             (contact, after, limit),
         )
         return [OutboxFrame(row[0], Put(bytes(row[1]), bytes(row[2]), bytes(row[3]))) for row in rows]
 
-    def accepted(self, frame_id: bytes) -> int | None:
-        """Forget an accepted frame. Returns the history row that is accepted with it as a whole, if any."""
-        row = self._db.execute(
-            "DELETE FROM outbox WHERE frame_id = ? RETURNING message", (frame_id,)
-        ).fetchall()
-        if not row or row[0][0] is None:
-            return None
-        left = self._db.execute("SELECT count(*) FROM outbox WHERE message = ?", (row[0][0],)).get
-        return None if left else int(row[0][0])
+    def accepted(self, frame_id: bytes, *, keep: bool) -> int | None:
+        """The relay has a frame; with `keep`, that of a message stays until its receipt.
 
-    def contacts_waiting(self) -> list[int]:
-        """Contacts with something to send: frames, or messages not encrypted yet."""
+        Returns the history row that is accepted with it as a whole, if any.
+        """
+        change = "UPDATE outbox SET accepted = 1" if keep else "DELETE FROM outbox"
+        rows: list[tuple[Any, ...]] = self._db.execute(
+            f"{change} WHERE frame_id = ? AND message IS NOT NULL RETURNING message",
+            (frame_id,),
+        ).fetchall()
+        if not rows:
+            self._db.execute("DELETE FROM outbox WHERE frame_id = ? AND message IS NULL", (frame_id,))
+            return None
+        row = int(rows[0][0])
+        waits = "SELECT 1 FROM outbox WHERE message = ? AND accepted = 0"
+        return row if self._db.execute(waits, (row,)).get is None else None
+
+    def contacts_waiting(self, now: int) -> list[int]:
+        """Contacts with something to send: frames, messages to encrypt (again), or a session to begin."""
         rows = self._db.execute(
-            "SELECT id FROM contacts c WHERE EXISTS (SELECT 1 FROM outbox WHERE contact = c.id) OR EXISTS "
+            "SELECT id FROM contacts c WHERE EXISTS "
+            "(SELECT 1 FROM outbox WHERE contact = c.id AND accepted = 0) OR EXISTS "
             "(SELECT 1 FROM messages WHERE contact = c.id AND outgoing = 1 AND sealed = 0) "
-            "OR (c.due = 1 AND c.status = 'approved' AND c.alarm IS NULL)"
+            "OR c.status = 'approved' AND c.alarm IS NULL AND (c.due = 1 OR "
+            "id IN (SELECT d.contact FROM sent s JOIN devices d ON d.device_key = s.device_key "
+            "WHERE s.again = 1) OR "
+            "id IN (SELECT d.contact FROM repairs r JOIN devices d ON d.device_key = r.device_key "
+            "WHERE r.due = 1 AND r.what = 'session' AND r.not_before <= ?))",
+            (now,),
         )
         return [int(row[0]) for row in rows]
+
+    def put_again(self, message: int) -> None:
+        """Put the very same frames of a message once more."""
+        self._db.execute("UPDATE outbox SET accepted = 0 WHERE message = ?", (message,))
+
+    def drop(self, mailbox: bytes, message: int) -> None:
+        """Forget the frames of a message to a device."""
+        self._db.execute("DELETE FROM outbox WHERE message = ? AND mailbox = ?", (message, mailbox))
+
+    def drop_notes(self, mailbox: bytes) -> None:
+        """Forget the frames to a device that belong to no message."""
+        self._db.execute("DELETE FROM outbox WHERE mailbox = ? AND message IS NULL", (mailbox,))
 
     def is_full(self) -> bool:
         """Whether 10,000 messages or 256 MiB wait."""
@@ -77,21 +101,24 @@ class Outbox:
     def drop_gone(self, contact: int, mailboxes: list[bytes]) -> None:
         """Forget frames to devices that are no longer in the contact's list.
 
-        A message that reached none of its devices is encrypted again, for those that are.
+        A message that none of those that are has got or will get is encrypted again, for them.
         """
         keep = ", ".join("?" * len(mailboxes))
         gone = self._db.execute(
             f"DELETE FROM outbox WHERE contact = ? AND mailbox NOT IN ({keep}) RETURNING message",  # noqa: S608 marks
             (contact, *mailboxes),
         ).fetchall()
+        devices = f"SELECT device_key FROM devices WHERE contact = ? AND device_key NOT IN ({keep})"  # noqa: S608 marks
+        gone += self._db.execute(
+            f"DELETE FROM sent WHERE delivered = 0 AND device_key IN ({devices}) RETURNING message",  # noqa: S608 marks
+            (contact, *mailboxes),
+        ).fetchall()
         for row in {row[0] for row in gone if row[0] is not None}:
             self._db.execute(
-                f"DELETE FROM sent WHERE message = ? AND device_key NOT IN ({keep})",  # noqa: S608 marks
-                (row, *mailboxes),
-            )
-            self._db.execute(
-                "UPDATE messages SET sealed = 0 WHERE id = ?1 AND status = 'queued' "
-                "AND NOT EXISTS (SELECT 1 FROM outbox WHERE message = ?1)",
+                "UPDATE messages SET sealed = 0, "
+                "status = iif(status = 'accepted', 'queued', status) "
+                "WHERE id = ?1 AND status IN ('queued', 'accepted') "
+                "AND NOT EXISTS (SELECT 1 FROM sent WHERE message = ?1)",
                 (row,),
             )
 
@@ -139,6 +166,23 @@ class Outbox:
         """The receipt is in the outbox."""
         self._db.execute(
             "UPDATE received SET owed = 0 WHERE device_key = ? AND stream = ?", (device_key, stream)
+        )
+
+    def arrived_last(self, device_key: bytes) -> Receipt | None:
+        """What has arrived of the stream that a device uses now, if anything has."""
+        row = self._db.execute(
+            "SELECT stream, ranges FROM received WHERE device_key = ? ORDER BY at DESC LIMIT 1", (device_key,)
+        ).fetchone()
+        if row is None:
+            return None
+        return Receipt(bytes(row[0]), Ranges.decode(bytes(row[1])).pairs[-RANGES_MAX:])
+
+    def owe_receipt(self, device_key: bytes) -> None:
+        """Tell a device once more what has arrived of the stream that it uses now."""
+        self._db.execute(
+            "UPDATE received SET owed = 1 WHERE device_key = ?1 AND stream = "
+            "(SELECT stream FROM received WHERE device_key = ?1 ORDER BY at DESC LIMIT 1)",
+            (device_key,),
         )
 
     def has_note(self, mailbox: bytes) -> bool:
@@ -193,10 +237,10 @@ class Outbox:
     # --- what has been taken in -----------------------------------------------------------------------
 
     def consume(self, envelope_hash: bytes, now: int) -> bool:
-        """Remember an envelope for 60 days; False if it was here before (a replay)."""
+        """Remember an envelope; False if it was here before (a replay)."""
         self._db.execute("INSERT INTO consumed VALUES (?, ?) ON CONFLICT DO NOTHING", (envelope_hash, now))
         return self._db.changes() == 1
 
-    def forget_consumed(self, now: int) -> None:
-        """Drop what is over 60 days old."""
-        self._db.execute("DELETE FROM consumed WHERE at < ?", (now - CONSUMED_KEEP,))
+    def forget_consumed(self, before: int) -> None:
+        """Drop what was consumed before that time: every sealing key that could open it is gone."""
+        self._db.execute("DELETE FROM consumed WHERE at < ?", (before,))

@@ -15,6 +15,7 @@ from keys.content import Kind
 from wire.limits import MAILBOX_TTL
 
 EXPIRY_MS: Final = (MAILBOX_TTL + 86_400) * 1000  # a day more than the relay keeps it
+REPEAT_MS: Final = (3_600_000, 6 * 3_600_000, 86_400_000)
 NO_RECEIPT: Final = "no receipt within 30 days"
 
 
@@ -28,6 +29,21 @@ class Unsealed:
     body: bytes = field(repr=False)
     sent_ms: int
     reply_to: bytes | None = None
+
+
+_LACKS: Final = (
+    "device_key = ? AND delivered = 0 AND again = 0 AND sequence < ? "
+    "AND (SELECT status FROM messages WHERE id = message) IN ('requested', 'accepted') "
+    "AND NOT EXISTS (SELECT 1 FROM outbox o "
+    "WHERE o.message = sent.message AND o.mailbox = sent.device_key AND o.accepted = 0)"
+)
+
+
+def _unsealed(values: tuple[Any, ...]) -> Unsealed:
+    row, kind, id, body, sent, reply_to = values
+    return Unsealed(
+        row, Kind(kind), bytes(id), bytes(body), sent, None if reply_to is None else bytes(reply_to)
+    )
 
 
 class Outgoing(Conversations):
@@ -85,12 +101,7 @@ class Outgoing(Conversations):
             "WHERE contact = ? AND outgoing = 1 AND sealed = 0 ORDER BY id LIMIT ?",
             (contact, limit),
         )
-        return [
-            Unsealed(
-                row, Kind(kind), bytes(id), bytes(body), sent, None if reply_to is None else bytes(reply_to)
-            )
-            for row, kind, id, body, sent, reply_to in rows
-        ]
+        return [_unsealed(row) for row in rows]
 
     def sealed(self, row: int, sequences: dict[bytes, int]) -> None:
         """The message is encrypted: remember its sequence to each device, for the receipts."""
@@ -123,19 +134,103 @@ class Outgoing(Conversations):
         """Give up on everything for a contact that no relay has taken yet; returns how many messages."""
         rows: list[tuple[Any, ...]] = self._db.execute(
             "SELECT id FROM messages WHERE contact = ?1 AND outgoing = 1 AND sealed = 0 "
-            "UNION SELECT message FROM outbox WHERE contact = ?1 AND message IS NOT NULL",
+            "UNION SELECT message FROM outbox WHERE contact = ?1 AND accepted = 0 AND message IS NOT NULL",
             (contact,),
         ).fetchall()
         return sum(self.failed(row, why) for (row,) in rows)
 
     def expire(self, now_ms: int) -> int:
         """Give up on what a relay took and nobody receipted in time; a later receipt still counts."""
-        return self._move(
-            "status = 'failed', failed = ? WHERE outgoing = 1 AND status IN ('requested', 'accepted') "
-            "AND accepted_ms < ?",
-            NO_RECEIPT,
-            now_ms - EXPIRY_MS,
+        rows: list[tuple[Any, ...]] = self._db.execute(
+            "UPDATE messages SET status = 'failed', failed = ? "
+            "WHERE outgoing = 1 AND status IN ('requested', 'accepted') AND accepted_ms < ? RETURNING id",
+            (NO_RECEIPT, now_ms - EXPIRY_MS),
+        ).fetchall()
+        for (row,) in rows:
+            self._db.execute("DELETE FROM outbox WHERE message = ?", (row,))
+        return self._touch(rows)
+
+    # --- again ----------------------------------------------------------------------------------------
+
+    def lacks(self, device_key: bytes, below: int) -> int:
+        """A device has not receipted what comes before sequence `below`, though it has what comes after.
+
+        What a relay has accepted of it is to be encrypted again; returns how many messages that are.
+        """
+        self._db.execute(f"UPDATE sent SET again = 1 WHERE {_LACKS}", (device_key, below))  # noqa: S608 our own words
+        return int(self._db.changes())
+
+    def is_lacking(self, device_key: bytes, below: int) -> bool:
+        """Whether there is anything for `lacks`."""
+        query = f"SELECT 1 FROM sent WHERE {_LACKS} LIMIT 1"  # noqa: S608 our own words
+        return self._db.execute(query, (device_key, below)).get is not None
+
+    def lacks_all(self, device_key: bytes) -> int:
+        """Everything that a device has not receipted is to be encrypted again; returns how many messages."""
+        self._db.execute(
+            "UPDATE sent SET again = 1 WHERE device_key = ? AND delivered = 0 "
+            "AND (SELECT status FROM messages WHERE id = message) IN ('queued', 'requested', 'accepted')",
+            (device_key,),
         )
+        return int(self._db.changes())
+
+    def asked_for(self, contact: int, device_key: bytes, first: int, last: int, after: int) -> set[int]:
+        """Encrypt the messages again that a device asks for by their sequences, receipted or not.
+
+        Returns which of the sequences are messages'. What was read has lost its row in `sent`: there the
+        message itself is looked for, among the rows behind `after`, which belong to our present stream.
+        """
+        rows: list[tuple[Any, ...]] = self._db.execute(
+            "SELECT s.sequence, m.id, m.status FROM sent s JOIN messages m ON m.id = s.message "
+            "WHERE s.device_key = ?2 AND s.sequence BETWEEN ?3 AND ?4 UNION "
+            "SELECT sequence, id, status FROM messages WHERE contact = ?1 AND id > ?5 AND outgoing = 1 "
+            "AND sealed = 1 AND sequence BETWEEN ?3 AND ?4",
+            (contact, device_key, first, last, after),
+        ).fetchall()
+        for sequence, row, status in rows:
+            if status != "failed":
+                self._db.execute(
+                    "INSERT INTO sent (device_key, sequence, message, delivered, again) "
+                    "VALUES (?, ?, ?, 1, 1) ON CONFLICT DO UPDATE SET again = 1",
+                    (device_key, sequence, row),
+                )
+        return {int(sequence) for sequence, _, _ in rows}
+
+    def to_write_again(self, contact: int, limit: int) -> list[tuple[bytes, int, Unsealed]]:
+        """(device, sequence, message) of what is to be encrypted again for a contact, oldest first."""
+        rows = self._db.execute(
+            "SELECT s.device_key, s.sequence, m.id, m.kind, m.message_id, m.body, m.sent_ms, m.reply_to "
+            "FROM sent s JOIN devices d ON d.device_key = s.device_key JOIN messages m ON m.id = s.message "
+            "WHERE s.again = 1 AND d.contact = ? ORDER BY s.sequence LIMIT ?",
+            (contact, limit),
+        )
+        return [(bytes(row[0]), int(row[1]), _unsealed(row[2:])) for row in rows]
+
+    def written_again(self, device_key: bytes, sequence: int) -> None:
+        """It is in the outbox once more."""
+        self._db.execute(
+            "UPDATE sent SET again = 0 WHERE device_key = ? AND sequence = ?", (device_key, sequence)
+        )
+
+    def begin_life(self) -> int:
+        """Everything that is not delivered is to be encrypted anew; returns how many messages that are."""
+        self._db.execute("DELETE FROM outbox")
+        self._db.execute("DELETE FROM sent")  # its sequences are those of the stream before
+        undelivered = "outgoing = 1 AND status IN ('queued', 'requested', 'accepted')"
+        return self._move(f"status = 'queued', sealed = 0 WHERE {undelivered}")
+
+    def repeat(self, now_ms: int, limit: int) -> list[tuple[int, int]]:
+        """(contact, row) of what a relay took and no receipt came for, after 1 hour, 6 hours and a day."""
+        rows: list[tuple[Any, ...]] = self._db.execute(
+            "UPDATE messages SET repeated = repeated + 1 WHERE id IN (SELECT m.id FROM messages m "
+            "JOIN contacts c ON c.id = m.contact WHERE m.outgoing = 1 AND m.status = 'accepted' "
+            "AND c.status = 'approved' AND m.repeated < 3 AND m.accepted_ms < ?1 - "
+            "CASE m.repeated WHEN 0 THEN ?2 WHEN 1 THEN ?3 ELSE ?4 END LIMIT ?5) RETURNING contact, id",
+            (now_ms, *REPEAT_MS, limit),
+        ).fetchall()
+        return [(int(contact), int(row)) for contact, row in rows]
+
+    # --- what the other side says ---------------------------------------------------------------------
 
     def delivered(self, device_key: bytes, ranges: tuple[tuple[int, int], ...]) -> int:
         """The device's own receipt names these sequences of our stream. Returns how many were news."""
@@ -147,6 +242,7 @@ class Outgoing(Conversations):
                 (device_key, first, last),
             ).fetchall()
             for (row,) in rows:
+                self._db.execute("DELETE FROM outbox WHERE message = ? AND mailbox = ?", (row, device_key))
                 self._move(
                     "status = 'delivered', failed = NULL "
                     "WHERE id = ? AND status NOT IN ('delivered', 'read')",

@@ -50,6 +50,18 @@ class Ranges:
         # Never close a gap that was not filled: a receipt would say "delivered" of what was lost in it.
         return Ranges(tuple(merged[-MAX_RANGES:]))
 
+    def gaps(self, limit: int) -> tuple[tuple[int, int], ...]:
+        """What is missing before the highest, as inclusive ranges: the last `limit` of them, ascending."""
+        ends = [last for _, last in self.pairs]
+        # Of a stream with so many gaps it is forgotten what came first.
+        before = [0, *ends] if len(ends) < MAX_RANGES else [ends[0], *ends] if ends else []
+        found = [
+            (last + 1, first - 1)
+            for last, (first, _) in zip(before, self.pairs, strict=False)
+            if last + 1 < first
+        ]
+        return tuple(found[-limit:])
+
     def covered_from(self, sequence: int) -> int:
         """The last sequence up to which everything after `sequence` has arrived."""
         for first, last in self.pairs:

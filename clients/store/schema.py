@@ -202,5 +202,38 @@ MIGRATIONS: Final = (
         envelope BLOB NOT NULL, is_request INTEGER NOT NULL
     );
     CREATE INDEX deferred_by_contact ON deferred (contact, id);
+
+    -- What a relay has accepted stays in the outbox until the recipient's receipt, so that the very same
+    -- bytes can be put again; `waiting` counts what no relay has accepted.
+    ALTER TABLE outbox ADD COLUMN accepted INTEGER NOT NULL DEFAULT 0;
+    DROP INDEX outbox_by_contact;
+    CREATE INDEX outbox_to_send ON outbox (contact, id) WHERE accepted = 0;
+    DROP TRIGGER frame_is_gone;
+    CREATE TRIGGER frame_is_gone AFTER DELETE ON outbox
+    WHEN old.message IS NOT NULL AND old.accepted = 0 BEGIN
+        UPDATE waiting SET count = count - 1, bytes = bytes - length(old.envelope);
+    END;
+    CREATE TRIGGER frame_is_accepted AFTER UPDATE OF accepted ON outbox
+    WHEN new.message IS NOT NULL AND old.accepted = 0 AND new.accepted = 1 BEGIN
+        UPDATE waiting SET count = count - 1, bytes = bytes - length(old.envelope);
+    END;
+    CREATE TRIGGER frame_waits_again AFTER UPDATE OF accepted ON outbox
+    WHEN new.message IS NOT NULL AND old.accepted = 1 AND new.accepted = 0 BEGIN
+        UPDATE waiting SET count = count + 1, bytes = bytes + length(new.envelope);
+    END;
+    -- How often a message was put again for want of a receipt.
+    ALTER TABLE messages ADD COLUMN repeated INTEGER NOT NULL DEFAULT 0;
+
+    -- What is to be encrypted again for a device, under the same sequence.
+    ALTER TABLE sent ADD COLUMN again INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX sent_again ON sent (device_key, sequence) WHERE again = 1;
+
+    -- What is owed to or granted to a device when something went wrong, and how often that was of late.
+    CREATE TABLE repairs (
+        device_key BLOB NOT NULL, what TEXT NOT NULL,
+        due INTEGER NOT NULL DEFAULT 0, count INTEGER NOT NULL DEFAULT 0,
+        not_before INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (device_key, what)
+    ) WITHOUT ROWID;
     """,
 )

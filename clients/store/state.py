@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from clients.store.store import Store
+from keys.checkpoint import Checkpoint
 from keys.handshake import Party
 from keys.prekeys import PrivatePrekey
 from keys.sessions import Sessions
@@ -20,11 +21,51 @@ class KeyState:
     """The engine's state of one profile."""
 
     def __init__(self, store: Store) -> None:
+        self._store = store
         self._db = store.db
+        self.stream = store.meta("stream") or b""
 
     def _value(self, sql: str, *arguments: bytes | int | str) -> bytes | None:
         value = self._db.execute(sql, arguments).get
         return None if value is None else bytes(value)
+
+    # --- life of the store ----------------------------------------------------------------------------
+
+    def reached(self) -> Checkpoint:
+        """How far this store is."""
+        life, received = self._number("life"), self._number("received")
+        written = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").get
+        nexts = tuple(self._number(f"next_prekey_{kind.value}") for kind in PrekeyKind)
+        return Checkpoint(life, int(written or 0), received, nexts)
+
+    def _number(self, name: str) -> int:
+        return int.from_bytes(self._store.meta(name) or b"", "big")
+
+    def has_received(self, mailbox_sequence: int) -> None:
+        """Everything up to here in our mailbox is in this store, or was refused."""
+        if mailbox_sequence > self._number("received"):
+            self._store.set_meta("received", mailbox_sequence.to_bytes(8, "big"))
+
+    def begin_life(self, last: Checkpoint, stream: bytes) -> None:
+        """This store was rolled back since `last`: go on as somebody who has lost its sessions.
+
+        Nothing that was used in between is used again: no session, no sequence of a stream, no prekey's id.
+        """
+        life = max(last.life, self._number("life")) + 1
+        self._store.set_meta("life", life.to_bytes(8, "big"))
+        self._store.set_meta("stream", stream)
+        newest = int(self._db.execute("SELECT max(id) FROM messages").get or 0)
+        self._store.set_meta("life_row", newest.to_bytes(8, "big"))
+        for kind, next_id in zip(PrekeyKind, last.next_prekeys, strict=True):
+            name = f"next_prekey_{kind.value}"
+            self._store.set_meta(name, max(next_id, self._number(name)).to_bytes(4, "big"))
+        self._db.execute("DELETE FROM sequences")
+        self._db.execute("UPDATE devices SET sessions = NULL, told_sealing = 0, told_card = 0, read_ours = 0")
+
+    @property
+    def first_row(self) -> int:
+        """The messages in the rows up to here belong to streams before the present one."""
+        return self._number("life_row")
 
     # --- device lists ---------------------------------------------------------------------------------
 
@@ -104,6 +145,19 @@ class KeyState:
         ).get
         return int(after) - 1
 
+    def last_sequence(self, device_key: bytes) -> int:
+        """The last sequence of our stream to a device, 0 for none."""
+        after = self._db.execute("SELECT next FROM sequences WHERE device_key = ?", (device_key,)).get
+        return int(after or 1) - 1
+
+    def devices_of_contacts(self) -> list[bytes]:
+        """The devices of approved contacts whose keys we have."""
+        rows = self._db.execute(
+            "SELECT d.device_key FROM devices d JOIN contacts c ON c.id = d.contact "
+            "WHERE c.status = 'approved' AND c.alarm IS NULL AND c.device_list IS NOT NULL"
+        )
+        return [bytes(row[0]) for row in rows]
+
     def spend_handshake(self, id: bytes) -> bool:
         """Remember an accepted handshake; False if it was accepted before (a replay)."""
         self._db.execute("INSERT INTO handshakes VALUES (?, unixepoch()) ON CONFLICT DO NOTHING", (id,))
@@ -111,11 +165,13 @@ class KeyState:
 
     def forget_handshakes(self, now: int) -> None:
         """Drop those older than every signed prekey still held: a replay could not be accepted anyway."""
-        oldest = self._value(
-            "SELECT public FROM prekeys WHERE kind = ? ORDER BY id LIMIT 1", PrekeyKind.SIGNED
-        )
+        self._db.execute("DELETE FROM handshakes WHERE at < ?", (self.held_since(PrekeyKind.SIGNED, now),))
+
+    def held_since(self, kind: PrekeyKind, now: int) -> int:
+        """When the oldest prekey of a kind that we still hold was made, less a day for a wrong clock."""
+        oldest = self._value("SELECT public FROM prekeys WHERE kind = ? ORDER BY id LIMIT 1", kind)
         made = now if oldest is None else decode_prekey(oldest).created
-        self._db.execute("DELETE FROM handshakes WHERE at < ?", (made - CLOCK_SKEW,))
+        return made - CLOCK_SKEW
 
     # --- prekeys of others ----------------------------------------------------------------------------
 

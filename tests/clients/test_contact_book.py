@@ -190,7 +190,7 @@ def test_whoever_is_blocked_loses_the_way_and_sight_at_once(alice: Alice, bob: H
     assert line not in taken
     assert alice.cards.current(NOW).presence != former.presence
     assert alice.statuses("bob")[-1] == ("failed", "the contact was blocked before this was sent")
-    assert alice.home.mailroom.outbox.contacts_waiting() == []
+    assert alice.home.mailroom.contacts_waiting() == []
     before = alice.cards.current(NOW)
     assert alice.book.block("bob") == blocked
     assert alice.cards.current(NOW) == before
@@ -257,7 +257,7 @@ def test_another_account_takes_the_place_and_the_history_moves_along(
     assert alice.statuses("bob")[-1] == ("failed", "the contact was replaced before this was sent")
     assert alice.history.by_key(now.id, "job-1") is None  # repeated, it goes to the new account
     assert (alice.count("outbox"), alice.count("devices"), alice.count("contacts")) == (0, 0, 1)
-    assert alice.home.mailroom.outbox.contacts_waiting() == []
+    assert alice.home.mailroom.contacts_waiting() == []
     after = alice.cards.current(NOW)
     assert (card.token, NOW + PREVIOUS_KEEP) in alice.cards.allowed(NOW)
     assert after.token != card.token

@@ -80,8 +80,8 @@ def test_an_opening_that_is_ahead_waits_for_the_lists_between(homes: tuple[Home,
     assert alice.contact(bob).alarm is None
     assert alice.mailroom.undecryptable == 0
     assert alice.mailroom.needs_refresh(alice.contact(bob))
-    assert alice.mailroom.has_work()
-    assert alice.mailroom.outbox.contacts_waiting() == [alice.contact(bob).id]
+    assert alice.mailroom.write_owed()
+    assert alice.mailroom.contacts_waiting() == [alice.contact(bob).id]
     alice.reopen()
     alice.mailroom.learn_bundle(alice.contact(bob), bob.bundle(one_time=False), lists[1:-1], begin=False)
     assert alice.texts() == ["one", "two"]

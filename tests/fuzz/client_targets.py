@@ -122,7 +122,7 @@ def engine_open(data: bytes) -> None:
     """`Engine.open`: opened, refused with the one error, or an alarm."""
     _, bob = homes()
     given = _envelope(Choices(data))
-    engine = Engine(bob.profile.device, bob.profile.stream, bob.mailroom.state, Seeded("engine"))
+    engine = Engine(bob.profile.device, bob.mailroom.state, Seeded("engine"))
     with undone(bob):
         try:
             received = engine.open(given, NOW)

@@ -90,7 +90,9 @@ class Home:
         return frames
 
     def take_in(self, *puts: Put) -> None:
-        self.mailroom.take_in(self.deliver(puts))
+        frames = self.deliver(puts)
+        while frames:
+            del frames[: self.mailroom.take_in(frames)]
 
     # --- what a person would do --------------------------------------------------------------------
 

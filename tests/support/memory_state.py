@@ -22,6 +22,7 @@ from wire.prekeys import DeviceBundle, Prekey, PrekeyKind
 class MemoryState:
     """Implements `clients.engine_state.State`."""
 
+    stream: bytes = b""
     lists: dict[bytes, DeviceList] = field(default_factory=dict)
     own_lists: dict[int, DeviceList] = field(default_factory=dict)
     by_device: dict[bytes, Sessions] = field(default_factory=dict)
@@ -119,7 +120,7 @@ class Speaker:
         self.account, self.device = Account.generate(random), Device.generate(random, now)
         self.devices = self.account.sign_device_list((self.device.entry(self.account.key),), now)
         self.stream = random(16)
-        self.state = MemoryState(own_lists={1: self.devices})
+        self.state = MemoryState(own_lists={1: self.devices}, stream=self.stream)
         for kind in PrekeyKind:
             for id in range(1, 10 if kind in (PrekeyKind.ONE_TIME, PrekeyKind.ONE_TIME_KEM) else 2):
                 made = generate_prekey(self.device, kind, id, now, random)
@@ -130,7 +131,7 @@ class Speaker:
     def restore(self, state: MemoryState) -> None:
         """Go on from this state, as after a transaction that was rolled back."""
         self.state = state
-        self.engine = Engine(self.device, self.stream, state, self.random)
+        self.engine = Engine(self.device, state, self.random)
 
     @property
     def key(self) -> bytes:

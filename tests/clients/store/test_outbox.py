@@ -9,7 +9,7 @@ from clients.errors import StorageError
 from clients.store import outbox as outbox_module
 from clients.store.contacts import Contacts
 from clients.store.history import History
-from clients.store.outbox import CONSUMED_KEEP, Outbox
+from clients.store.outbox import Outbox
 from clients.store.ranges import Ranges
 from clients.store.store import Store
 from keys.content import RANGES_MAX, Kind, Receipt
@@ -63,7 +63,7 @@ def test_frames_come_out_in_the_order_they_went_in_byte_for_byte(desk: Desk) -> 
 def test_a_place_in_the_queue_is_never_given_again(desk: Desk) -> None:
     desk.outbox.add(desk.bob, frame(1), None)
     (first,) = desk.outbox.frames(desk.bob, 0, 1)
-    desk.outbox.accepted(first.frame.frame_id)
+    desk.outbox.accepted(first.frame.frame_id, keep=False)
     desk.outbox.add(desk.bob, frame(2), None)
     (second,) = desk.outbox.frames(desk.bob, first.id, 1)
     assert second.id > first.id
@@ -73,15 +73,15 @@ def test_a_message_is_accepted_when_its_last_frame_is(desk: Desk) -> None:
     row = desk.message()
     for number in (1, 2, 3):
         desk.outbox.add(desk.bob, frame(number), row)
-    assert desk.outbox.accepted(frame(2).frame_id) is None
-    assert desk.outbox.accepted(frame(1).frame_id) is None
-    assert desk.outbox.accepted(frame(3).frame_id) == row
-    assert desk.outbox.accepted(frame(3).frame_id) is None
+    assert desk.outbox.accepted(frame(2).frame_id, keep=False) is None
+    assert desk.outbox.accepted(frame(1).frame_id, keep=False) is None
+    assert desk.outbox.accepted(frame(3).frame_id, keep=False) == row
+    assert desk.outbox.accepted(frame(3).frame_id, keep=False) is None
 
 
 def test_an_unknown_frame_id_accepts_nothing(desk: Desk) -> None:
     desk.outbox.add(desk.bob, frame(1), desk.message())
-    assert desk.outbox.accepted(b"?" * 16) is None
+    assert desk.outbox.accepted(b"?" * 16, keep=False) is None
     assert len(desk.outbox.frames(desk.bob, 0, 10)) == 1
 
 
@@ -95,7 +95,7 @@ def test_is_full_at_the_number_of_messages(desk: Desk, monkeypatch: pytest.Monke
     assert not desk.outbox.is_full(), "a receipt takes nobody's place"
     desk.outbox.add(desk.bob, frame(2), row)
     assert desk.outbox.is_full()
-    desk.outbox.accepted(frame(1).frame_id)
+    desk.outbox.accepted(frame(1).frame_id, keep=False)
     assert not desk.outbox.is_full()
 
 
@@ -128,7 +128,7 @@ def test_the_size_of_the_outbox_is_exact_whatever_happens(desk: Desk) -> None:
     with desk.store.transaction():
         desk.history.add_outgoing(desk.bob, Kind.TEXT, b"1" * 16, b"waits", 1)
     check()
-    desk.outbox.accepted(frame(0).frame_id)
+    desk.outbox.accepted(frame(0).frame_id, keep=False)
     check()
 
     def twice_the_same_id() -> None:
@@ -149,13 +149,13 @@ def test_the_size_of_the_outbox_is_exact_whatever_happens(desk: Desk) -> None:
 def test_contacts_waiting_are_those_with_frames_or_messages_not_encrypted_yet(desk: Desk) -> None:
     carol = desk.contacts.add("carol", Address(b"c" * 32)).id
     desk.contacts.add("dave", Address(b"d" * 32))
-    assert desk.outbox.contacts_waiting() == []
+    assert desk.outbox.contacts_waiting(0) == []
     desk.outbox.add(carol, frame(1), None)
     with desk.store.transaction():
         desk.history.add_outgoing(desk.bob, Kind.TEXT, b"1" * 16, b"hi", 1)
-    assert sorted(desk.outbox.contacts_waiting()) == [desk.bob, carol]
-    desk.outbox.accepted(frame(1).frame_id)
-    assert desk.outbox.contacts_waiting() == [desk.bob]
+    assert sorted(desk.outbox.contacts_waiting(0)) == [desk.bob, carol]
+    desk.outbox.accepted(frame(1).frame_id, keep=False)
+    assert desk.outbox.contacts_waiting(0) == [desk.bob]
 
 
 # --- receipts ---------------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ def test_one_receipt_a_device_is_on_its_way_at_a_time(desk: Desk) -> None:
     owe(desk, Ranges(((1, 1),)))
     desk.outbox.add(desk.bob, frame(1), None)
     assert desk.outbox.receipts_owed() == []
-    desk.outbox.accepted(frame(1).frame_id)
+    desk.outbox.accepted(frame(1).frame_id, keep=False)
     assert len(desk.outbox.receipts_owed()) == 1
 
 
@@ -221,10 +221,10 @@ def test_an_envelope_is_consumed_once_and_remembered_for_sixty_days(desk: Desk) 
     now = 1_700_000_000
     assert desk.outbox.consume(b"h" * 32, now)
     assert not desk.outbox.consume(b"h" * 32, now + 1)
-    desk.outbox.forget_consumed(now + CONSUMED_KEEP)
-    assert not desk.outbox.consume(b"h" * 32, now + CONSUMED_KEEP)
-    desk.outbox.forget_consumed(now + CONSUMED_KEEP + 1)
-    assert desk.outbox.consume(b"h" * 32, now + CONSUMED_KEEP + 1)
+    desk.outbox.forget_consumed(now)
+    assert not desk.outbox.consume(b"h" * 32, now + 1)
+    desk.outbox.forget_consumed(now + 1)
+    assert desk.outbox.consume(b"h" * 32, now + 2)
 
 
 def test_a_full_outbox_is_known_at_once(desk: Desk) -> None:
@@ -240,7 +240,7 @@ def test_a_full_outbox_is_known_at_once(desk: Desk) -> None:
 
     desk.store.db.set_progress_handler(count, 1)
     desk.outbox.is_full()
-    desk.outbox.contacts_waiting()
+    desk.outbox.contacts_waiting(0)
     assert steps < 200
 
 

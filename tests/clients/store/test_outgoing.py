@@ -97,7 +97,7 @@ def test_giving_up_takes_the_message_out_of_the_outbox_and_says_why(desk: Desk) 
         assert desk.history.failed(row, "because")
     shown = desk.message(row)
     assert (shown.status, shown.failed) == (MessageStatus.FAILED, "because")
-    assert desk.outbox.contacts_waiting() == []
+    assert desk.outbox.contacts_waiting(0) == []
     assert desk.store.db.execute("SELECT count, bytes FROM waiting").fetchone() == (0, 0)
     desk.history.accepted(row, NOW)
     assert status(desk, row) is MessageStatus.FAILED
