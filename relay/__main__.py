@@ -74,6 +74,7 @@ def _serve(config: Config, as_json: bool) -> None:
     from relay import listening, server
     from relay.app import compose, open_store
     from relay.auth import RelayKey
+    from relay.metrics import Metrics
     from wire.control_values import encode_base64url
 
     key = (
@@ -94,9 +95,10 @@ def _serve(config: Config, as_json: bool) -> None:
         _say(line)
 
     async def serve() -> None:
-        store = open_store(config)
+        metrics = Metrics()
+        store = open_store(config, metrics)
         try:
-            relay = compose(config, key, origins, store)
+            relay = compose(config, key, origins, store, metrics)
             await server.make_server(relay, announce).serve([listener])
         finally:
             await store.close()

@@ -35,6 +35,7 @@ from relay.surroundings import Surroundings
 from wire.limits import PROTOCOL_VERSION
 
 EXPIRE_EVERY: Final = 3600.0
+LAG_EVERY: Final = 0.5
 
 log = logging.getLogger(LOGGER)
 
@@ -93,7 +94,7 @@ class Relay:
             connection.abort()
 
 
-def open_store(config: Config) -> Store:
+def open_store(config: Config, metrics: Metrics) -> Store:
     """The configured store. Raises StoreUnusableError."""
     if config.store == "memory":
         return MemoryStore(config.quota)
@@ -101,12 +102,13 @@ def open_store(config: Config) -> Store:
     def note(event: str, reason: str) -> None:
         log.error("%s: %s", event, reason)
 
-    return SqliteStore.open(config.data_directory / DATABASE, config.quota, note)
+    return SqliteStore.open(
+        config.data_directory / DATABASE, config.quota, note, on_commit=metrics.commit_seconds.observe
+    )
 
 
-def compose(config: Config, key: RelayKey, origins: tuple[str, ...], store: Store) -> Relay:
+def compose(config: Config, key: RelayKey, origins: tuple[str, ...], store: Store, metrics: Metrics) -> Relay:
     """All parts, connected. Raises AllowListError."""
-    metrics = Metrics()
     mailboxes = Mailboxes(store, metrics)
 
     def fault(error: BaseException) -> None:
@@ -153,6 +155,15 @@ async def _expire(relay: Relay) -> None:
         await asyncio.sleep(EXPIRE_EVERY)
 
 
+async def _watch_loop(relay: Relay) -> None:
+    """Note how late a sleep ends: as late as everything else in this process."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + LAG_EVERY
+        await asyncio.sleep(LAG_EVERY)
+        relay.metrics.lag_seconds.observe(max(0.0, loop.time() - due))
+
+
 def http_description() -> dict[str, Any]:
     """The HTTP side as an OpenAPI document, which the relay itself does not serve."""
     app = FastAPI(title="blindpost relay, HTTP side", version=str(PROTOCOL_VERSION))
@@ -165,12 +176,13 @@ def create_app(relay: Relay) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Relay]]:
-        expiry = asyncio.create_task(_expire(relay))
+        beside = [asyncio.create_task(work(relay)) for work in (_expire, _watch_loop)]
         try:
             yield {"relay": relay}
         finally:
-            expiry.cancel()
-            await asyncio.wait((expiry,))
+            for task in beside:
+                task.cancel()
+            await asyncio.wait(beside)
 
     app = FastAPI(
         title="blindpost relay",

@@ -5,6 +5,7 @@ a session decides.
 """
 
 import asyncio
+import contextlib
 import hmac
 import ipaddress
 import os
@@ -26,6 +27,7 @@ from relay.store.writer import WAITING_BYTES
 from relay.version import package_version
 from wire import limits
 from wire.control_values import encode_base64url
+from wire.errors import WireError
 
 router = APIRouter()
 
@@ -250,4 +252,9 @@ async def read_metrics(request: Request) -> Response:
     relay = request.state.relay
     if not _may_read_metrics(request, relay.config.metrics_token):
         return PlainTextResponse("metrics are for loopback, or for a bearer of metrics_token\n", 403)
+    # Asking more often causes no more reads; and what cannot be read now keeps its last value.
+    if time.monotonic() - getattr(request.app.state, "measured", float("-inf")) > READY_FOR:
+        request.app.state.measured = time.monotonic()
+        with contextlib.suppress(WireError, OSError):
+            relay.metrics.measured(await relay.store.measure(), relay.surroundings.backlog.total)
     return Response(relay.metrics.render(), media_type=metrics.CONTENT_TYPE)

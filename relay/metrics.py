@@ -4,17 +4,26 @@ Owns the counters and the vocabulary of drops, where one word is log word and me
 the rates is `relay.rates`'. No label ever holds a key, an address or a mailbox.
 """
 
+import logging
+import time
 from enum import StrEnum
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from relay.logs import LOGGER
 from relay.rates import Limit
+from relay.store.base import Measure
+from relay.version import package_version
 from wire.errors import ErrorCode
 from wire.login import Mode
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+COMMIT_SECONDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+LAG_SECONDS: Final = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+
+log = logging.getLogger(LOGGER)
 
 
 class Drop(StrEnum):
@@ -81,6 +90,28 @@ class Metrics:
             ["believed"],
             registry=self.registry,
         )
+        self.commit_seconds: Final = Histogram(
+            "blindpost_commit_seconds",
+            "From the begin of a transaction to the end of its fsync",
+            buckets=COMMIT_SECONDS,
+            registry=self.registry,
+        )
+        self.lag_seconds: Final = Histogram(
+            "blindpost_loop_lag_seconds",
+            "How late the event loop is, twice a second",
+            buckets=LAG_SECONDS,
+            registry=self.registry,
+        )
+        self._store_frames = self._gauge("blindpost_store_frames", "Frames that wait in all mailboxes")
+        self._store_bytes = self._gauge("blindpost_store_bytes", "Bytes that the store takes on its disk")
+        self._store_waiting = self._gauge("blindpost_store_waiting", "Writes that wait for the next commit")
+        self._store_missing = self._gauge(
+            "blindpost_store_missing_frames", "Accepted frames that the last start found to be lost, at least"
+        )
+        self._buffered = self._gauge("blindpost_buffered_bytes", "Bytes that peers have not read yet")
+        self._gauge("blindpost_start_time_seconds", "Unix time of the start").set(time.time())
+        build = Gauge("blindpost_build_info", "What runs here", ["version"], registry=self.registry)
+        build.labels(package_version()).set(1)
         for believed in ("yes", "no"):
             self._forwarded.labels(believed)
         for code in ErrorCode:
@@ -92,12 +123,17 @@ class Metrics:
         for mode in Mode:
             self._connections.labels(mode)
 
+    def _gauge(self, name: str, what: str) -> Gauge:
+        return Gauge(name, what, registry=self.registry)
+
     def refused(self, code: ErrorCode) -> None:
         """Count one refusal."""
+        log.debug("refused: %s", code)
         self._refused.labels(code).inc()
 
     def dropped(self, reason: Drop, count: int = 1) -> None:
         """Count what was let go."""
+        log.debug("dropped: %s, %d", reason, count)
         self._dropped.labels(reason).inc(count)
 
     def limited(self, limit: Limit) -> None:
@@ -111,6 +147,14 @@ class Metrics:
     def connected(self, mode: Mode, change: int) -> None:
         """Count a connection in (1) or out (-1)."""
         self._connections.labels(mode).inc(change)
+
+    def measured(self, store: Measure, buffered: int) -> None:
+        """Take in what is known only when somebody asks."""
+        self._store_frames.set(store.frames)
+        self._store_bytes.set(store.bytes)
+        self._store_waiting.set(store.waiting)
+        self._store_missing.set(store.missing)
+        self._buffered.set(buffered)
 
     def render(self) -> bytes:
         """The Prometheus text format."""

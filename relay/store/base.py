@@ -138,6 +138,16 @@ class Condition(StrEnum):
     DAMAGED = "damaged"  # its structure is: nothing is written until it is restored
 
 
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """How much a store holds and has to do. `missing`: accepted frames that the last start found lost."""
+
+    frames: int
+    bytes: int
+    waiting: int = 0  # writes that are not durable yet
+    missing: int = 0
+
+
 class StoreUnusableError(OperatorError):
     """The store cannot be opened; the text is one sentence for the operator, saying what to do."""
 
@@ -211,6 +221,9 @@ class Store(Protocol):
 
     async def condition(self) -> Condition:
         """Whether a write would be stored right now."""
+
+    async def measure(self) -> Measure:
+        """Totals for whoever watches. Raises WireError(INTERNAL)."""
 
     async def close(self) -> None:
         """Finish what was asked for, then release everything."""

@@ -12,6 +12,7 @@ from relay.store.base import (
     ANYBODY,
     Condition,
     DeviceStatus,
+    Measure,
     NewFrame,
     Offer,
     PutResult,
@@ -290,6 +291,11 @@ class MemoryStore:
     async def condition(self) -> Condition:
         """Always ready."""
         return Condition.READY
+
+    async def measure(self) -> Measure:
+        """See `Store.measure`."""
+        counts = [count for box in self._mailboxes.values() for count in box.counts.values()]
+        return Measure(sum(frames for frames, _ in counts), sum(size for _, size in counts))
 
     async def close(self) -> None:
         """Nothing to release."""

@@ -22,6 +22,7 @@ from relay.store.base import (
     ANYBODY,
     Condition,
     DeviceStatus,
+    Measure,
     NewFrame,
     Offer,
     PutResult,
@@ -35,7 +36,7 @@ from relay.store.life import Gap, count_commit, settle
 from relay.store.mark import Mark, mark_path, write_mark
 from relay.store.schema import open_reader, open_writer
 from relay.store.soundness import Inspection
-from relay.store.writer import Log, Writer, as_wire_error
+from relay.store.writer import Log, Writer, as_wire_error, uncounted
 from wire.device_lists import DeviceList
 from wire.prekeys import Prekey
 
@@ -97,8 +98,18 @@ class SqliteStore:
         self.missing: Gap | None = None  # what the start found to be lost
 
     @classmethod
-    def open(cls, path: Path, quota: Quota | None = None, log: Log = _silent, vfs: str | None = None) -> Self:
-        """Open or create the file. Raises StoreUnusableError with a sentence for the operator."""
+    def open(
+        cls,
+        path: Path,
+        quota: Quota | None = None,
+        log: Log = _silent,
+        vfs: str | None = None,
+        on_commit: Callable[[float], None] = uncounted,
+    ) -> Self:
+        """Open or create the file. Raises StoreUnusableError with a sentence for the operator.
+
+        `on_commit` is told, in the writing thread, how many seconds each commit took.
+        """
         connection, is_checked = open_writer(path, vfs)
         try:
             # Before the writer's thread starts, which would outlive a failure.
@@ -107,7 +118,9 @@ class SqliteStore:
         except BaseException:
             connection.close()
             raise
-        store = cls(path, Writer(connection, log, count_commit), readers, quota or Quota(), log, stored)
+        store = cls(
+            path, Writer(connection, log, count_commit, on_commit), readers, quota or Quota(), log, stored
+        )
         store.missing = gap
         if not is_checked:
             store._inspection = Inspection(path, partial(store._writer.stop, Condition.DAMAGED), log)
@@ -231,6 +244,14 @@ class SqliteStore:
         except Exception:
             return self._writer.stopped or Condition.FULL
         return Condition.READY
+
+    async def measure(self) -> Measure:
+        """See `Store.measure`; bytes are those on the disk, the log's among them."""
+        frames = await self._read(self._rest, tables.frames)
+        files = (self._path, self._path.with_name(self._path.name + "-wal"))
+        size = sum(path.stat().st_size for path in files if path.exists())
+        missing = self.missing.frames if self.missing is not None else 0
+        return Measure(frames, size, self._writer.waiting, missing)
 
     async def close(self) -> None:
         """Finish what waits, then close all connections and leave a mark of the last commit."""

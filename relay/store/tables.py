@@ -371,3 +371,8 @@ def status(connection: apsw.Connection, device_key: bytes) -> DeviceStatus:
     if row is None:
         return DeviceStatus()
     return DeviceStatus(True, int(row[1]), _stock(connection, int(row[0])), row[2], row[3])
+
+
+def frames(connection: apsw.Connection) -> int:
+    """How many frames all mailboxes hold."""
+    return int(connection.execute("SELECT ifnull(sum(frames + request_frames), 0) FROM mailboxes").get)

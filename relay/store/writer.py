@@ -65,6 +65,10 @@ _STOPPED: Final = {
 }
 
 
+def uncounted(seconds: float) -> None:
+    """Where nobody wants to know how long a commit took."""
+
+
 def _changes_nothing(connection: apsw.Connection) -> None:
     """What is done before a commit where nothing counts them."""
 
@@ -74,15 +78,20 @@ class Writer:
 
     Whoever needs one thing done after another awaits the first.
 
-    `before_commit` is part of each transaction that changed a row.
+    `before_commit` is part of each transaction that changed a row; `on_commit` gets the seconds of each.
     """
 
     def __init__(
-        self, connection: apsw.Connection, log: Log, before_commit: Operation = _changes_nothing
+        self,
+        connection: apsw.Connection,
+        log: Log,
+        before_commit: Operation = _changes_nothing,
+        on_commit: Callable[[float], None] = uncounted,
     ) -> None:
         self._connection = connection
         self._log = log
         self._before_commit = before_commit
+        self._on_commit = on_commit
         self.commits = 0  # that changed a row
         self._loop = asyncio.get_running_loop()
         self._wake = threading.Condition()
@@ -96,6 +105,11 @@ class Writer:
         self._silent_until = 0.0
         self._thread = threading.Thread(target=self._run, name="relay-writer", daemon=True)
         self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """How many operations wait for the next commit."""
+        return len(self._small) + len(self._large)
 
     @property
     def stopped(self) -> Condition | None:
@@ -174,7 +188,7 @@ class Writer:
             raise WireError(ErrorCode.INTERNAL, _STOPPED[self._stopped])
         connection, outcomes = self._connection, list[object]()
         try:
-            before = connection.total_changes()
+            before, begun = connection.total_changes(), time.perf_counter()
             connection.execute("BEGIN IMMEDIATE")
             for item in batch:
                 connection.execute("SAVEPOINT operation")
@@ -189,6 +203,7 @@ class Writer:
                 self._before_commit(connection)
             connection.execute("COMMIT")
             self.commits += changed
+            self._on_commit(time.perf_counter() - begun)
         except BaseException as error:
             # First of all: the ROLLBACK may fail as well, and hide what failed before it.
             if isinstance(error, apsw.CorruptError | apsw.NotADBError):

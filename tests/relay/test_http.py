@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import json
+import logging
 import re
 import ssl
+import time
 from base64 import b64encode
 from pathlib import Path
 
@@ -13,8 +15,10 @@ import trustme
 from prometheus_client.parser import text_string_to_metric_families
 
 from relay.config import Config
+from relay.logs import LOGGER
 from relay.metrics import Drop, Metrics
 from relay.rates import Limit
+from relay.version import package_version
 from tests.relay.devices import Account, Device, envelope
 from tests.relay.peers import dial, logged_in, submitting
 from tests.relay.web import get
@@ -80,14 +84,63 @@ def test_labels_come_from_closed_vocabularies_only() -> None:
         "rate": {*Limit},
         "mode": {"device", "submit"},
         "believed": {"yes", "no"},
+        "version": {package_version()},
     }
     seen = set()
     for family in text_string_to_metric_families(Metrics().render().decode()):
         for sample in family.samples:
             for name, value in sample.labels.items():
+                if name == "le":  # the bounds of a histogram
+                    assert float(value) > 0
+                    continue
                 assert value in allowed[name], sample
                 seen.add(name)
     assert seen == set(allowed)
+
+
+def value_of(text: str, name: str, **labels: str) -> float:
+    """The sample of that name and these labels."""
+    found = [
+        sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    ]
+    assert len(found) == 1, (name, labels, found)
+    return found[0]
+
+
+async def test_what_an_operator_watches_is_counted(tmp_path: Path) -> None:
+    bob = Account()
+    with running_relay(tmp_path, log_level="debug", mailbox_frames=2) as relay:
+        begun = time.time()
+        async with logged_in(relay.url, bob, pull=False), submitting(relay.url) as sender:
+            for _ in range(2):
+                await sender.put(bob.device.key, envelope(4096))
+                await sender.next(control.Accepted)
+            await sender.put(bob.device.key, envelope())
+            assert (await sender.next(control.Refused)).code is ErrorCode.QUOTA
+        text = (await get(relay, "/metrics")).text
+        assert value_of(text, "blindpost_frames_accepted_total") == 2
+        assert value_of(text, "blindpost_refused_total", code="QUOTA") == 1
+        assert value_of(text, "blindpost_store_frames") == 2
+        assert value_of(text, "blindpost_store_bytes") > 2 * 4096
+        assert value_of(text, "blindpost_store_missing_frames") == 0
+        assert value_of(text, "blindpost_commit_seconds_count") >= 3
+        assert value_of(text, "blindpost_commit_seconds_sum") > 0
+        assert abs(value_of(text, "blindpost_start_time_seconds") - begun) < 60
+        assert value_of(text, "blindpost_build_info", version=package_version()) == 1
+        assert value_of(text, "blindpost_buffered_bytes") >= 0
+        assert "refused: QUOTA" in relay.log
+
+
+@pytest.mark.parametrize("reason", Drop)
+def test_each_drop_is_one_word_in_log_and_metrics(reason: Drop, caplog: pytest.LogCaptureFixture) -> None:
+    metrics = Metrics()
+    with caplog.at_level(logging.DEBUG, LOGGER):
+        metrics.dropped(reason, 3)
+    assert caplog.messages == [f"dropped: {reason}, 3"]
+    assert value_of(metrics.render().decode(), "blindpost_dropped_total", reason=reason) == 3
 
 
 async def test_neither_log_nor_metrics_name_anybody(tmp_path: Path) -> None:
