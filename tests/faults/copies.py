@@ -4,9 +4,9 @@ Owns the copying and what the account may then excuse: a sender whose store is o
 that its recipient has, and a recipient whose store is older is handed messages again without a mark. All else
 holds: everything that was said enters the recipient's history once and in order, and the user is told.
 
-Copies are put back for one of the two, whom the seed chooses, and sessions are lost by both. If both stores were
-older, what nobody has any more could come from nobody. Repairs of one contact are rare on purpose, and rarer
-each time: at the end the clocks go on until what is missing has been asked for.
+Copies are put back for one of the two, whom the seed chooses, and sessions are lost by both. If both stores
+were older, what nobody has any more could come from nobody. Repairs of one contact are rare on purpose, and
+rarer each time: at the end the clocks go on until what is missing has been asked for.
 """
 
 import asyncio
