@@ -8,7 +8,7 @@ from typing import Final
 from relay.descriptors import hard_limit
 from relay.doctor.findings import Finding, failed, ok, warning
 from relay.store.base import Quota
-from relay.store.sqlite import FREE_SPACE
+from relay.store.room import RESERVE
 
 FEW_SOCKETS: Final = 1024
 LITTLE_SPACE: Final = 1 << 30
@@ -47,7 +47,7 @@ def check_space(directory: Path, quota: Quota, mailboxes: int, stored: int) -> F
     each = quota.bytes + quota.request_bytes
     could = mailboxes * each - stored
     shown = f"{free / 1e9:,.1f} GB free"
-    if free < FREE_SPACE:
+    if free < RESERVE:
         return failed(name, f"{shown}: nothing is stored any more", "free some space")
     if free < LITTLE_SPACE:
         return warning(name, shown, "free some space: when it is full, senders are refused")

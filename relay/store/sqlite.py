@@ -6,7 +6,6 @@ or a fetch waits behind nobody's mailbox. Knows no SQL.
 """
 
 import asyncio
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,16 +33,17 @@ from relay.store.base import (
 )
 from relay.store.life import Gap, count_commit, settle
 from relay.store.mark import Mark, mark_path, write_mark
+from relay.store.room import has_room
 from relay.store.schema import open_reader, open_writer
 from relay.store.soundness import Inspection
 from relay.store.writer import Log, Writer, as_wire_error, uncounted
 from wire.device_lists import DeviceList
+from wire.errors import ErrorCode, WireError
 from wire.prekeys import Prekey
 
 Result = TypeVar("Result")
 
 MARK_EVERY: Final = 1.0  # seconds: what is lost of the last one is not noticed
-FREE_SPACE: Final = 1024 * 1024  # below this the relay is not ready: some envelopes would be refused
 WRITABLE_WITHIN: Final = 2.0  # seconds: a store that is held, or far behind, is not ready either
 
 
@@ -51,9 +51,16 @@ def _silent(event: str, reason: str) -> None:
     """Where nobody wants to know."""
 
 
-def _touch(connection: apsw.Connection) -> None:
-    """The smallest change there is: it makes the commit a real one."""
+def _touch(connection: apsw.Connection, directory: Path) -> bool:
+    """The smallest change there is, which makes the commit a real one; and whether frames may be put."""
     connection.pragma("user_version", int(connection.pragma("user_version")))
+    return has_room(connection, directory)
+
+
+def _put(connection: apsw.Connection, directory: Path, put: Callable[[apsw.Connection], Result]) -> Result:
+    if not has_room(connection, directory):
+        raise WireError(ErrorCode.STORAGE_FULL, "the relay's disk is full; nothing was stored")
+    return put(connection)
 
 
 class _Reader:
@@ -183,7 +190,7 @@ class SqliteStore:
         request_room: int | None = None,
     ) -> list[PutResult]:
         """See `Store.put`."""
-        operation = partial(
+        put = partial(
             tables.put,
             quota=self._quota,
             device_key=mailbox,
@@ -192,6 +199,7 @@ class SqliteStore:
             token_hash=token_hash,
             request_room=request_room,
         )
+        operation = partial(_put, directory=self._path.parent, put=put)
         results = await self._writer.submit(operation, sum(len(frame.envelope) for frame in frames))
         stored = sum(result in (PutResult.STORED, PutResult.REQUESTED) for result in results)
         self._mark = replace(self._mark, frames=self._mark.frames + stored)
@@ -235,13 +243,12 @@ class SqliteStore:
 
     async def condition(self) -> Condition:
         """Whether a commit succeeds right now."""
-        # The commit below is small, and may fit where an envelope does not.
-        if shutil.disk_usage(self._path.parent).free < FREE_SPACE:
-            return self._writer.stopped or Condition.FULL
         try:
             async with asyncio.timeout(WRITABLE_WITHIN):
-                await self._writer.submit(_touch)
+                is_room = await self._writer.submit(partial(_touch, directory=self._path.parent))
         except Exception:
+            is_room = False
+        if self._writer.stopped or not is_room:
             return self._writer.stopped or Condition.FULL
         return Condition.READY
 
