@@ -1,5 +1,6 @@
 """Migrations: a store of the first version opens with everything that it held."""
 
+from hashlib import sha256
 from pathlib import Path
 
 import apsw
@@ -9,6 +10,7 @@ from clients.errors import StorageError
 from clients.model import ContactStatus, MessageStatus
 from clients.store.contacts import Contacts
 from clients.store.history import History
+from clients.store.outbox import Outbox
 from clients.store.schema import MIGRATIONS
 from clients.store.store import Store
 from tests.clients.store.desk import DEVICE, STREAM
@@ -101,3 +103,62 @@ def test_a_message_that_goes_takes_its_words_and_its_count_along(tmp_path: Path)
         db.execute("DELETE FROM messages WHERE id = 1")
     assert store.db.execute("SELECT count(*) FROM words WHERE words MATCH 'hello'").get == 1
     store.close()
+
+
+def second_version(path: Path) -> apsw.Connection:
+    """A store as the second version made it: the first's, and what that one added, in use."""
+    db = first_version(path)
+    db.execute(MIGRATIONS[1])
+    db.pragma("user_version", 2)
+    db.execute(
+        "UPDATE contacts SET display_name = 'Bob B.', verified = 1, shares_typing = 0, token = ?,"
+        " presence = ?",
+        (b"t" * 16, b"p" * 32),
+    )
+    db.execute(
+        OLD + "status, handed, reply_to) VALUES (?, 1, 0, 1, ?, 8, 8, ?, ?, 8, 'received', 2, ?)",
+        (b"n" * 16, b"new, and not looked at", DEVICE, STREAM, b"o" * 16),
+    )
+    db.execute(
+        f"{OLD}status, handed, sealed, key)"
+        " VALUES (?, 1, 1, 1, ?, 9, 9, NULL, NULL, 0, 'queued', 2, 1, 'disk-1')",
+        (b"w" * 16, b"waits for the relay"),
+    )
+    db.execute(
+        "INSERT INTO outbox (frame_id, contact, mailbox, envelope, message) VALUES (?, 1, ?, ?, ?)",
+        (b"f" * 16, DEVICE, b"\x01" + bytes(1023), db.last_insert_rowid()),
+    )
+    db.execute("INSERT INTO tokens VALUES (?, 'contacts', NULL)", (b"c" * 16,))
+    return db
+
+
+def test_a_store_of_the_second_version_opens_with_everything_in_it(tmp_path: Path) -> None:
+    second_version(tmp_path / "store.db").close()
+    store = Store(tmp_path / "store.db", KEY)
+    history, contacts, outbox = History(store), Contacts(store), Outbox(store)
+    assert store.db.pragma("user_version") == len(MIGRATIONS)
+    (bob,) = contacts.all()
+    assert (bob.unread, bob.display_name, bob.is_verified, bob.token) == (1, "Bob B.", True, b"t" * 16)
+    assert (bob.presence, bob.sharing.typing) == (b"p" * 32, False)
+    whole = history.conversation(bob.id, 100)
+    assert len(whole) == 8
+    assert [message.text for message in whole if not message.seen and not message.outgoing] == [
+        "new, and not looked at"
+    ]
+    # What waited for the relay waits still, and goes out as it was.
+    assert store.db.execute("SELECT count, bytes FROM waiting").get == (1, 1024)
+    (frame,) = outbox.frames(bob.id, 0, 10)
+    assert (frame.frame.frame_id, len(frame.frame.envelope)) == (b"f" * 16, 1024)
+    assert bob.id in outbox.contacts_waiting(1)
+    with store.transaction():
+        outbox.accepted(b"f" * 16, keep=True)
+    assert store.db.execute("SELECT count, bytes FROM waiting").get == (0, 0)
+    assert store.db.execute("SELECT purpose FROM tokens WHERE token = ?", (b"c" * 16,)).get == "contacts"
+    assert [m.text for m in history.conversation(bob.id, 9, search="waits for")] == ["waits for the relay"]
+    store.close()
+
+
+def test_released_migrations_are_as_they_were() -> None:
+    """SHA-256 of the scripts, its first 16 digits: what was in somebody's hands is never edited."""
+    frozen = ["b0bebc722acb7c02", "819bb685ab68037d"]
+    assert [sha256(script.encode()).hexdigest()[:16] for script in MIGRATIONS[:2]] == frozen
