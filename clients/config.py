@@ -15,15 +15,17 @@ from clients.errors import UsageError
 PROFILE_VARIABLE = "BLINDPOST_PROFILE"
 PASSPHRASE_VARIABLE = "BLINDPOST_PASSPHRASE"  # noqa: S105 the name of a variable, not a secret
 BACKUP_PASSPHRASE_VARIABLE = "BLINDPOST_BACKUP_PASSPHRASE"  # noqa: S105 likewise
+INVITE_VARIABLE = "BLINDPOST_INVITE"
 
 
 @dataclass(frozen=True, slots=True)
 class ClientConfig:
-    """Which profile to use, and how it is unlocked if it is not by its key file."""
+    """Which profile to use, how it is unlocked if not by its key file, and how a new account gets in."""
 
     profile: Path
     passphrase: str | None = field(default=None, repr=False)
     backup_passphrase: str | None = field(default=None, repr=False)  # of a backup that is made or restored
+    invite: str | None = field(default=None, repr=False)  # for a relay that wants one of a new account
 
 
 def profile_path(name: str | None) -> Path:
@@ -48,4 +50,4 @@ def read_config(profile: str | None) -> ClientConfig:
     """From the `--profile` flag, else BLINDPOST_PROFILE, else `default`."""
     name = profile or os.environ.get(PROFILE_VARIABLE)
     passphrases = os.environ.get(PASSPHRASE_VARIABLE), os.environ.get(BACKUP_PASSPHRASE_VARIABLE)
-    return ClientConfig(profile_path(name), *passphrases)
+    return ClientConfig(profile_path(name), *passphrases, os.environ.get(INVITE_VARIABLE) or None)

@@ -12,6 +12,7 @@ terminals. `contacts` holds the people, see `clients.contact_book`.
 import asyncio
 import os
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -20,10 +21,10 @@ from clients import clock
 from clients.bell import Bell
 from clients.config import ClientConfig, read_config
 from clients.contact_book import EVERYBODY, ContactBook
-from clients.errors import NotFoundError, UsageError
+from clients.errors import NotFoundError
 from clients.mailroom import Mailroom
 from clients.model import Contact, ContactStatus, Message, MessageStatus
-from clients.parsing import parse_address, parse_relay
+from clients.parsing import parse_address, parse_body, parse_relay
 from clients.profile import opened
 from clients.store.contacts import ContactRow
 from clients.store.pins import Pins
@@ -59,14 +60,17 @@ class Messenger:
         self._crash: Exception | None = None
 
     @classmethod
-    def open(cls, profile: str | Path | None = None, *, relay: str | None = None) -> Self:
+    def open(
+        cls, profile: str | Path | None = None, *, relay: str | None = None, invite: str | None = None
+    ) -> Self:
         """The messenger of `profile` (a name or a path), to be entered with `async with`.
 
-        With `relay`, a profile that does not exist yet is made. Entering raises NotFoundError, LockedError
-        or StorageError.
+        With `relay`, a profile that does not exist yet is made; `invite` is for a relay that wants one.
+        Entering raises NotFoundError, LockedError, StorageError or UsageError.
         """
         url = None if relay is None else parse_relay(relay)
-        me = cls(read_config(None if profile is None else str(profile)), url)
+        config = read_config(None if profile is None else str(profile))
+        me = cls(config if invite is None else replace(config, invite=invite), url)
         me._patience = IN_USE_FOR
         return me
 
@@ -170,11 +174,8 @@ class Messenger:
     def _contact_changed(self, contact_id: int) -> None:
         """The user has decided something about a contact, or about everybody."""
         self._card_changed()
-        if contact_id == EVERYBODY:
-            return
-        if self._senders is not None:
-            self._senders.nudge(contact_id)
-        self._watchers.contact(contact_id)
+        if contact_id != EVERYBODY:
+            self._news_of(contact_id)
 
     # --- who ------------------------------------------------------------------------------------------
 
@@ -237,12 +238,8 @@ class Messenger:
         """
         self._check()
         contact = self._find(to)
-        try:
-            data = body.encode() if isinstance(body, str) else body
-        except UnicodeEncodeError:
-            raise UsageError("The text contains half a character (a lone surrogate).") from None
         kind = Kind.TEXT if isinstance(body, str) else Kind.DATA
-        message_id = self._mailroom.post(contact, kind, data, key, reply_to)
+        message_id = self._mailroom.post(contact, kind, parse_body(body), key, reply_to)
         if self._senders is not None:
             self._senders.wake(contact.id)
         return message_id
@@ -354,8 +351,14 @@ class Messenger:
         return await self._bell.until(found, deadline) is not None
 
     async def connected(self, deadline: float) -> bool:
-        """Wait until this device is registered, published and receiving."""
-        return await self._until(lambda: self.is_connected, deadline)
+        """Wait until this device is registered, published and receiving, or was refused; False if so."""
+        await self._until(lambda: self.is_connected or self.refusal is not None, deadline)
+        return self.is_connected
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the relay does not take this account, if so: a sentence."""
+        return None if self._receiver is None else self._receiver.standing.refusal
 
     async def has_room(self, deadline: float | None = None) -> bool:
         """Wait until the outbox takes another message, or `deadline` seconds."""
@@ -371,18 +374,17 @@ class Messenger:
         return await self.flushed(deadline)
 
     def notices(self) -> list[str]:
-        """What has happened to messages in this run that the user should know, in sentences."""
-        return self._mailroom.lost()
+        """What has happened that the user should know, in sentences."""
+        receiver = self._receiver
+        return [*self._mailroom.lost(), *(receiver.standing.notices if receiver else ())]
 
     def problems(self) -> list[str]:
         """What is not working now, in sentences."""
         alarms = self._mailroom.contacts.alarms()
-        receiver = self._receiver
         found = [
             *(f"ALARM: {name!r}: {alarm}. Nothing is sent there." for name, alarm in alarms),
             *self.notices(),
-            receiver.problem if receiver else None,
-            receiver.expired if receiver else None,
+            self._receiver.problem if self._receiver else None,
             *(self._senders.problems() if self._senders else ()),
             self._server.problem if self._server else None,
         ]

@@ -1,9 +1,10 @@
-"""Addresses and relays as people type and paste them.
+"""Addresses, relays, invites and messages as people type and paste them.
 
 Owns the sentences for what cannot be one. Knows nothing of profiles.
 """
 
 from clients.errors import UsageError
+from wire import invites as wire_invites
 from wire.addresses import Address, RelayUrl
 from wire.errors import WireError
 
@@ -18,6 +19,14 @@ def parse_relay(text: str) -> RelayUrl:
         ) from None
 
 
+def parse_invite(text: str) -> bytes:
+    """An invite as people paste it, 16 bytes. Raises UsageError."""
+    try:
+        return wire_invites.parse_invite(text)
+    except WireError as error:
+        raise UsageError(_sentence(error)) from None
+
+
 def parse_address(address: str | Address) -> Address:
     """An address as people paste it. Raises UsageError."""
     if isinstance(address, Address):
@@ -25,5 +34,17 @@ def parse_address(address: str | Address) -> Address:
     try:
         return Address.parse(address)
     except WireError as error:
-        text = str(error)
-        raise UsageError(f"{text[0].upper()}{text[1:]}.") from None
+        raise UsageError(_sentence(error)) from None
+
+
+def parse_body(body: str | bytes) -> bytes:
+    """The bytes of a message. Raises UsageError."""
+    try:
+        return body.encode() if isinstance(body, str) else body
+    except UnicodeEncodeError:
+        raise UsageError("The text contains half a character (a lone surrogate).") from None
+
+
+def _sentence(error: WireError) -> str:
+    text = str(error)
+    return f"{text[0].upper()}{text[1:]}."

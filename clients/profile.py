@@ -23,6 +23,7 @@ from typing import Final, Self
 
 from clients.config import PASSPHRASE_VARIABLE, ClientConfig
 from clients.errors import InUseError, LockedError, NotFoundError, StorageError, UsageError
+from clients.parsing import parse_invite
 from clients.profile_files import (
     check_store,
     described,
@@ -33,6 +34,7 @@ from clients.profile_files import (
     remove_files,
     write_private,
 )
+from clients.standing import has_published, keep_invite
 from clients.store.store import Store
 from keys.identities import Account, Device
 from keys.primitives import passphrase_key
@@ -66,6 +68,8 @@ class Profile:
 
         Raises UsageError if there is a finished profile already; an unfinished one is finished.
         """
+        if config.invite is not None:
+            parse_invite(config.invite)  # before anything is made
 
         def fill(store: Store) -> None:
             account, device = Account.generate(os.urandom), Device.generate(os.urandom, now)
@@ -73,6 +77,7 @@ class Profile:
             store.set_meta("relay", relay.text.encode())
             if ca is not None:
                 store.set_meta("ca", ca)
+            keep_invite(store, config.invite)
             store.db.execute("INSERT INTO own_lists VALUES (?, ?)", (devices.version, devices.encode()))
             _keep_device(store, account, device)
 
@@ -136,7 +141,10 @@ class Profile:
 
     @classmethod
     def open(cls, config: ClientConfig) -> Self:
-        """Unlock and lock an existing profile. Raises NotFoundError, LockedError or StorageError."""
+        """Unlock and lock an existing profile, which keeps an invite that its relay may want.
+
+        Raises NotFoundError, LockedError or StorageError; UsageError for an invite that is none.
+        """
         path = config.profile
         try:
             check_store(path)
@@ -153,6 +161,8 @@ class Profile:
                     raise lost(path, "store.db is empty")
                 raise NotFoundError("This profile is not finished. Run: blindpost init --relay URL")
             mark_finished(path)
+            if config.invite is not None and not has_published(store):
+                keep_invite(store, config.invite)
             return cls._loaded(path, store, lock)
         except BaseException:
             if store is not None:

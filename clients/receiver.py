@@ -19,6 +19,7 @@ from clients.errors import ClientError, LockedError, RelayError, StorageError, T
 from clients.mailroom import Mailroom
 from clients.prekey_stock import PrekeyPage, PrekeyStock
 from clients.profile import Profile
+from clients.standing import Standing, is_refusal
 from clients.store.pins import Pins
 from clients.tasks import until_one_ends
 from keys.primitives import Random
@@ -75,7 +76,7 @@ class Receiver:
         self._is_welcome = False
         self._top_ups: list[float] = []
         self.failure: ClientError | None = None
-        self.expired: str | None = None
+        self.standing = Standing(profile.store)
         self._card_changed = asyncio.Event()
         self._enrolment = Enrolment(profile, random)
         self._checkpoints = Checkpoints(profile.device, mailroom, random)
@@ -130,7 +131,8 @@ class Receiver:
             self._is_welcome = True
             if not welcome.registered or not self._profile.is_enrolled:
                 await self._register(connection, was_met=was_met)
-            self._tell_expired(welcome.expired)
+            self.standing.registered()
+            self.standing.welcomed(welcome)
             self._judge(welcome.checkpoint)
             await self._allow(connection)
             self._page = []
@@ -176,22 +178,17 @@ class Receiver:
         if was_met or not self._profile.is_enrolled:
             devices = await self._enrolment.list_to_register()
         self._stock.publish_again()
-        await connection.send(Register(ref=0, device_list=devices.encode()))
-        await connection.expect(Registered)
+        invite = self.standing.invite
+        await connection.send(Register(ref=0, device_list=devices.encode(), invite=invite))
+        try:
+            await connection.expect(Registered)
+        except Disconnected as error:
+            if error.error is None or not is_refusal(error.error):
+                raise
+            raise Disconnected(self.standing.refused(error.error), error.error) from None
         if self._profile.is_restoring:
             self._enrolment.taken()
             self._wake_senders()
-
-    def _tell_expired(self, total: int) -> None:
-        """The relay counts what it lost since ever, by age or to its disk; tell what is new, once."""
-        known = int.from_bytes(self._profile.store.meta("expired") or b"", "big")
-        if total > known:
-            with self._profile.store.transaction():
-                self._profile.store.set_meta("expired", total.to_bytes(8, "big"))
-            self.expired = (
-                f"{total - known} messages were lost at the relay: they waited for longer than it keeps "
-                "them, or its disk damaged them."
-            )
 
     async def _read(self, connection: RelayConnection, incoming: asyncio.Queue[Deliver]) -> None:
         while True:

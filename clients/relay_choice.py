@@ -11,6 +11,7 @@ from typing import Final
 
 from clients.errors import UsageError
 from clients.profile import Profile
+from clients.standing import has_published, keep_invite, last_refusal
 from clients.store.pins import Pins
 from wire.addresses import RelayUrl
 
@@ -36,21 +37,33 @@ def read_authority(file: Path) -> bytes:
 
 
 def was_registered(profile: Profile) -> bool:
-    """Whether the account may be known at its relay: it was met, or keys were published there."""
-    published = profile.store.db.execute("SELECT 1 FROM prekeys WHERE published != 0 LIMIT 1").get
-    return published is not None or Pins(profile.store).get(profile.relay) is not None
+    """Whether the account may be known at its relay: it was met and took it, or keys were published there."""
+    if has_published(profile.store):
+        return True
+    return Pins(profile.store).get(profile.relay) is not None and last_refusal(profile.store) is None
 
 
-def change(profile: Profile, relay: RelayUrl | None, authority: bytes | None) -> str:
+def change(
+    profile: Profile, relay: RelayUrl | None, authority: bytes | None, *, has_invite: bool = False
+) -> str:
     """Use another relay, another authority, or both; returns what has changed, in a sentence.
 
     A profile that has never been at its relay takes whatever it is given, as if it were made now. Raises
-    UsageError for one that has, unless there is only an authority to replace.
+    UsageError for one that has, unless there is only an authority to replace. With `has_invite` the profile
+    was opened with one, which it has kept unless it is registered.
     """
     store = profile.store
+    if has_invite and authority is None and relay in (None, profile.relay):
+        if has_published(store):
+            raise UsageError(
+                f"The profile in {profile.path} is registered at its relay, and needs no invite."
+            )
+        return f"The profile in {profile.path} brings this invite to {profile.relay}."
     if not was_registered(profile):
         relay = relay or profile.relay
         with store.transaction() as db:
+            if relay != profile.relay and not has_invite:
+                keep_invite(store, None)  # it was for the other relay
             store.set_meta("relay", relay.text.encode())
             if authority is None:
                 db.execute("DELETE FROM meta WHERE name = 'ca'")

@@ -19,18 +19,10 @@ from wire.errors import WireError
 
 LIST_BYTES: Final = 4 * 1024 * 1024  # some 50,000 addresses
 
-_NO_INVITE: Final = (
-    "this relay wants an invite: ask its operator for one, then run: blindpost init --invite TOKEN"
-)
+_NO_INVITE: Final = "this relay wants an invite; ask its operator for one"
 # One sentence whatever is wrong with it: nobody learns of an invite whether it was used.
-_BAD_INVITE: Final = (
-    "this invite does not hold, or no longer: ask the relay's operator for another one, then run: "
-    "blindpost init --invite TOKEN"
-)
-_NOT_LISTED: Final = (
-    "this relay takes whom its operator has listed: give the operator the address that is printed by: "
-    "blindpost address --bare"
-)
+_BAD_INVITE: Final = "this invite does not hold, or no longer; ask the relay's operator for another one"
+_NOT_LISTED: Final = "this relay takes whom its operator has listed; give the operator your address"
 
 log = logging.getLogger(LOGGER)
 
@@ -117,4 +109,6 @@ class Registration:
         if self._mode == "invite":
             return Terms(_NO_INVITE if invite_hash is None else _BAD_INVITE, invite_hash, now)
         assert self._allow_list is not None
-        return ANYBODY if await self._allow_list.holds(account_key) else Terms(_NOT_LISTED)
+        return (
+            ANYBODY if await self._allow_list.holds(account_key) else Terms(_NOT_LISTED, field="device_list")
+        )

@@ -36,6 +36,9 @@ UNEASY_AFTER = 3.0  # seconds of silence until it is said what is waited for
     help="PEM of the relay's own certificate authority; of an existing profile it is replaced.",
 )
 @click.option(
+    "--invite", type=WORD, metavar="TOKEN", help="For a relay that wants one; else $BLINDPOST_INVITE."
+)
+@click.option(
     "--name", "display_name", type=WORD, metavar="DISPLAY", help="What you call yourself, for others."
 )
 @click.option(
@@ -48,6 +51,7 @@ def init(
     settings: Settings,
     relay_url: str | None,
     ca: Path | None,
+    invite: str | None,
     display_name: str | None,
     locked: bool,
     qr: bool | None,
@@ -56,15 +60,20 @@ def init(
 
     Prints one line: your address, to give to others. With it they write to you: blindpost chat LINE
 
-    A profile that has never reached its relay may be given another one; --ca alone replaces the certificate
-    authority of any profile.
+    A profile that its relay does not know may be given another relay, or another invite; --ca alone replaces
+    the certificate authority of any profile.
 
     \b
-    Example:  blindpost init --relay wss://relay.example --name "Alice"
+    Examples:  blindpost init --relay wss://relay.example --name "Alice"
+               blindpost init --invite TOKEN          after the relay refused
     """
+    from dataclasses import replace
+
     from clients.messenger import Messenger
 
     config = chosen_passphrase(settings.config()) if locked else settings.config()
+    if invite is not None:
+        config = replace(config, invite=invite)
     if config.passphrase == "":
         raise UsageError("An empty passphrase protects nothing. Choose another, or leave it out.")
     made = _prepare(config, relay_url, ca)
@@ -91,7 +100,7 @@ def init(
             if not settings.as_json:
                 tell(me, is_registered=False)  # at once: the relay may take its time
             is_registered = await me.connected(min(UNEASY_AFTER, CONNECT_DEADLINE))
-            if not is_registered:
+            if not is_registered and me.refusal is None:
                 output.note(f"Waiting for the relay {me.address.relay}, up to {CONNECT_DEADLINE:g} s.")
                 is_registered = await me.connected(CONNECT_DEADLINE - UNEASY_AFTER)
             if settings.as_json:
@@ -99,6 +108,8 @@ def init(
             if not is_registered:
                 for problem in me.problems():
                     output.note(problem)
+                if me.refusal is not None:
+                    raise SystemExit(ExitCode.RELAY)
                 output.note(
                     "The profile registers by itself as soon as the relay can be reached. "
                     "If the URL is wrong, run blindpost init again with the right one. To see what is wrong: "
@@ -148,13 +159,13 @@ def _prepare(config: "ClientConfig", relay_url: str | None, ca: Path | None) -> 
                 f"The profile in {profile.path} has a key file and no passphrase. Give none, or choose "
                 "another --profile."
             )
-        if relay is None and authority is None:
+        if relay is None and authority is None and config.invite is None:
             raise UsageError(
                 f"There is a profile already in {profile.path}. Use it, or choose another --profile.\n"
                 "Its line to give to others: blindpost address\n"
                 "What you call yourself: blindpost settings --name YOURS"
             )
-        return change(profile, relay, authority)
+        return change(profile, relay, authority, has_invite=config.invite is not None)
     finally:
         profile.close()
 

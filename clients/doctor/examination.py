@@ -68,7 +68,8 @@ async def _examine_profile(config: ClientConfig) -> AsyncIterator[Finding | Know
     if owner is not None:
         yield _registered(owner)
     # A login would end the one of a process that has the profile open, hence the look before it.
-    yield Known(contents.relay, contents.ca, contents.pinned, contents.device, partial(owning, path))
+    free = partial(owning, path)
+    yield Known(contents.relay, contents.ca, contents.pinned, contents.device, contents.refusal, free)
 
 
 def _owned(owner: Owner | None, *, is_free: bool) -> Finding:

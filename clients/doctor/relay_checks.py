@@ -32,6 +32,10 @@ EXPIRES_SOON: Final = 14 * 86_400
 CLOCK_WARN: Final = 60
 CLOCK_FAIL: Final = 86_400
 _RELAY: Final = ExitCode.RELAY
+_TAKES: Final = {
+    "invite": "; takes new accounts by invite",
+    "allow-list": "; takes new accounts that its operator has listed",
+}
 
 # OpenSSL's X509_V_ERR codes.
 _NOT_YET, _EXPIRED, _OTHER_NAME, _OTHER_IP = 9, 10, 62, 64
@@ -46,14 +50,15 @@ def nobody_else() -> AbstractContextManager[bool]:
 class Known:
     """What is known of the relay beforehand.
 
-    The login is tried with `device`, while `free` says that nobody else has the profile, or gets it:
-    the relay lets one connection of a device live.
+    `refusal` is what was said when the account was to be registered. The login is tried with `device`, while
+    `free` says that nobody else has the profile, or gets it: the relay lets one connection of a device live.
     """
 
     relay: RelayUrl
     ca: bytes | None = None
     pinned: bytes | None = None
     device: Device | None = field(default=None, repr=False)
+    refusal: str | None = None
     free: Callable[[], AbstractContextManager[bool]] = nobody_else
 
 
@@ -190,7 +195,8 @@ class RelayChecks:
         if PROTOCOL_VERSION not in versions:
             what = f"the relay speaks protocol versions {quoted(versions)}, this client {PROTOCOL_VERSION}"
             return failed(name, what, "upgrade blindpost, or ask the relay's operator to", _RELAY)
-        return ok(name, f"blindpost relay {quoted(version)} answers, protocol {PROTOCOL_VERSION}")
+        taken = _TAKES.get(str(said.get("registration")), "")
+        return ok(name, f"blindpost relay {quoted(version)} answers, protocol {PROTOCOL_VERSION}{taken}")
 
     @property
     def _info_url(self) -> str:
@@ -235,6 +241,8 @@ class RelayChecks:
         except RelayError as error:
             advice = "check its path, and whether a proxy in front of it passes WebSockets on"
             return failed(name, str(error).rstrip("."), advice, _RELAY)
+        if not welcome.registered and self._known.refusal is not None:
+            return failed(name, self._known.refusal, None, _RELAY)
         if not welcome.registered:
             return warning(
                 name, "works, but the account is not registered there yet",

@@ -33,6 +33,7 @@ class Contents:
     account_key: bytes
     device: Device = field(repr=False)
     waiting: int
+    refusal: str | None  # of the relay, when it was last asked to register the account
 
 
 class StoreLook:
@@ -93,6 +94,7 @@ class StoreLook:
             url = RelayUrl.parse(relay.decode())
             pinned = self._db.execute("SELECT relay_key FROM relays WHERE origin = ?", (url.origin,)).get
             waiting = int(self._db.execute("SELECT count FROM waiting").get)
+            refusal = self._meta("refused")
             return Contents(
                 url,
                 self._meta("ca"),
@@ -100,6 +102,7 @@ class StoreLook:
                 Account(seed).key,
                 Device.from_record(record),
                 waiting,
+                None if refusal is None else refusal.decode(),
             )
         except apsw.Error as error:
             raise failure(error) from None

@@ -8,7 +8,7 @@ knows no connection: whoever is told about a stored frame is the business of `re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from relay.complaints import OperatorError
 from wire.device_lists import DeviceList
@@ -100,6 +100,7 @@ class Terms:
     refusal: str | None = None
     invite_hash: bytes | None = field(default=None, repr=False)
     now: int = 0
+    field: Literal["invite", "device_list"] = "invite"  # what the refusal is about
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,9 +247,10 @@ def is_unchanged(stored: DeviceList | None, offered: DeviceList) -> bool:
     return False
 
 
-def refuse_newcomer(sentence: str) -> WireError:
+def refuse_newcomer(terms: Terms) -> WireError:
     """The error for an account that is new to this relay and is not let in."""
-    return WireError(ErrorCode.REGISTRATION_REFUSED, sentence, "invite")
+    assert terms.refusal is not None
+    return WireError(ErrorCode.REGISTRATION_REFUSED, terms.refusal, terms.field)
 
 
 def marks_full(before: int | None, now: int) -> bool:

@@ -61,7 +61,7 @@ def spend(connection: apsw.Connection, terms: Terms) -> None:
         (terms.invite_hash, terms.now),
     )
     if connection.changes() != 1:
-        raise base.refuse_newcomer(terms.refusal)
+        raise base.refuse_newcomer(terms)
 
 
 def prune(connection: apsw.Connection, now: int) -> int:

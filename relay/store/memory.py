@@ -98,7 +98,7 @@ class MemoryStore:
         if base.is_unchanged(stored, device_list):
             return ()
         if stored is None and terms.refusal is not None:
-            raise base.refuse_newcomer(terms.refusal)  # no invites are kept here
+            raise base.refuse_newcomer(terms)  # no invites are kept here
         for entry in device_list.devices:
             mailbox = self._open_mailbox(entry.device_key)
             if mailbox is not None and mailbox.account_key != account_key:
