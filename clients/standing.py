@@ -5,13 +5,16 @@ the user, and decides nothing else. Knows no connection.
 """
 
 import time
+from typing import TYPE_CHECKING
 
 from clients import clock
 from clients.parsing import parse_invite
 from clients.store.store import Store
-from wire.control import Error, Welcome
 from wire.errors import ErrorCode
 from wire.limits import CLOCK_SKEW
+
+if TYPE_CHECKING:  # a command that only looks into a profile starts sooner without
+    from wire.control import Error, Welcome
 
 _INVITE, _REFUSED, _EXPIRED, _FULL = "invite", "refused", "expired", "full_at"
 
@@ -62,7 +65,7 @@ class Standing:
             with self._store.transaction() as db:
                 db.execute("DELETE FROM meta WHERE name IN (?, ?)", (_INVITE, _REFUSED))
 
-    def refused(self, error: Error) -> str:
+    def refused(self, error: "Error") -> str:
         """The relay does not take the account; why, in a sentence."""
         about = "With an invite: blindpost init --invite TOKEN"
         if error.field != _INVITE:
@@ -72,7 +75,7 @@ class Standing:
             self._store.set_meta(_REFUSED, self.refusal.encode())
         return self.refusal
 
-    def welcomed(self, welcome: Welcome) -> None:
+    def welcomed(self, welcome: "Welcome") -> None:
         """What the relay says at a login: tell what is new of it, once."""
         # It counts what it lost since ever, by age or to its disk.
         known = int.from_bytes(self._store.meta(_EXPIRED) or b"", "big")

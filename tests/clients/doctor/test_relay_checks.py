@@ -179,6 +179,21 @@ async def test_an_answer_that_is_none(info: bytes) -> None:
     assert "is no relay" in found.what
 
 
+@pytest.mark.parametrize(
+    ("mode", "told"),
+    [
+        (b'"invite"', "protocol 1; takes new accounts by invite"),
+        (b'"allow-list"', "protocol 1; takes new accounts that its operator has listed"),
+        (b'"open"', "protocol 1"),
+        (b'["odd"]', "protocol 1"),
+    ],
+)
+async def test_whom_a_relay_takes_is_told(mode: bytes, told: str) -> None:
+    async with pretended(info=INFO.replace(b"[1]", b'[1], "registration": ' + mode)) as port:
+        found = await examined(f"ws://127.0.0.1:{port}")
+    assert found["http"].what.endswith(told)
+
+
 async def test_a_relay_of_another_protocol() -> None:
     async with pretended(info=INFO.replace(b"[1]", b"[7]")) as port:
         found = only(await examined(f"ws://127.0.0.1:{port}"), FAILED)
