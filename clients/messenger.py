@@ -211,13 +211,7 @@ class Messenger:
             to = to.address
         if isinstance(to, str) and not to.startswith("bp1"):
             return self._mailroom.contacts.named(to)
-        address = parse_address(to)
-        found = self._mailroom.contacts.by_account(address.account_key)
-        if found is None or found.status is ContactStatus.REMOVED:
-            raise NotFoundError(
-                "This address is not among your contacts. Add it: blindpost contact add NAME ADDRESS"
-            )
-        return found
+        return self._mailroom.contacts.addressed(parse_address(to))
 
     # --- messages -------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import apsw
 
-from clients.errors import UsageError
+from clients.errors import NotFoundError, UsageError
 from clients.model import Contact, ContactStatus, Sharing
 from clients.store.names import check_name, clean_display_name, is_half, unknown_name
 from clients.store.store import Store
@@ -113,6 +113,15 @@ class Contacts:
     def by_account(self, account_key: bytes) -> ContactRow | None:
         """The contact with this account."""
         return self._one("WHERE account_key = ?", account_key)
+
+    def addressed(self, address: Address) -> ContactRow:
+        """The contact with this address. Raises NotFoundError."""
+        found = self.by_account(address.account_key)
+        if found is None or found.status is ContactStatus.REMOVED:
+            raise NotFoundError(
+                "This address is not among your contacts. Add it: blindpost contact add NAME ADDRESS"
+            )
+        return found
 
     def named(self, name: str) -> ContactRow:
         """The contact of this name. Raises NotFoundError."""
