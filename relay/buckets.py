@@ -58,6 +58,8 @@ class Taken:
     def give_back(self, count: int) -> None:
         """Put some of it back."""
         assert 0 <= count <= self.count
+        if not count:
+            return
         self.count -= count
         self._buckets._put_back(self._bucket, count, self._at)
 
@@ -99,7 +101,7 @@ class Buckets:
         count = min(count, self._room(bucket, now))
         if count > 0:
             full_at = self._filling(bucket, now)
-            self._full_at.pop(bucket, None)
+            self._full_at.pop(bucket, None)  # to the end of the order
             self._full_at[bucket] = full_at + count * self._interval
         return Taken(self, bucket, count, now)
 

@@ -90,6 +90,9 @@ class Pace:
     def __init__(self, rates: Rates, prefix: str) -> None:
         self._rates = rates
         self._prefix = prefix
+        # Looked up once: these two are on the way of every frame.
+        self._by_prefix = rates.of(Limit.PUT_PER_PREFIX)
+        self._by_token = rates.of(Limit.PUT_PER_TOKEN)
 
     def device(self, device_key: bytes) -> None:
         """Count a change that a device asks for. Raises WireError(RATE_LIMITED)."""
@@ -105,17 +108,17 @@ class Pace:
 
     def put(self, token_hash: bytes | None, count: int) -> Granted:
         """Count as many frames in as prefix and token may put now."""
-        rates = self._rates
-        keys: dict[Limit, object] = {Limit.PUT_PER_PREFIX: self._prefix}
+        by_prefix = self._by_prefix.take(self._prefix, count)
+        granted = by_prefix.count
         if token_hash is not None:
-            keys[Limit.PUT_PER_TOKEN] = token_hash
-        granted = min(count, *(rates.of(limit).room(key) for limit, key in keys.items()))
-        for limit, key in keys.items():
-            rates.of(limit).take(key, granted)
+            granted = self._by_token.take(token_hash, granted).count
+            by_prefix.give_back(by_prefix.count - granted)
         if granted == count:
             return Granted(count)
-        empty = [limit for limit, key in keys.items() if not rates.of(limit).room(key)]
-        return Granted(granted, max(rates.refuse(limit, keys[limit]) for limit in empty))
+        keys: dict[Limit, object] = {Limit.PUT_PER_PREFIX: self._prefix, Limit.PUT_PER_TOKEN: token_hash}
+        empty = [limit for limit, key in keys.items() if key and not self._rates.of(limit).room(key)]
+        # None is empty any more if one has just grown again.
+        return Granted(granted, max((self._rates.refuse(limit, keys[limit]) for limit in empty), default=1))
 
     def request(self, mailbox: bytes, count: int) -> Taken:
         """Room for as many requests to a mailbox as may be put now, to be given back where it is not used."""

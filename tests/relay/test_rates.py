@@ -2,9 +2,10 @@
 
 import pytest
 
+from relay.buckets import SECOND, Rate
 from relay.config import Config
-from relay.rates import Granted, Limit
-from tests.relay.paces import AMPLE, Slow
+from relay.rates import Granted, Limit, Pace, Rates
+from tests.relay.paces import AMPLE, Clock, Slow
 from wire.errors import ErrorCode, WireError
 
 HERE, THERE = "192.0.2.7/32", "2001:db8::/64"
@@ -50,6 +51,24 @@ def test_the_wait_is_for_whatever_refuses_longest() -> None:
     slow.pace(HERE).put(TOKEN, 1)
     assert slow.pace(HERE).put(TOKEN, 1) == Granted(0, 3600)
     assert slow.pace(HERE).put(None, 1) == Granted(0, 60)
+
+
+class Rushing(Clock):
+    """Time passes between any two looks at it."""
+
+    def __call__(self) -> int:
+        self.now += SECOND // 3
+        return self.now
+
+
+def test_a_bucket_that_grows_while_it_refuses_is_no_trouble() -> None:
+    slow = Slow()
+    rates = {limit: Rate.parse("2+1/s") for limit in Limit}
+    pace = Pace(Rates(rates, slow.refusals.append, Rushing()), HERE)
+    for _ in range(50):
+        granted = pace.put(TOKEN, 3)
+        assert granted.count < 3
+        assert granted.retry_after >= 1
 
 
 def test_requests_are_counted_by_prefix_and_mailbox() -> None:
