@@ -58,13 +58,18 @@ class Backlog:
         self.parts.add(part)
         return part
 
+    def count(self) -> int:
+        """Bytes that wait now: what sockets have sent by themselves is counted out."""
+        for part in self.parts:
+            part.count()
+        return self.total
+
     def relieve(self) -> None:
         """Close whoever holds most until there is room again, if there is none."""
         if self.total <= self._most or self._is_relieving:
             return
         self._is_relieving = True
-        for part in self.parts:
-            part.count()
+        self.count()
         closable = sorted(self.parts, key=lambda part: part.size)
         while closable and self.total > self._most * RELIEVED:
             part = closable.pop()

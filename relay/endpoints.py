@@ -256,5 +256,5 @@ async def read_metrics(request: Request) -> Response:
     if time.monotonic() - getattr(request.app.state, "measured", float("-inf")) > READY_FOR:
         request.app.state.measured = time.monotonic()
         with contextlib.suppress(WireError, OSError):
-            relay.metrics.measured(await relay.store.measure(), relay.surroundings.backlog.total)
+            relay.metrics.measured(await relay.store.measure(), relay.surroundings.backlog.count())
     return Response(relay.metrics.render(), media_type=metrics.CONTENT_TYPE)

@@ -138,6 +138,7 @@ class Metrics:
 
     def limited(self, limit: Limit) -> None:
         """Count that a rate was reached."""
+        log.debug("limited: %s", limit)
         self._limited.labels(limit).inc()
 
     def forwarded(self, believed: bool) -> None:

@@ -70,6 +70,8 @@ def test_what_sockets_have_sent_meanwhile_closes_nobody() -> None:
     sent.unsent = 0  # unnoticed: the system does it
     other.part.changed(600)
     assert (sent.is_closed, other.is_closed, backlog.total) == (False, False, 650)
+    other.unsent = 7
+    assert backlog.count() == 657
 
 
 def test_who_has_left_counts_no_more() -> None:

@@ -47,23 +47,23 @@ async def test_every_rate_is_published(tmp_path: Path) -> None:
 
 async def test_a_sender_goes_on_in_order_after_the_time_it_was_told(tmp_path: Path) -> None:
     bob = Account()
-    with running_relay(tmp_path, put_rate_per_token="3+2/s") as relay:
+    with running_relay(tmp_path, put_rate_per_token="3+1/s", log_level="debug") as relay:
         async with logged_in(relay.url, bob) as receiver, submitting(relay.url) as sender:
             sent = [await sender.put(bob.device.key, envelope()) for _ in range(6)]
             heard = await answers(sender, 6)
             refused = [message for message in heard if isinstance(message, control.Refused)]
-            assert codes(heard)[0] is ErrorCode.RATE_LIMITED
-            assert set(codes(heard)[1:]) == {ErrorCode.GO_BACK}
+            assert [refused[0].code, *set(codes(heard)[1:])] == [ErrorCode.RATE_LIMITED, ErrorCode.GO_BACK]
             assert refused[0].retry_after == 1
             kept = 6 - len(refused)
-            assert (kept, refused[0].frame) == (3, sent[3])
-            await asyncio.sleep(refused[0].retry_after)  # as a sender does
-            for frame_id in sent[3:5]:
+            assert 3 <= kept < 5  # a slow machine gives it time for a fourth
+            assert refused[0].frame == sent[kept]
+            for frame_id in sent[kept:]:
+                await asyncio.sleep(refused[0].retry_after)  # as a sender does
                 await sender.put(bob.device.key, envelope(), frame_id)
-            assert codes(await answers(sender, 2)) == []
-            delivered = [(await receiver.next_frame()).frame_id for _ in range(5)]
-            assert delivered == sent[:5]
+                assert codes(await answers(sender, 1)) == []
+            assert [(await receiver.next_frame()).frame_id for _ in range(6)] == sent
         assert await metric(relay, 'blindpost_limited_total{rate="put_rate_per_token"}') == 1
+        assert "limited: put_rate_per_token\n" in relay.log
 
 
 async def test_a_prefix_is_one_over_all_its_connections_and_tokens(tmp_path: Path) -> None:
