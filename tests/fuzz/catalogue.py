@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from tests.fuzz import client_targets, keys_targets, relay_targets, wire_targets
+from tests.fuzz import client_targets, file_targets, keys_targets, relay_targets, wire_targets
 from tests.fuzz.target import Target
 
 CORPUS = Path(__file__).parent / "corpus"
-LISTS = (wire_targets.TARGETS, keys_targets.TARGETS, client_targets.TARGETS, relay_targets.TARGETS)
-TARGETS: dict[str, Target] = {target.name: target for targets in LISTS for target in targets}
+MODULES = (wire_targets, keys_targets, client_targets, relay_targets, file_targets)
+TARGETS: dict[str, Target] = {target.name: target for module in MODULES for target in module.TARGETS}
 
 
 def inputs(target: Target) -> list[tuple[str, bytes]]:
