@@ -5,7 +5,7 @@ or clock; what it must remember goes through `State`, inside a transaction that 
 an envelope has authenticated, nothing in the state changes.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from clients.engine_state import State
 from keys.content import (
@@ -82,12 +82,14 @@ class Received:
     """An authentic content and who sent it.
 
     `is_list_old` asks for a fetch, because the sender has a newer device list than the pinned one.
-    `alarm` is a sentence when the sender claims another list of the same version (split view).
+    `has_new_list`: another device list is believed of this sender from now on. `alarm` is a sentence when
+    the sender claims another list of the same version (split view).
     """
 
     sender: Party
     content: Content
     is_list_old: bool = False
+    has_new_list: bool = False
     alarm: str | None = None
 
 
@@ -193,10 +195,10 @@ class Engine:
         cannot be seen yet. The caller then rolls its transaction back.
         """
         opened = open_envelope(envelope, self._state.sealing_privates())
-        is_known = self._sealed_by(opened) is not None
+        is_known, has_new_list = self._sealed_by(opened) is not None, False
         try:
             if opened.type is InnerType.OPENING:
-                sender, plaintext = self._open_opening(opened, now)
+                sender, plaintext, has_new_list = self._open_opening(opened, now)
             else:
                 sender, plaintext = self._open_message(opened, now)
         except _Refused:
@@ -213,7 +215,7 @@ class Engine:
         offered = content.extension(Extension.SEALING_KEY)
         if offered is not None:
             self._learn_sealing(sender.entry.device_key, offered, now)
-        return self._compare_lists(sender, content)
+        return replace(self._compare_lists(sender, content), has_new_list=has_new_list)
 
     def sender_of(self, envelope: bytes) -> Party | None:
         """The known device that has sealed an envelope, if one has; nothing in it is decrypted."""
@@ -235,7 +237,7 @@ class Engine:
         self._state.save_sessions(opened.device_key, sessions)
         return sender, plaintext
 
-    def _open_opening(self, opened: Opened, now: int) -> tuple[Party, bytes]:
+    def _open_opening(self, opened: Opened, now: int) -> tuple[Party, bytes, bool]:
         devices, header, message = _split_opening(opened.inner)
         entry = devices.entry(opened.device_key)
         if entry is None or entry.identity_key != opened.identity_key:
@@ -253,13 +255,17 @@ class Engine:
             if known is None:
                 raise DecryptError  # the device was removed from its list since
             self._state.save_sessions(opened.device_key, sessions.heard(after))
-            return known, plaintext
-        return sender, self._accept(sender, header, message, sessions, now)
+            return known, plaintext, False
+        plaintext, has_new_list = self._accept(sender, header, message, sessions, now)
+        return sender, plaintext, has_new_list
 
     def _accept(
         self, sender: Party, header: HandshakeHeader, message: bytes, sessions: Sessions, now: int
-    ) -> bytes:
-        """A new session. One-time keys die in the transaction that keeps it (PQXDH section 3.4)."""
+    ) -> tuple[bytes, bool]:
+        """What was in the opening of a new session, and whether its list is news.
+
+        One-time keys die in the transaction that keeps it (PQXDH section 3.4).
+        """
         # A device that speaks for two accounts could get through one what the other was refused.
         if self._state.owner(sender.entry.device_key) not in (None, sender.devices.account_key):
             raise _Refused
@@ -288,7 +294,7 @@ class Engine:
         if changed:
             self._state.pin(sender.devices)
         self._state.save_sessions(sender.entry.device_key, sessions.accepted(session))
-        return plaintext
+        return plaintext, changed
 
     def _judge_list(self, sender: Party, pinned: DeviceList | None) -> bool:
         """Whether the list in an opening is news. Raises Alarm if it contradicts the pinned one, or Ahead.

@@ -187,9 +187,7 @@ class Mailroom:
         with self._store.transaction():
             self.state.pin(devices)
             self.contacts.set_stale(contact.account_key, is_stale=False)
-            keys = [entry.device_key for entry in devices.devices]
-            self.outbox.drop_gone(contact.id, keys)
-            self._repairs.forget_others(contact.id, keys)
+            self._drop_gone(contact.id, devices)
             for offered in bundle.devices:
                 entry = devices.entry(offered.device_key)
                 if entry is None:
@@ -208,6 +206,13 @@ class Mailroom:
                 flags = FLAG_REQUEST if is_request else 0
                 self._take_one(Deliver(bytes(FRAME_ID), self._profile.device.key, 1, flags, envelope), now)
         self.notes.card_changed()  # it can be written to now: perhaps it waits for our card
+
+    def _drop_gone(self, contact_id: int, devices: DeviceList) -> None:
+        """What is on its way to devices that are gone, or never came there, goes to those that are."""
+        keys = [entry.device_key for entry in devices.devices]
+        if self.outbox.drop_gone(contact_id, keys):
+            self.contacts.set_due(contact_id)
+        self._repairs.forget_others(contact_id, keys)
 
     def _believe(self, contact: ContactRow, offered: DeviceList, between: Sequence[DeviceList]) -> DeviceList:
         verify_device_list(offered, contact.account_key)
@@ -357,6 +362,8 @@ class Mailroom:
             self.notes.on_contact(contact.id)
         if received.alarm is not None:
             self.contacts.raise_alarm(contact.account_key, received.alarm)
+        if received.has_new_list:
+            self._drop_gone(contact.id, sender.devices)
         if received.is_list_old:
             self.contacts.set_stale(contact.account_key, is_stale=True)
             if is_approved:

@@ -98,11 +98,13 @@ class Outbox:
             self._db.execute("SELECT count >= ? OR bytes >= ? FROM waiting", (MESSAGES_MAX, BYTES_MAX)).get
         )
 
-    def drop_gone(self, contact: int, mailboxes: list[bytes]) -> None:
+    def drop_gone(self, contact: int, mailboxes: list[bytes]) -> bool:
         """Forget frames to devices that are no longer in the contact's list.
 
-        A message that none of those that are has got or will get is encrypted again, for them.
+        A message that none of those that are has got or will get is encrypted again, for them; whether there
+        are any.
         """
+        waits = False
         keep = ", ".join("?" * len(mailboxes))
         gone = self._db.execute(
             f"DELETE FROM outbox WHERE contact = ? AND mailbox NOT IN ({keep}) RETURNING message",  # noqa: S608 marks
@@ -121,6 +123,8 @@ class Outbox:
                 "AND NOT EXISTS (SELECT 1 FROM sent WHERE message = ?1)",
                 (row,),
             )
+            waits = waits or self._db.changes() > 0
+        return waits
 
     # --- receipts -------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import pytest
 from clients.errors import ExitCode
 from tests.end_to_end.conftest import People
 from tests.end_to_end.test_one_profile import running
+from tests.support.accounting import ndjson, numbers
 from tests.support.client_process import ClientProcess
 from tests.support.relay_process import RelayProcess
 
@@ -72,6 +73,23 @@ def test_a_lost_laptop(couple: list[ClientProcess], tmp_path: Path) -> None:
     assert [line["text"] for line in again.json("history", "bob", "--search", "before backup")] == [
         "before the backup"
     ]
+    bob.run("listen", "--idle", "1")
+    statuses = {line["status"] for line in bob.json("history", "alice") if line["direction"] == "out"}
+    assert statuses == {"delivered"}
+
+
+def test_what_waited_for_the_lost_laptop_arrives(couple: list[ClientProcess], tmp_path: Path) -> None:
+    """The relay deletes the mailbox of a revoked device: whoever wrote to it sends it again."""
+    alice, bob = couple
+    file = backed_up(alice, tmp_path)
+    sent = bob.json("send", "alice", "--ndjson", stdin=ndjson(range(20)))
+    shutil.rmtree(alice.profile)
+    again = restored(alice, file, "desktop")
+    bob.run("listen", "--idle", "1")
+    heard = again.json("listen", "--count", "20")
+    assert numbers(heard) == list(range(20))
+    assert [line["id"] for line in heard] == [line["id"] for line in sent]
+    assert not any(line["late"] or line["missing_before"] for line in heard)
     bob.run("listen", "--idle", "1")
     statuses = {line["status"] for line in bob.json("history", "alice") if line["direction"] == "out"}
     assert statuses == {"delivered"}

@@ -251,6 +251,42 @@ async def test_a_backup_that_nobody_wants_any_more_leaves_nothing(
     assert [path.name for path in file.parent.iterdir() if "backup" in path.name] == []
 
 
+async def test_contacts_seal_for_the_new_device_and_hear_the_old_one_no_more(
+    homes: tuple[Home, Home], tmp_path: Path, file: Path
+) -> None:
+    alice, bob = homes
+    await back_up(alice.config, file, PASSPHRASE, silent)
+    lost = [bob.say(alice, text) for text in ("lost", "with the mailbox")]
+    assert len(bob.send(alice)) >= 2
+    again = restored(tmp_path, file)
+    account, device = again.profile.account, again.profile.device
+    again.profile.keep_list(
+        account.sign_device_list((device.entry(account.key),), 1, again.profile.device_list)
+    )
+    assert again.mailroom.contacts_waiting() == [again.contact(bob).id]  # he is to be told
+    again.say(bob, "from my new machine")
+    again.mailroom.learn_bundle(again.contact(bob), bob.bundle())
+    again.mailroom.seal_waiting(again.contact(bob).id)
+    for put in again.send(bob):
+        bob.take_in(put)
+    assert bob.texts() == ["from my new machine"]
+    assert bob.contact(alice).alarm is None
+    assert bob.mailroom.write_owed()  # wakes his senders
+    bob.mailroom.seal_waiting(bob.contact(alice).id)
+    sent = bob.send(alice)
+    assert {put.mailbox for put in sent} == {again.mailbox}
+    for put in sent:
+        again.take_in(put)
+    found = conversation(again, bob)
+    assert [message.id for message in found if not message.outgoing][-2:] == lost
+    assert not any(message.late or message.missing_before for message in found)
+    alice.say(bob, "I am the old one")
+    for put in alice.send(bob):
+        bob.take_in(put)
+    assert bob.texts() == []
+    again.close()
+
+
 # --- what harms nothing -------------------------------------------------------------------------------
 
 
