@@ -14,7 +14,12 @@ from relay.store.base import Condition, NewFrame, PutResult, Quota, StoreUnusabl
 from relay.store.sqlite import SqliteStore
 from tests.relay.devices import HELD, NOW, Account
 from tests.relay.engines import frames, pulled, registered
-from wire.errors import ErrorCode, WireError
+from tests.relay.peers import dial, logged_in
+from tests.relay.web import get
+from tests.support.full_store import fill
+from tests.support.relay_process import RelayProcess
+from wire import control
+from wire.errors import CloseCode, ErrorCode, WireError
 
 COUNT = 6
 
@@ -174,3 +179,42 @@ async def test_who_is_who_is_checked_before_anything_is_served(
     monkeypatch.setattr(soundness, "check", lambda connection: whole(connection, -1))
     with pytest.raises(StoreUnusableError, match="restore"):
         schema.open_writer(path)
+
+
+async def test_a_write_that_meets_damage_is_the_last_one(tmp_path: Path, account: Account) -> None:
+    said: list[str] = []
+    store = SqliteStore.open(tmp_path / "relay.db", log=lambda event, reason: said.append(event))
+
+    def damaged(connection: apsw.Connection) -> None:
+        raise apsw.exception_for(apsw.SQLITE_CORRUPT)
+
+    for operation in (damaged, lambda connection: None):
+        with pytest.raises(WireError, match="restore"):
+            await store._writer.submit(operation)
+    assert await store.condition() is Condition.DAMAGED
+    assert said.count("nothing is written any more") == 1
+    await store.close()
+
+
+async def test_readiness_and_log_say_what_to_do_about_damage(tmp_path: Path) -> None:
+    bob, relay = Account(), RelayProcess(tmp_path)
+    path = relay.data_dir / "relay.db"
+    with relay:
+        async with logged_in(relay.url, bob, pull=False):
+            pass
+    fill(path, [bob.device.key], 300)
+    with relay:
+        cut_through(path, 200_000, 200_000)
+        async with dial(relay.url) as peer:
+            await peer.log_in(bob.device)
+            await peer.send(control.Pull())
+            assert await peer.close_code() == CloseCode.INTERNAL
+        answer = await get(relay, "/readyz")
+        assert (answer.status, "restore a backup" in answer.text) == (503, True)
+        assert (await get(relay, "/healthz")).status == 200
+        assert (await get(relay, "/metrics")).status == 200
+        assert relay.log.count("nothing is written any more") == 1
+        relay.terminate()
+        relay.spawn()
+        assert relay.wait() == 2
+    assert "blindpost relay restore" in relay.log
