@@ -31,8 +31,10 @@ def is_good(
         return False
     if checksum is None:
         return True
-    # A decayed time may be negative, which `pack` refuses.
-    return stored_at >= 0 and checksum == frame_checksum(device_key, sequence, frame_id, stored_at, envelope)
+    # A decayed time, or a place that a decayed index gives, may be negative, which `pack` refuses.
+    return min(stored_at, sequence) >= 0 and checksum == frame_checksum(
+        device_key, sequence, frame_id, stored_at, envelope
+    )
 
 
 def pull(
@@ -89,4 +91,21 @@ def _count_anew(connection: apsw.Connection, mailbox: int) -> None:
         " count(*) FILTER (WHERE request), ifnull(sum(length(envelope)) FILTER (WHERE request), 0)"
         " FROM frames WHERE mailbox = mailboxes.id) WHERE id = ?",
         (mailbox,),
+    )
+
+
+def mend(connection: apsw.Connection) -> None:
+    """Make all indexes of a sound database anew from its tables, and let every mailbox tell what it has lost.
+
+    A row whose mailbox or place decayed is never pulled: it leaves, and its owner's count says so as `expired`.
+    """
+    connection.execute("REINDEX")
+    connection.execute("DELETE FROM frames WHERE sequence < 1 OR mailbox NOT IN (SELECT id FROM mailboxes)")
+    connection.execute(
+        "UPDATE mailboxes SET expired = expired + max(0, frames + request_frames - has.n),"
+        " frames = has.n - has.r, request_frames = has.r, bytes = has.b - has.rb, request_bytes = has.rb"
+        " FROM (SELECT m.id AS id, count(f.id) AS n, ifnull(sum(f.request), 0) AS r,"
+        " ifnull(sum(length(f.envelope)), 0) AS b, ifnull(sum(length(f.envelope) * f.request), 0) AS rb"
+        " FROM mailboxes m LEFT JOIN frames f ON f.mailbox = m.id GROUP BY m.id) AS has"
+        " WHERE has.id = mailboxes.id AND has.n <> frames + request_frames"
     )

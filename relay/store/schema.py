@@ -12,9 +12,10 @@ from typing import Final
 import apsw
 
 from relay.complaints import reason
-from relay.store import soundness
+from relay.store import checksums, soundness
 from relay.store.base import StoreUnusableError
 from relay.store.mark import mark_path
+from relay.store.writer import DAMAGE
 
 APPLICATION_ID: Final = 0x62706F73  # "bpos": tells our file from any other SQLite database
 BUSY_TIMEOUT_MS: Final = 5000
@@ -152,7 +153,7 @@ def _check(connection: apsw.Connection, path: Path) -> bool:
         if version > len(MIGRATIONS):
             raise StoreUnusableError(f"{path} was written by a newer version of blindpost; upgrade to use it")
         sound = soundness.check(connection)
-    except (apsw.NotADBError, apsw.CorruptError):
+    except DAMAGE:
         sound = False
     if sound is False:
         raise StoreUnusableError(
@@ -224,10 +225,16 @@ def open_writer(path: Path, vfs: str | None = None) -> tuple[apsw.Connection, bo
         connection.pragma("journal_mode", "WAL")
         configure(connection)
         _migrate(connection)
+        if is_checked:
+            agree = soundness.check_indexes(connection)
+            if agree is False:
+                with connection:
+                    checksums.mend(connection)
+            is_checked = agree is not None
     except StoreUnusableError:
         connection.close()
         raise
-    except apsw.Error as error:
+    except (apsw.Error, UnicodeDecodeError) as error:
         with contextlib.suppress(apsw.Error):
             connection.close()
         raise unusable(path, error) from error

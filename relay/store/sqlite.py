@@ -36,7 +36,7 @@ from relay.store.mark import Mark, mark_path, write_mark
 from relay.store.room import has_room
 from relay.store.schema import open_reader, open_writer
 from relay.store.soundness import Inspection
-from relay.store.writer import Log, Writer, as_wire_error, uncounted
+from relay.store.writer import DAMAGE, Log, Writer, as_wire_error, uncounted
 from wire.device_lists import DeviceList
 from wire.errors import ErrorCode, WireError
 from wire.prekeys import Prekey
@@ -130,14 +130,20 @@ class SqliteStore:
         )
         store.missing = gap
         if not is_checked:
-            store._inspection = Inspection(path, partial(store._writer.stop, Condition.DAMAGED), log)
+            loop = asyncio.get_running_loop()
+
+            def mend() -> None:
+                """In the inspection's thread: the writer makes the indexes anew."""
+                asyncio.run_coroutine_threadsafe(store._writer.submit(checksums.mend), loop).result()
+
+            store._inspection = Inspection(path, partial(store._writer.stop, Condition.DAMAGED), mend, log)
         return store
 
     async def _read(self, reader: _Reader, operation: Callable[[apsw.Connection], Result]) -> Result:
         try:
             return await reader.read(operation)
-        except apsw.Error as error:
-            if isinstance(error, apsw.CorruptError | apsw.NotADBError):
+        except (apsw.Error, UnicodeDecodeError) as error:
+            if isinstance(error, DAMAGE):
                 # What is read next may be wrong without a word: at least nothing is deleted after it.
                 self._writer.stop(Condition.DAMAGED)
             raise as_wire_error(error) from error

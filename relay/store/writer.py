@@ -31,6 +31,8 @@ SMALL: Final = (
 )  # bytes up to which an operation goes before larger ones, as all that keep nothing do
 LOG_EVERY: Final = 10.0  # seconds
 
+# What reading a damaged file raises; the last one where bytes have become text.
+DAMAGE: Final = (apsw.CorruptError, apsw.NotADBError, UnicodeDecodeError)
 # After a failed fsync the kernel may have dropped the pages: a later success would prove nothing
 # (Rebello et al., USENIX ATC 2020). Only opening the file anew tells what is really there.
 _FATAL: Final = frozenset((apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC))
@@ -206,7 +208,7 @@ class Writer:
             self._on_commit(time.perf_counter() - begun)
         except BaseException as error:
             # First of all: the ROLLBACK may fail as well, and hide what failed before it.
-            if isinstance(error, apsw.CorruptError | apsw.NotADBError):
+            if isinstance(error, DAMAGE):
                 self.stop(Condition.DAMAGED)
             elif isinstance(error, apsw.Error) and getattr(error, "extendedresult", None) in _FATAL:
                 self.stop(Condition.FAILED)

@@ -26,7 +26,9 @@ from wire.errors import WireError
 MAILBOXES, FRAMES = 3, 24
 PAGE = 4096
 IN_HEAD, ANYWHERE = 1, 3  # flips per page by default: in its first bytes, and in all of it
-FILES = ("relay.db", "relay.db-wal", "relay.mark")
+ALL = ("relay.db", "relay.db-wal", "relay.mark")
+# What lies beside each flipped file: where there is a -wal file, its pages hide those of the database.
+BESIDE = {"relay.db": ("relay.db", "relay.mark"), "relay.db-wal": ALL, "relay.mark": ALL}
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,10 @@ class Content:
     offers: dict[bytes, Offer | None]  # by account key
 
 
-async def _fill(directory: Path, kept: Path) -> Content:
-    """A store whose older half is in the database and whose newer half is in the -wal file, in `kept`."""
+async def _fill(directory: Path, killed: Path) -> Content:
+    """A store that was closed, all in its database; and in `killed` as a kill would leave it, half of it in
+    the -wal file.
+    """
     accounts = tuple(Account() for _ in range(MAILBOXES))
     frames: dict[bytes, tuple[NewFrame, ...]] = {}
     store = SqliteStore.open(directory / "relay.db")
@@ -59,8 +63,8 @@ async def _fill(directory: Path, kept: Path) -> Content:
             store = SqliteStore.open(directory / "relay.db")
     await store._write_mark()
     offers = {account.key: await store.fetch(account.key, take=False) for account in accounts}
-    for name in FILES:
-        shutil.copy(directory / name, kept / name)
+    for name in ALL:
+        shutil.copy(directory / name, killed / name)
     await store.close()
     return Content(accounts, frames, offers)
 
@@ -108,7 +112,8 @@ async def _look_at_mailbox(store: SqliteStore, account: Account, content: Conten
         return "WRONG"
     if len(found) == len(expected) and status.registered:
         return "whole"
-    return "marked" if len(found) + marked >= len(expected) and status.registered else "silent"
+    told = marked + status.expired
+    return "marked" if len(found) + told >= len(expected) and status.registered else "silent"
 
 
 async def _look_at_offer(store: SqliteStore, account: Account, content: Content) -> str:
@@ -143,17 +148,18 @@ def flipped_byte(run: Run) -> Result:
     result, chance = Result(), run.random()
     seen: dict[str, Counter[str]] = {}
     with tempfile.TemporaryDirectory(prefix="blindpost-flips-") as temporary:
-        directory, kept, place = (Path(temporary) / each for each in ("work", "kept", "place"))
-        for each in (directory, kept, place):
+        closed, killed, place = (Path(temporary) / each for each in ("closed", "killed", "place"))
+        for each in (closed, killed, place):
             each.mkdir()
-        content = asyncio.run(_fill(directory, kept))
+        content = asyncio.run(_fill(closed, killed))
         result.messages = MAILBOXES * FRAMES
-        for file in FILES:
+        for file, beside in BESIDE.items():
+            kept = killed if "relay.db-wal" in beside else closed
             classes = seen.setdefault(file, Counter())
             for offset in _places((kept / file).stat().st_size, chance, run.is_long):
                 for old in place.iterdir():
                     old.unlink()
-                for fresh in FILES:
+                for fresh in beside:
                     shutil.copy(kept / fresh, place / fresh)
                 bit = chance.randrange(8)
                 _flip(place / file, offset, bit)
