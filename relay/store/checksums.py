@@ -97,7 +97,7 @@ def _count_anew(connection: apsw.Connection, mailbox: int) -> None:
 def mend(connection: apsw.Connection) -> None:
     """Make all indexes of a sound database anew from its tables, and let every mailbox tell what it has lost.
 
-    A row whose mailbox or place decayed is never pulled: it leaves, and its owner's count says so as `expired`.
+    A row whose mailbox or place decayed is never pulled: it leaves, and its owner is told by `expired`.
     """
     connection.execute("REINDEX")
     connection.execute("DELETE FROM frames WHERE sequence < 1 OR mailbox NOT IN (SELECT id FROM mailboxes)")
