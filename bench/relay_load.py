@@ -64,7 +64,14 @@ async def relay_with_pid(directory: Path, *flags: str) -> AsyncIterator[tuple[Re
         # What is measured is the work, so nothing is refused for coming all at once from one address.
         *(
             part
-            for name in ("put-rate-per-prefix", "put-rate-per-token", "device-rate", "socket-rate")
+            for name in (
+                "put-rate-per-prefix",
+                "put-rate-per-token",
+                "fetch-rate",
+                "watch-rate",
+                "device-rate",
+                "socket-rate",
+            )
             for part in (f"--{name}", "9000000+9000000/s")
         ),
         *flags,
