@@ -106,6 +106,7 @@ class People:
 async def find_knee(people: Sequence[People]) -> float:
     """The highest rate of the ramp that is borne."""
     knee = RAMP[0]
+    print("soak: looking for the knee", flush=True)
     for rate in RAMP:
         before = [(one.last["sent"], one.last["received"]) for one in people]
         for one in people:
@@ -123,6 +124,7 @@ async def find_knee(people: Sequence[People]) -> float:
     for one in people:
         one.wish(0, leave=False)
     await asyncio.sleep(STEP)
+    print(f"soak: the knee is {knee} messages/s", flush=True)
     return float(knee)
 
 
@@ -165,8 +167,9 @@ def _memory_of(sample: dict[str, Any], number: int) -> float:
 class Soak:
     """One run."""
 
-    def __init__(self, directory: Path, output: Path, seconds: float) -> None:
+    def __init__(self, directory: Path, output: Path, seconds: float, rate: float | None) -> None:
         self._directory = directory
+        self._rate = rate
         self._output = output
         self._seconds = seconds
         self.samples: list[dict[str, Any]] = []
@@ -183,19 +186,17 @@ class Soak:
             for one in crowd:
                 stack.callback(one.kill)
             hearing = [asyncio.create_task(one.hear_all()) for one in crowd]
-            print(
-                f"soak: {PROCESSES} processes with {2 * PAIRS} clients each; looking for the knee", flush=True
-            )
-            knee = await find_knee(crowd)
-            print(f"soak: knee {knee:.0f} messages/s; {self._seconds / 60:.0f} min at a third", flush=True)
+            print(f"soak: {PROCESSES} processes with {2 * PAIRS} clients each", flush=True)
+            rate = self._rate or (await find_knee(crowd)) / 3
+            print(f"soak: {self._seconds / 60:.0f} min at {rate:.0f} messages/s", flush=True)
             for one in crowd:
-                one.wish(knee / 3 / len(crowd), leave=True)
+                one.wish(rate / len(crowd), leave=True)
             deaf = asyncio.create_task(stay_deaf(url))
             await self._sample(url, pid, data, crowd)
             last = [await one.end() for one in crowd]
             await asyncio.gather(*hearing, return_exceptions=True)
             still = look(pid)
-            return self._judge(knee, last, await deaf, still)
+            return self._judge(rate, last, await deaf, still)
 
     async def _sample(self, url: RelayUrl, pid: int, data: Path, crowd: Sequence[People]) -> None:
         start = time.monotonic()
@@ -215,7 +216,7 @@ class Soak:
         settled = [sample for sample in self.samples if sample["at"] >= WARM_UP * self._seconds]
         return slope([(sample["at"], value(sample)) for sample in settled]) * 3600
 
-    def _judge(self, knee: float, last: Sequence[dict[str, Any]], deaf: float, still: Look) -> bool:
+    def _judge(self, rate: float, last: Sequence[dict[str, Any]], deaf: float, still: Look) -> bool:
         total = {name: sum(one[name] for one in last) for name in last[0]}
         relay = self._per_hour(lambda sample: float(sample["relay"]["memory"]))
         people = max(self._per_hour(partial(_memory_of, number=number)) for number in range(PROCESSES))
@@ -246,7 +247,7 @@ class Soak:
         memory = self.samples[-1]["relay"]["memory"] / MEGABYTE
         print(
             f"soak: {'RED: ' + ', '.join(broken) if broken else 'ok'}; {self._seconds / 60:.0f} min at"
-            f" {knee / 3:.0f}/s (knee {knee:.0f}/s), {total['sent']} messages, lost {total['lost']},"
+            f" {rate:.0f}/s, {total['sent']} messages, lost {total['lost']},"
             f" duplicated {total['duplicated']}, out of order {total['out_of_order']};"
             f" {total['left']} leaves, {total['presence']} presence events;"
             f" relay {memory:.0f} MB {relay / MEGABYTE:+.1f} MB/h, clients {people / MEGABYTE:+.1f} MB/h,"
@@ -261,6 +262,7 @@ def main() -> int:
     """0 unless a bound was broken."""
     parser = argparse.ArgumentParser(prog="make soak ARGS=...", description=__doc__)
     parser.add_argument("--minutes", type=float, default=20, help="after the knee is found (default: 20)")
+    parser.add_argument("--rate", type=float, help="messages a second, in place of a third of the knee")
     parser.add_argument("--output", type=Path, default=Path("soak.jsonl"), help="samples, as JSON lines")
     arguments = parser.parse_args()
     print(
@@ -268,7 +270,7 @@ def main() -> int:
         flush=True,
     )
     with tempfile.TemporaryDirectory(prefix="blindpost-soak-") as directory:
-        soak = Soak(Path(directory), arguments.output, arguments.minutes * 60)
+        soak = Soak(Path(directory), arguments.output, arguments.minutes * 60, arguments.rate)
         return 0 if asyncio.run(soak.run()) else 1
 
 

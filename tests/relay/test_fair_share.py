@@ -101,6 +101,23 @@ async def test_a_reader_that_never_reads_holds_little_of_the_relay(
     assert store.most_pulled <= FRAMES_HIGH
 
 
+async def test_nobody_waits_for_a_reader_that_never_reads(shared: Bench, store: CountingStore) -> None:
+    deaf, bob = Account(), Account()
+    await full_mailbox(store, deaf, 40, LARGE)
+    await full_mailbox(store, bob, 0, LARGE)
+    silent, _, _ = await shared.device(deaf)
+    reading, _, _ = await shared.device(bob)
+    silent.reads.clear()
+    for device in (silent, reading):
+        device.hear(control.Pull())
+    sender, _, _ = await shared.submit()
+    for account in (deaf, bob):
+        sender.incoming.put_nowait(Put(os.urandom(16), account.device.key, envelope()).encode())
+    answers = [await sender.next(), await sender.next()]
+    assert all(isinstance(answer, control.Accepted | control.QueuedAsRequest) for answer in answers)
+    assert isinstance(await reading.next(), bytes)
+
+
 async def test_frames_are_fetched_again_once_half_of_them_is_written() -> None:
     outbound = Outbound()
     assert outbound.frame_room() == FRAMES_HIGH
