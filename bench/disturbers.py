@@ -21,8 +21,9 @@ from wire.control import Accepted, Acknowledge, Attach, Pull
 from wire.frames import Deliver, Put
 from wire.login import Mode
 
-READERS: Final = 50
-FRAMES, SIZE = 40, 65_536  # in the mailbox of each reader: over twice what may wait unacknowledged
+DEAF: Final = 200
+SLOW: Final = 50
+FRAMES, SIZE = 20, 65_536  # in the mailbox of each reader: more than may be unacknowledged
 SENDERS: Final = 1000
 HOT_RATE: Final = 300.0  # frames a second, of all senders together
 FLOODERS: Final = 4
@@ -68,17 +69,21 @@ class Disturber(abc.ABC):
 class Readers(Disturber):
     """Devices with full mailboxes that log in, ask for everything and read next to nothing."""
 
-    def __init__(self, relay: RelayUrl, per_second: int) -> None:
+    def __init__(self, relay: RelayUrl, count: int, per_second: int) -> None:
         super().__init__(relay)
+        self._count = count
         self._per_second = per_second
         self._pairs: list[Pair] = []
 
     async def prepare(self) -> None:
         """Fill the mailboxes."""
-        for pair in make_pairs(READERS, FRAMES, SIZE):
-            await register(self.relay, pair)
-            await put_all(self.relay, pair)
-            self._pairs.append(Pair(pair.device, ()))
+        await in_groups((self._fill() for _ in range(self._count)), 8)
+
+    async def _fill(self) -> None:
+        (pair,) = make_pairs(1, FRAMES, SIZE)
+        await register(self.relay, pair)
+        await put_all(self.relay, pair)
+        self._pairs.append(Pair(pair.device, ()))
 
     async def on(self) -> None:
         """Log in and pull."""
@@ -195,9 +200,9 @@ def make(kind: str, relay: RelayUrl) -> Disturber:
     """The disturber of that name."""
     match kind:
         case "deaf":
-            return Readers(relay, 0)
+            return Readers(relay, DEAF, 0)
         case "slow":
-            return Readers(relay, 1024)
+            return Readers(relay, SLOW, 1024)
         case "hot":
             return Senders(relay, SENDERS, 1, 1024, rate=HOT_RATE)
         case "flood":

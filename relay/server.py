@@ -43,13 +43,20 @@ KEEP_ALIVE: Final = 5
 # What one turn of the event loop takes from one socket, where asyncio takes 256 KiB. Under TLS every socket
 # holds a buffer of this size from its accept on.
 READ_MAX: Final = 65_536
+# What waits in the system for its turn on the wire: more would only put answers and pings behind frames.
+UNSENT_MAX: Final = 131_072
 SLICE: Final = 8192  # bytes parsed before frames are looked at: a thousand of the smallest
 
 
-def _read_less(transport: asyncio.BaseTransport) -> None:
-    """Let one read take READ_MAX bytes at most, where the event loop has the setting."""
+def _take_little(transport: asyncio.BaseTransport) -> None:
+    """Let one read take READ_MAX bytes, and the system hold UNSENT_MAX, where they have such settings."""
     if hasattr(transport, "max_size"):
         transport.max_size = READ_MAX
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        with contextlib.suppress(OSError):  # not TCP
+            transport.get_extra_info("socket").setsockopt(
+                socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_MAX
+            )
 
 
 class HeadDeadline(HttpToolsProtocol):
@@ -66,7 +73,7 @@ class HeadDeadline(HttpToolsProtocol):
         self.head_bytes = 0
         self.head_timer: asyncio.TimerHandle | None = None
         self.deaf_timer: asyncio.TimerHandle | None = None
-        _read_less(transport)
+        _take_little(transport)
         super().connection_made(transport)
         self.relay.sockets += 1
         self.ticket: Ticket | None = None

@@ -93,6 +93,10 @@ async def test_each_way_to_be_slow_has_its_bound(
         assert await metric(impatient, drop(reason)) == before + 1
 
 
+DELIVERED = "blindpost_frames_delivered_total"
+HELD_AT_MOST = 11  # frames of 64 KiB, by the relay and by the system; 16 may be unacknowledged
+
+
 async def test_a_device_that_pulls_and_never_reads_is_dead(impatient: RelayProcess) -> None:
     account = Account()
     async with logged_in(impatient.url, account, pull=False), submitting(impatient.url) as sender:
@@ -104,7 +108,9 @@ async def test_a_device_that_pulls_and_never_reads_is_dead(impatient: RelayProce
     async def case(peer: slow_sockets.Raw) -> None:
         await slow_sockets.reads_nothing(peer, account)
 
+    delivered = await metric(impatient, DELIVERED)
     took = await asyncio.wait_for(closing_time(impatient, case), 20)
+    assert await metric(impatient, DELIVERED) - delivered <= HELD_AT_MOST
     assert DEAD - 0.1 <= took <= DEAD + CLOSE + SLACK
     assert await metric(impatient, drop(Drop.DEAD)) == before + 1
     # Nothing of its mailbox is lost by that.
