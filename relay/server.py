@@ -259,14 +259,11 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             self.abort_timer = self.loop.call_later(CLOSE_HANDSHAKE, self.transport.abort)
 
     async def send(self, message: Any) -> None:
-        """Send, and after a close frame wait for the peer's only so long."""
+        """Send; a peer that missed the first deadline is not waited for after its close frame."""
         await super().send(message)
-        if message["type"] == "websocket.close" and self.close_timer is not None:
-            self.close_timer.cancel()
-            self.close_timer = self.loop.call_later(CLOSE_HANDSHAKE, self.transport.abort)
-            if message.get("code") == CloseCode.LOGIN_TIMEOUT:
-                # It had its ten seconds: what is buffered still goes out, but nothing is waited for.
-                self.transport.close()
+        if message["type"] == "websocket.close" and message.get("code") == CloseCode.LOGIN_TIMEOUT:
+            # It had its ten seconds: what is buffered still goes out.
+            self.transport.close()
 
 
 class Server(uvicorn.Server):

@@ -64,6 +64,7 @@ async def store() -> CountingStore:
 async def shared(store: CountingStore) -> AsyncIterator[Bench]:
     bench = Bench(store)
     yield bench
+    store.gate.set()
     for task in bench.running:
         task.cancel()
     await asyncio.gather(*bench.running, return_exceptions=True)
