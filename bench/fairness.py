@@ -28,6 +28,7 @@ from wire.prekeys import PrekeyKind
 
 ROUNDS: Final = 3
 SECONDS: Final = 2.5
+SETTLING: Final = 1.0  # after a disturber began: many who connect at once are another matter
 PAIRS: Final = 20
 RATE: Final = 200.0  # ordinary frames a second
 RED: Final = 3.0
@@ -179,6 +180,7 @@ async def fairness(directory: Path, kinds: dict[str, str]) -> bool:
             for kind, disturber in disturbers.items():
                 alone, control_alone = await measure(load, control)
                 await disturber.say("on")
+                await asyncio.sleep(SETTLING)
                 beside, control_beside = await measure(load, control)
                 most = max(most, look(pid).memory)
                 await disturber.say("off")
