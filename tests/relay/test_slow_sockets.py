@@ -137,7 +137,7 @@ async def login_time(relay: RelayProcess, account: Account, tls: ssl.SSLContext 
     """Seconds from dialling to the welcome."""
     start = time.monotonic()
     async with dial(relay.url, tls) as peer:
-        assert (await peer.log_in(account.device)).registered
+        await peer.log_in(account.device)
     return time.monotonic() - start
 
 
@@ -154,6 +154,9 @@ async def hold(
     )
     for _ in range(count):
         await opened.acquire()
+    # An answer that comes after all of theirs: so many who connect at once are another matter.
+    for _ in range(2):
+        await login_time(relay, Account(), tls)
     return held
 
 
