@@ -202,3 +202,18 @@ def test_a_full_store_is_as_the_relay_would_have_filled_it(tmp_path: Path) -> No
     fill(path, keys, 10)
     contents = copy(path, tmp_path / "copy.db", lambda done, of: None)
     assert (contents.mailboxes, contents.frames, contents.damaged) == (3, 10, 0)
+
+
+async def test_a_backup_after_a_crash_has_what_is_in_the_log_alone(tmp_path: Path) -> None:
+    bob, content = Account(), frames(1)[0].envelope
+    with RelayProcess(tmp_path) as relay:
+        async with logged_in(relay.url, bob, pull=False), submitting(relay.url) as sender:
+            for _ in range(20):
+                await sender.put(bob.device.key, content)
+                await sender.next(control.Accepted)
+            relay.kill()
+    assert (relay.data_dir / "relay.db-wal").stat().st_size > 20 * 1024
+    output, _ = relay_command("backup", tmp_path / "copy", "--data-directory", relay.data_dir, "--json")
+    assert json.loads(output)["frames"] == 20
+    with relay:
+        assert "not the newest" not in relay.log
