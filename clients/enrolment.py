@@ -9,7 +9,7 @@ from typing import Final
 
 from clients import clock
 from clients.connection import Disconnected, dial
-from clients.errors import RelayError, TrustError
+from clients.errors import REMOVED, RelayError, TrustError
 from clients.missed_lists import missed_lists
 from clients.profile import Profile
 from clients.store.pins import Pins
@@ -22,10 +22,6 @@ from wire.device_lists import DeviceList, decode_device_list
 from wire.errors import ErrorCode, WireError
 from wire.login import Mode
 
-REMOVED: Final = (
-    "This device is no longer in its account's device list: the account was restored elsewhere, and goes on "
-    "there. What is in this profile can be read here and backed up; nothing is sent or received any more."
-)
 FORKED: Final = (
     "The relay shows a device list of your own account that contradicts the one here. Somebody else may hold "
     "your account's key. Ask your contacts by another way before you go on."

@@ -5,6 +5,12 @@ errors come about.
 """
 
 from enum import IntEnum
+from typing import Final
+
+REMOVED: Final = (
+    "This device is no longer in its account's device list: the account was restored elsewhere, and goes on "
+    "there. What is in this profile can be read here and backed up; nothing is sent or received any more."
+)
 
 
 class ExitCode(IntEnum):

@@ -10,11 +10,12 @@ from typing import Final, Self
 
 import apsw
 
-from clients.errors import LockedError, StorageError
+from clients.errors import REMOVED, LockedError, StorageError
 from clients.store.schema import MIGRATIONS
 from clients.store.store import failure
 from keys.identities import Account, Device
 from wire.addresses import RelayUrl
+from wire.device_lists import decode_device_list
 
 STEPS: Final = 10_000  # of SQLite's virtual machine between looks at the clock
 
@@ -33,7 +34,7 @@ class Contents:
     account_key: bytes
     device: Device = field(repr=False)
     waiting: int
-    refusal: str | None  # of the relay, when it was last asked to register the account
+    refusal: str | None  # why this device is not registered, if that is known
 
 
 class StoreLook:
@@ -94,18 +95,26 @@ class StoreLook:
             url = RelayUrl.parse(relay.decode())
             pinned = self._db.execute("SELECT relay_key FROM relays WHERE origin = ?", (url.origin,)).get
             waiting = int(self._db.execute("SELECT count FROM waiting").get)
+            device = Device.from_record(record)
             refusal = self._meta("refused")
             return Contents(
                 url,
                 self._meta("ca"),
                 None if pinned is None else bytes(pinned),
                 Account(seed).key,
-                Device.from_record(record),
+                device,
                 waiting,
-                None if refusal is None else refusal.decode(),
+                self._removal(device) if refusal is None else refusal.decode(),
             )
         except apsw.Error as error:
             raise failure(error) from None
+
+    def _removal(self, device: Device) -> str | None:
+        """That this device was in its account's list, and is no more."""
+        newest = self._db.execute("SELECT device_list FROM own_lists ORDER BY version DESC LIMIT 1").get
+        devices = decode_device_list(bytes(newest))
+        is_there = devices.entry(device.key) is not None or self._meta("restoring") is not None
+        return None if is_there else REMOVED.rstrip(".")
 
     def names(self) -> list[tuple[str, str]]:
         """Name and status of everybody who has a name. Raises StorageError."""

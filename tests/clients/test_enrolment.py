@@ -12,9 +12,10 @@ from clients.backup.restoring import restore
 from clients.clock import now_seconds
 from clients.config import ClientConfig
 from clients.connection import dial
+from clients.doctor.store_look import StoreLook
 from clients.enrolment import Enrolment, TakenOverError
 from clients.errors import RelayError, TrustError
-from clients.profile import Profile
+from clients.profile import Profile, store_key
 from keys.identities import Account, Device
 from tests.clients.test_messenger import people
 from tests.support.fetches import relay_that_shows
@@ -137,6 +138,11 @@ async def test_the_device_before_never_registers_again(
         with pytest.raises(TrustError, match="no longer in its account's device list"):
             await enrolment(former).list_to_register()
     assert not former.is_enrolled
+    with StoreLook(former.path / "store.db", store_key(ClientConfig(former.path))) as look:
+        contents = look.contents()  # so says `blindpost doctor`
+    assert contents is not None
+    assert contents.refusal is not None
+    assert "restored elsewhere" in contents.refusal
 
 
 async def test_a_relay_that_lost_everything_gets_the_newest_list(
