@@ -3,6 +3,7 @@
 from typing import Final
 
 from tests.faults.combined import COMBINED
+from tests.faults.copies import OLD_COPIES
 from tests.faults.kills import KILL_POINTS, POWER_CUTS
 from tests.faults.relay_catalogue import RELAY_SCENARIOS
 from tests.faults.scenario import Scenario
@@ -16,5 +17,6 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     PREKEY_TAKES,
     CUTS,
     WEATHER,
+    OLD_COPIES,
     COMBINED,
 )

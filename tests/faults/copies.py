@@ -6,7 +6,7 @@ holds: everything that was said enters the recipient's history once and in order
 
 Copies are put back for one of the two, whom the seed chooses, and sessions are lost by both. If both stores
 were older, what nobody has any more could come from nobody. Repairs of one contact are rare on purpose, and
-rarer each time: at the end the clocks go on until what is missing has been asked for.
+rarer each time: the clocks go on until what is missing has been asked for, before the next thing happens.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ TOLD_SOON: Final = 8.0
 CLIENT_PATCHES: Final = ("impatient=0.5",)
 STEPS: Final = 8
 STEP: Final = 1800.0  # seconds of the clients' clocks
-HEALS_WITHIN: Final = 20.0
+HEALS_WITHIN: Final = 8.0
 # What the user is told, in one line.
 OLDER: Final = "older copy of itself"
 MADE_ANEW: Final = "made anew"
@@ -93,29 +93,33 @@ async def _lose_sessions(town: Town, person: Person) -> bool:
     return await _told(person, MADE_ANEW, TOLD_SOON)
 
 
-def _missing(town: Town) -> int:
-    """How many messages that were said are in their recipient's sender's hands alone."""
+async def _unheard(town: Town) -> int:
+    """How many messages that were said are not in their recipient's history."""
     count = 0
     for one, other in town.pairs:
-        kept = {line["id"] for line in town.people[other].history(one)}
-        count += len(set(town.people[one].flows[other].queued.values()) - kept)
+        said = set(town.people[one].flows[other].queued.values())
+        kept = await asyncio.to_thread(town.people[other].history, one)
+        count += len(said - {line["id"] for line in kept})
     return count
 
 
-async def _healed(town: Town, run: Run) -> None:
-    """Until nothing is missing: a few messages more, and if need be later, by the clocks."""
-    for step in range(STEPS):
-        town.limit = town.sent + 4 * len(town.pairs)
+async def _heal(town: Town, run: Run, later: float) -> float:
+    """Go on until nothing is missing, if need be later by the clocks; how much later it is then."""
+    for _ in range(STEPS):
+        town.limit = town.sent + 2 * len(town.pairs)  # what is missing is noticed when something comes
         end = asyncio.get_running_loop().time() + HEALS_WITHIN
-        while missing := await asyncio.to_thread(_missing, town):
+        while missing := await _unheard(town):
             if asyncio.get_running_loop().time() > end:
                 break
             await asyncio.sleep(0.2)
-        run.note("healing", step=step, missing=missing)
+        run.note("healing", later=later, missing=missing)
         if not missing:
-            return
+            break
+        later += STEP
         for person in town.people.values():
-            make_clock(_clock(run.directory, person.name), (step + 1) * STEP)
+            make_clock(_clock(run.directory, person.name), later)
+    town.limit = None
+    return later
 
 
 def _account(town: Town) -> Result:
@@ -163,7 +167,7 @@ async def _run(run: Run) -> Result:
     plan = [(unlucky, "copy")] * (2 * times) + [(name, "sessions") for name in town.people] * times
     chances.shuffle(plan)
     faults: Counter[str] = Counter()
-    hears = 0
+    hears, later = 0, 0.0
     async with flowing(town):
         for name, person in town.people.items():
             make_clock(_clock(run.directory, name))
@@ -183,7 +187,7 @@ async def _run(run: Run) -> Result:
             if not told and kind == "copy":
                 town.problems.append(f"{name} was told nothing of it ({kind}, number {life})")
             await _some_more(town, 20)
-        await _healed(town, run)
+            later = await _heal(town, run, later)
         await town.rest()
     result = await asyncio.to_thread(_account, town)
     result.faults.update(faults)
