@@ -46,8 +46,10 @@ FRAMES = [NewFrame(bytes([n]) * 16, b"\1" + bytes(1023 if n % 3 else 2047)) for 
 devices = st.integers(0, len(DEVICES) - 1)
 
 
-def _put(device: int, frames: list[NewFrame], now: int, token_hash: bytes | None) -> Step:
-    return lambda store: store.put(DEVICES[device].key, frames, now, token_hash)
+def _put(
+    device: int, frames: list[NewFrame], now: int, token_hash: bytes | None, request_room: int | None
+) -> Step:
+    return lambda store: store.put(DEVICES[device].key, frames, now, token_hash, request_room)
 
 
 def _allow(device: int, tokens: list[Token]) -> Step:
@@ -97,6 +99,7 @@ steps = st.one_of(
         st.lists(st.sampled_from(FRAMES), min_size=1, max_size=4),
         st.sampled_from((*range(9), 4000)),
         st.sampled_from((None, *HASHES)),
+        st.sampled_from((None, None, 0, 1, 2)),
     ),
     st.builds(_allow, devices, allowed),
     st.builds(_prune, st.integers(0, 9)),
