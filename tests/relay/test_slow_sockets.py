@@ -22,7 +22,6 @@ from wire.limits import LOGIN_DEADLINE
 
 LOGIN, IDLE, DEAD, CLOSE = 1.0, 1.2, 2.0, 0.8  # seconds, of the impatient relay
 FILLING = 6.0  # seconds in which answers fill the buffers of the system, where the relay does not see them
-UNLIMITED = {"socket-rate": "9000+9000/s"}  # all of these come from one address at once
 SLACK = 0.7  # what a busy machine may add
 # What is no setting is set in the child before anything has read it.
 IMPATIENT = f"""
@@ -37,7 +36,7 @@ main()
 
 @pytest.fixture(scope="module")
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayProcess]:
-    settings = {"login-deadline": LOGIN, "submit-idle": IDLE, "sockets-per-prefix": 200, **UNLIMITED}
+    settings = {"login-deadline": LOGIN, "submit-idle": IDLE, "sockets-per-prefix": 200}
     command = (sys.executable, "-c", IMPATIENT)
     with RelayProcess(tmp_path_factory.mktemp("impatient"), settings=settings, command=command) as relay:
         yield relay
@@ -161,7 +160,7 @@ async def hold(
 
 
 async def test_500_slow_sockets_delay_no_login_and_are_gone_after_ten_seconds(tmp_path: Path) -> None:
-    settings = {"sockets-per-prefix": MANY + 100, **UNLIMITED}
+    settings = {"sockets-per-prefix": MANY + 100}
     with RelayProcess(tmp_path, settings=settings) as relay:
         account = Account()
         async with logged_in(relay.url, account, pull=False):
@@ -202,7 +201,6 @@ async def test_slow_sockets_under_tls_are_gone_after_twenty_seconds(tmp_path: Pa
         "sockets-per-prefix": MANY,
         "tls-certificate": tmp_path / "cert.pem",
         "tls-key": tmp_path / "key.pem",
-        **UNLIMITED,
     }
     with RelayProcess(tmp_path, settings=settings) as relay:
         account = Account()
