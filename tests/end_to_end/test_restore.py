@@ -162,11 +162,18 @@ def test_two_restores_at_once(couple: list[ClientProcess], tmp_path: Path) -> No
     for who, code in zip(both, codes, strict=True):
         if code != 0:
             assert code == ExitCode.TRUST, who.errors
-            assert "run the same command again" in who.errors
-            assert not who.profile.exists()
+            # Too late for the relay, or revoked by the other while it was still telling its contacts.
+            was_late = "run the same command again" in who.errors
+            assert was_late or "no longer in its account's device list" in who.errors
+            assert who.profile.exists() != was_late
     bob.run("send", "alice", "one of you")
-    heard = [who.json("listen", "--idle", "2", code=None) for who in winners]  # type: ignore[arg-type]
-    assert [line["text"] for lines in heard for line in lines] == ["one of you"]
+    listening = [
+        who.start("--json", "listen", "--count", "1") for who in winners
+    ]  # the revoked one ends, too
+    heard = [line["text"] for process in listening for line in process.rest()]
+    for process in listening:
+        process.close()
+    assert heard == ["one of you"]
     (contact,) = bob.json("contact", "list")
     assert contact["alarm"] is None
 
