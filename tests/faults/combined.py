@@ -237,7 +237,7 @@ async def _round(run: Run, size: Size, chances: random.Random) -> Result:
             took = time.monotonic() - began
             await town.rest()
             await watching
-        result = await asyncio.to_thread(town.account)
+        result = await asyncio.to_thread(town.account, may_mend=True)
         for proxy in proxies.values():
             result.faults.update(proxy.happened)
     result.add(chaos.result)

@@ -25,6 +25,8 @@ KILLED: Final = -9
 # Kills come a few messages apart, checkpoints a few pages: the more of them in a run, the better.
 CLIENT_PATCHES: Final = ("impatient=0.5", "wal_pages=50")
 RELAY_PATCHES: Final = ("wal_pages=50",)
+# A checkpoint syncs, and would hide a commit that does not.
+SELDOM: Final = "wal_pages=400"
 
 
 def _schedule(points: Iterable[str], hits: int, chances: random.Random) -> list[tuple[str, int]]:
@@ -76,8 +78,9 @@ def _counted(hits: Path) -> Counter[str]:
 async def _run(run: Run, each: int, *patches: str) -> Result:
     """Each point `each` times; `patches` are for all processes."""
     hits = run.directory / "hits"
-    of_relay = (*patches, *RELAY_PATCHES, *mutations_for("relay", run.mutations))
-    of_clients = (*patches, *CLIENT_PATCHES, *mutations_for("clients", run.mutations))
+    few = (SELDOM,) if patches else ()
+    of_relay = (*patches, *RELAY_PATCHES, *few, *mutations_for("relay", run.mutations))
+    of_clients = (*patches, *CLIENT_PATCHES, *few, *mutations_for("clients", run.mutations))
     town = Town(run.directory, (("alice", "bob"), ("bob", "alice")), of_relay)
     await asyncio.to_thread(town.meet, of_clients)
     alice, bob = town.people["alice"], town.people["bob"]

@@ -7,6 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from clients.config import ClientConfig
+from clients.profile import store_key
+from clients.store.store import Store
 from tests.faults.person import Given, Person
 from tests.faults.result import Result, out_of_place
 
@@ -70,8 +73,22 @@ def _some(things: Any) -> str:
     return ", ".join(sorted(things)[:NAMED_MAX])
 
 
-def settle_all(people: Sequence[Person]) -> Result:
-    """Everybody with everybody; their processes must have ended."""
+def repairs(person: Person) -> list[str]:
+    """What this person's client had to mend: another's loss may be healed, and is a loss all the same."""
+    config = ClientConfig(person.client.profile)
+    store = Store(config.profile / "store.db", store_key(config))
+    rows = store.db.execute(
+        "SELECT what, count FROM repairs WHERE count > 0 AND what != 'receipt'"
+    ).fetchall()
+    store.close()
+    return [f"{what} x {count}" for what, count in rows]
+
+
+def settle_all(people: Sequence[Person], *, may_mend: bool = False) -> Result:
+    """Everybody with everybody; their processes must have ended.
+
+    With `may_mend`, a repair is none of our business: a step of the clock may have brought it on.
+    """
     total = Result()
     for sender in people:
         for to, flow in sender.flows.items():
@@ -87,6 +104,8 @@ def settle_all(people: Sequence[Person]) -> Result:
                 total.figures[what] = int(total.figures.get(what, 0)) + int(figure)
     for each in people:
         total.largest_store = max(total.largest_store, each.store_bytes())
+        if not may_mend and (mended := repairs(each)):
+            total.problems.append(f"{each.name} had to mend what should not have broken: {mended}")
         if "Traceback" in each.client.errors:
             total.problems.append(f"{each.name} printed a traceback: {each.client.stderr_path}")
     return total

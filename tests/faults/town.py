@@ -134,9 +134,9 @@ class Town:
                     "status", id=flow.queued[number], wait="delivered", timeout=30.0, within=60.0
                 )
 
-    def account(self) -> Result:
+    def account(self, *, may_mend: bool = False) -> Result:
         """What became of every message; all processes must have ended."""
-        result = settle_all(list(self.people.values()))
+        result = settle_all(list(self.people.values()), may_mend=may_mend)
         result.problems += self.problems
         if "Traceback" in self.relay.log:
             result.problems.append(f"the relay printed a traceback: {self.relay.log_path}")
