@@ -35,7 +35,7 @@ def _answer_first(name: str) -> Callable[[], None]:
         from relay.store import writer
 
         def hasty(item: Any, loop: asyncio.AbstractEventLoop) -> Any:
-            if getattr(getattr(item.operation, "func", None), "__name__", "") != name:
+            if getattr(getattr(item.operation, "func", None), "__name__", "").strip("_") != name:
                 return item
 
             def operation(connection: Any) -> Any:
