@@ -1,55 +1,86 @@
 """Checkpoints at the relay: left again and again, looked at after each login.
 
-Owns when one is left. That happens at times which the relay knows or which say nothing: with what we
-acknowledge, on a fixed clock, and at the end. Knows no socket.
+Owns when one is left, and the numbers and ids of those that this store has left. They are left at times which
+the relay knows or which say nothing: after a login, with what we acknowledge, on a fixed clock, and at the
+end. Knows no socket.
 """
 
 import time
 from typing import Final
 
 from clients.mailroom import Mailroom
-from keys.checkpoint import open_checkpoint, seal_checkpoint
+from clients.store.store import Store
+from keys.checkpoint import ID, open_checkpoint, seal_checkpoint
+from keys.checkpoint import Checkpoint as Left
 from keys.errors import DecryptError
 from keys.identities import Device
 from keys.primitives import Random
+from wire.binary import u64
 from wire.control import Checkpoint
 
 APART: Final = 2.0  # seconds between two that go with acknowledgements
 EVERY: Final = 300.0  # seconds
+REMEMBERED: Final = 64  # ids of the last ones
+_META: Final = "checkpoints"  # floor u64 || number u64 || ids, oldest first
 
 
 class Checkpoints:
     """The checkpoints of one device."""
 
-    def __init__(self, device: Device, mailroom: Mailroom, random: Random) -> None:
+    def __init__(self, device: Device, store: Store, mailroom: Mailroom, random: Random) -> None:
         self._device = device
+        self._store = store
         self._mailroom = mailroom
         self._random = random
         self._left = 0.0
 
-    def judge(self, sealed: bytes | None) -> bool:
-        """Hold the store against what the relay has shown; True if it was rolled back, and begins anew.
+    def _read(self) -> tuple[int, int, bytes]:
+        """(floor, number of the last one, ids). At or below the floor none counts any more."""
+        record = self._store.meta(_META) or bytes(16)
+        return int.from_bytes(record[:8], "big"), int.from_bytes(record[8:16], "big"), record[16:]
 
-        What this device did not seal is nothing: so a relay can withhold the truth, and not make one up.
+    def judge(self, sealed: bytes | None) -> bool:
+        """Hold the store against what the relay has shown; True if it is an old copy, and begins anew.
+
+        What this device did not seal is nothing: so a relay can withhold the truth, and not make one up. Nor
+        can it use one twice: what was shown when a store began anew lies below the floor from then on.
         """
         if sealed is None:
             return False
         try:
-            last = open_checkpoint(self._device, sealed)
+            shown = open_checkpoint(self._device, sealed)
         except DecryptError:
             return False
-        if not self._mailroom.state.reached().is_behind(last):
+        floor, number, ids = self._read()
+        if not _is_unknown(shown, floor, number, ids):
             return False
-        self._mailroom.rewind(last)
+        with self._store.transaction():
+            reached = max(number, shown.number)
+            self._store.set_meta(_META, u64(reached) + u64(reached))
+            self._mailroom.rewind(shown.next_prekeys)
         return True
 
     def make(self) -> Checkpoint:
-        """How far the store is now, sealed."""
+        """The next one, sealed. The store knows it before the relay does. Raises StorageError."""
         self._left = time.monotonic()
-        sealed = seal_checkpoint(self._device, self._mailroom.state.reached(), self._random)
-        return Checkpoint(checkpoint=sealed)
+        with self._store.transaction():
+            floor, number, ids = self._read()
+            left = Left(number + 1, self._random(ID), self._mailroom.state.next_prekeys())
+            known = (ids + left.id)[-REMEMBERED * ID :]
+            self._store.set_meta(_META, u64(floor) + u64(left.number) + known)
+        return Checkpoint(checkpoint=seal_checkpoint(self._device, left, self._random))
 
     @property
     def is_time(self) -> bool:
         """Whether one may go with the next acknowledgement."""
         return time.monotonic() >= self._left + APART
+
+
+def _is_unknown(shown: Left, floor: int, number: int, ids: bytes) -> bool:
+    """Whether a store that has left these has never left the one that is shown."""
+    if shown.number <= floor:
+        return False
+    if shown.number > number:
+        return True
+    from_end = (number - shown.number + 1) * ID
+    return from_end <= len(ids) and not ids[len(ids) - from_end :].startswith(shown.id)

@@ -214,7 +214,8 @@ class Engine:
             self._state.save_sessions(opened.device_key, sessions.preferring(header.ephemeral))
         offered = content.extension(Extension.SEALING_KEY)
         if offered is not None:
-            self._learn_sealing(sender.entry.device_key, offered, now)
+            is_only = content.kind == Kind.REPAIR  # whatever was newer is lost to it, as its session was
+            self._learn_sealing(sender.entry.device_key, offered, now, is_only=is_only)
         return replace(self._compare_lists(sender, content), has_new_list=has_new_list)
 
     def sender_of(self, envelope: bytes) -> Party | None:
@@ -329,7 +330,7 @@ class Engine:
             return Received(sender, content, alarm="this contact and the relay show different device lists")
         return Received(sender, content, is_list_old=version > pinned.version)
 
-    def _learn_sealing(self, device_key: bytes, encoded: bytes, now: int) -> None:
+    def _learn_sealing(self, device_key: bytes, encoded: bytes, now: int, *, is_only: bool) -> None:
         try:
             prekey = decode_prekey(encoded)
             verify_prekey(prekey, device_key)
@@ -337,7 +338,7 @@ class Engine:
         except (WireError, VerificationError):
             return  # an authentic sender with a broken sealing key harms nobody but itself
         if prekey.kind is PrekeyKind.SEALING:
-            self._state.learn_sealing(device_key, prekey)
+            self._state.learn_sealing(device_key, prekey, is_only=is_only)
 
     def _party(self, own: DeviceList) -> Party:
         entry = own.entry(self._device.key)

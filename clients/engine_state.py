@@ -57,8 +57,8 @@ class State(Protocol):
         """The newest known sealing key of a device."""
         ...
 
-    def learn_sealing(self, device_key: bytes, prekey: Prekey) -> None:
-        """Keep a verified sealing prekey if it is newer than the known one."""
+    def learn_sealing(self, device_key: bytes, prekey: Prekey, *, is_only: bool = False) -> None:
+        """Keep a verified sealing prekey if it is newer than the known one, or the only one that is left."""
         ...
 
     def newest_signed(self, device_key: bytes) -> int:

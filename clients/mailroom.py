@@ -23,7 +23,6 @@ from clients.store.history import History
 from clients.store.outbox import Outbox
 from clients.store.repairs import Repairs
 from clients.store.state import KeyState
-from keys.checkpoint import Checkpoint
 from keys.content import MESSAGE_ID, NOTES, STREAM_ID, Extension, Kind
 from keys.errors import DecryptError, ForkError, VerificationError
 from keys.handshake import Party
@@ -275,7 +274,6 @@ class Mailroom:
                     self._take_replayed(frame)
                 if time.monotonic() > enough:
                     break
-            self.state.has_received(frames[count - 1].sequence)
         return count
 
     def _take_replayed(self, frame: Deliver) -> None:
@@ -284,12 +282,12 @@ class Mailroom:
         if sender is not None:
             self.repair.replayed(sender.entry.device_key)
 
-    def rewind(self, last: Checkpoint) -> None:
-        """This store is an old copy, from before `last`: begin anew with everybody."""
+    def rewind(self, next_prekeys: tuple[int, ...]) -> None:
+        """This store is an old copy, and these prekey ids were reached since: begin anew with everybody."""
         stream = self._random(STREAM_ID)
         with self._store.transaction():
             self.history.begin_life()
-            self.state.begin_life(last, stream)
+            self.state.begin_life(next_prekeys, stream)
             self.repair.begin_with_all()
         self.state.stream, self.rolled_back = stream, True
         self.notes.card_changed()

@@ -79,7 +79,7 @@ class Receiver:
         self.standing = Standing(profile.store)
         self._card_changed = asyncio.Event()
         self._enrolment = Enrolment(profile, random)
-        self._checkpoints = Checkpoints(profile.device, mailroom, random)
+        self._checkpoints = Checkpoints(profile.device, profile.store, mailroom, random)
 
     def card_changed(self) -> None:
         """What contacts hold of us has changed: the relay is to know which tokens it takes from now on."""

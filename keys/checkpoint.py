@@ -1,22 +1,22 @@
 """Checkpoints: what a device leaves at its relay for itself, to know a store that was rolled back.
 
-Owns the layout and the key. A checkpoint tells how far the device was when it made it; shown again at the
-next login, it convicts a store that is behind. It is sealed, because how much a device sends is nobody's
-business, and believed because nobody else can make one: a relay may withhold it or show an older one, and
-gains nothing. Knows no store.
+Owns the layout and the key. Each has a number and a random id, which its store keeps; one that the store has
+not left shows that it is an old copy. It is sealed, because how often a device is used is nobody's business,
+and believed because nobody else can make one: a relay may withhold it or show an older one, and gains
+nothing. Knows no store.
 
 | offset | size | checkpoint (85 bytes)                                         |
 |-------:|-----:|---------------------------------------------------------------|
 |      0 |   24 | nonce, random                                                 |
-|     24 |   45 | XChaCha20-Poly1305 of the fields below, and 16-byte tag       |
+|     24 |   61 | XChaCha20-Poly1305 of the 45 bytes below                      |
 
     key = HKDF(salt = 0^32, ikm = device seed, info = label checkpoint || device key)
 
-Fields: version 1 = 0x01 || life u64 || frames written u64 || mailbox sequence u64 || next prekey ids 5 * u32,
-by kind. Associated data: the label and the device key.
+Fields: version 1 = 0x01 || number u64, from 1 || id 16 || next prekey ids 5 * u32, by kind. Associated data:
+the label and the device key.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from keys.errors import DecryptError
@@ -27,28 +27,18 @@ from wire.errors import WireError
 from wire.prekeys import PrekeyKind
 
 _VERSION: Final = 1
-_FIELDS: Final = 1 + 3 * 8 + len(PrekeyKind) * 4
+ID: Final = 16
+_FIELDS: Final = 1 + 8 + ID + len(PrekeyKind) * 4
 SIZE: Final = AEAD_NONCE + _FIELDS + TAG
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """How far a device was. `life` counts the streams that its store has begun, from 1."""
+    """One checkpoint: its place among those that a device has left, and prekey ids that are used by then."""
 
-    life: int
-    written: int
-    received: int
+    number: int
+    id: bytes = field(repr=False)
     next_prekeys: tuple[int, ...]  # by kind, in the order of PrekeyKind
-
-    def is_behind(self, other: "Checkpoint") -> bool:
-        """Whether a store that is here has not been where `other` was made: it was rolled back since."""
-        if self.life != other.life:
-            return self.life < other.life
-        return (
-            self.written < other.written
-            or self.received < other.received
-            or any(mine < theirs for mine, theirs in zip(self.next_prekeys, other.next_prekeys, strict=True))
-        )
 
 
 def _key(device: Device) -> tuple[bytes, bytes]:
@@ -60,8 +50,8 @@ def seal_checkpoint(device: Device, checkpoint: Checkpoint, random: Random) -> b
     """85 bytes that only `device` can read or make."""
     key, associated = _key(device)
     nonce = random(AEAD_NONCE)
-    counters = u64(checkpoint.life) + u64(checkpoint.written) + u64(checkpoint.received)
-    fields = u8(_VERSION) + counters + b"".join(map(u32, checkpoint.next_prekeys))
+    head = u8(_VERSION) + u64(checkpoint.number) + checkpoint.id
+    fields = head + b"".join(map(u32, checkpoint.next_prekeys))
     return nonce + aead_encrypt(key, nonce, fields, associated)
 
 
@@ -74,9 +64,9 @@ def open_checkpoint(device: Device, sealed: bytes) -> Checkpoint:
     try:
         if reader.u8() != _VERSION:
             raise DecryptError
-        life, written, received = reader.u64(), reader.u64(), reader.u64()
+        number, id = reader.u64(), reader.take(ID)
         next_prekeys = tuple(reader.u32() for _ in PrekeyKind)
         reader.end()
     except WireError:
         raise DecryptError from None
-    return Checkpoint(life, written, received, next_prekeys)
+    return Checkpoint(number, id, next_prekeys)

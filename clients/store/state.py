@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from clients.store.store import Store
-from keys.checkpoint import Checkpoint
 from keys.handshake import Party
 from keys.prekeys import PrivatePrekey
 from keys.sessions import Sessions
@@ -31,34 +30,23 @@ class KeyState:
 
     # --- life of the store ----------------------------------------------------------------------------
 
-    def reached(self) -> Checkpoint:
-        """How far this store is."""
-        life, received = self._number("life"), self._number("received")
-        written = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").get
-        nexts = tuple(self._number(f"next_prekey_{kind.value}") for kind in PrekeyKind)
-        return Checkpoint(life, int(written or 0), received, nexts)
+    def next_prekeys(self) -> tuple[int, ...]:
+        """The id of the next prekey of each kind."""
+        return tuple(self._number(f"next_prekey_{kind.value}") for kind in PrekeyKind)
 
     def _number(self, name: str) -> int:
         return int.from_bytes(self._store.meta(name) or b"", "big")
 
-    def has_received(self, mailbox_sequence: int) -> None:
-        """Everything up to here in our mailbox is in this store, or was refused."""
-        if mailbox_sequence > self._number("received"):
-            self._store.set_meta("received", mailbox_sequence.to_bytes(8, "big"))
-
-    def begin_life(self, last: Checkpoint, stream: bytes) -> None:
-        """This store was rolled back since `last`: go on as somebody who has lost its sessions.
+    def begin_life(self, next_prekeys: tuple[int, ...], stream: bytes) -> None:
+        """This store is an old copy: go on as somebody who has lost its sessions.
 
         Nothing that was used in between is used again: no session, no sequence of a stream, no prekey's id.
         """
-        life = max(last.life, self._number("life")) + 1
-        self._store.set_meta("life", life.to_bytes(8, "big"))
         self._store.set_meta("stream", stream)
         newest = int(self._db.execute("SELECT max(id) FROM messages").get or 0)
         self._store.set_meta("life_row", newest.to_bytes(8, "big"))
-        for kind, next_id in zip(PrekeyKind, last.next_prekeys, strict=True):
-            name = f"next_prekey_{kind.value}"
-            self._store.set_meta(name, max(next_id, self._number(name)).to_bytes(4, "big"))
+        for kind, mine, used in zip(PrekeyKind, self.next_prekeys(), next_prekeys, strict=True):
+            self._store.set_meta(f"next_prekey_{kind.value}", max(mine, used).to_bytes(4, "big"))
         self._db.execute("DELETE FROM sequences")
         self._db.execute("UPDATE devices SET sessions = NULL, told_sealing = 0, told_card = 0, read_ours = 0")
 
@@ -193,10 +181,10 @@ class KeyState:
         """The relay has just shown this device's newest keys."""
         self._db.execute("UPDATE devices SET refreshed = ? WHERE device_key = ?", (now, device_key))
 
-    def learn_sealing(self, device_key: bytes, prekey: Prekey) -> None:
-        """Keep a verified sealing prekey if it is newer than the known one."""
+    def learn_sealing(self, device_key: bytes, prekey: Prekey, *, is_only: bool = False) -> None:
+        """Keep a verified sealing prekey if it is newer than the known one, or the only one that is left."""
         known = self._value("SELECT sealing FROM devices WHERE device_key = ?", device_key)
-        if known is None or decode_prekey(known).id < prekey.id:
+        if known is None or is_only or decode_prekey(known).id < prekey.id:
             self._db.execute(
                 "UPDATE devices SET sealing = ? WHERE device_key = ?", (prekey.encode(), device_key)
             )

@@ -64,9 +64,12 @@ class Home:
         sql = "SELECT public FROM prekeys WHERE kind = ? ORDER BY id DESC LIMIT 1"
         return bytes(self.profile.store.db.execute(sql, (kind,)).get)
 
-    def _take(self, kind: PrekeyKind) -> bytes:
+    def _take(self, kind: PrekeyKind) -> bytes | None:
         sql = "SELECT public FROM prekeys WHERE kind = ? AND id > ? ORDER BY id LIMIT 1"
-        public = bytes(self.profile.store.db.execute(sql, (kind, self._next_bundle[kind])).get)
+        found = self.profile.store.db.execute(sql, (kind, self._next_bundle[kind])).get
+        if found is None:
+            return None
+        public = bytes(found)
         self._next_bundle[kind] = decode_prekey(public).id
         return public
 
@@ -77,7 +80,8 @@ class Home:
         if one_time:
             if not self.profile.store.db.execute("SELECT 1 FROM prekeys WHERE kind = 3").get:
                 self.stock.top_up(EMPTY_STOCK, now_seconds())
-            prekeys = [*prekeys[:2], self._take(PrekeyKind.ONE_TIME_KEM), self._take(PrekeyKind.ONE_TIME)]
+            kem_prekey, prekey = self._take(PrekeyKind.ONE_TIME_KEM), self._take(PrekeyKind.ONE_TIME)
+            prekeys = [*prekeys[:2], kem_prekey or prekeys[2], *([prekey] if prekey else [])]
         offered = OfferedDevice(device_key=self.mailbox, prekeys=prekeys)
         return Bundle(ref=0, device_list=self.profile.device_list.encode(), devices=[offered])
 

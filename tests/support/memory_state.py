@@ -66,9 +66,9 @@ class MemoryState:
         known = self.sealing.get(device_key)
         return None if known is None else known.key
 
-    def learn_sealing(self, device_key: bytes, prekey: Prekey) -> None:
+    def learn_sealing(self, device_key: bytes, prekey: Prekey, *, is_only: bool = False) -> None:
         known = self.sealing.get(device_key)
-        if known is None or known.id < prekey.id:
+        if known is None or is_only or known.id < prekey.id:
             self.sealing[device_key] = prekey
 
     def newest_signed(self, device_key: bytes) -> int:
