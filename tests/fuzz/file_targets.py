@@ -22,7 +22,7 @@ from wire.errors import WireError
 from wire.invites import invite_text, parse_invite
 
 LOCK = BackupLock(bytes(HEAD), bytes(32))
-BEEN = Checkpoint(1, 2, 3, (1, 2, 3, 4, 5))
+BEEN = Checkpoint(1, bytes(16), (1, 2, 3, 4, 5))
 
 
 @cache
