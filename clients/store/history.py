@@ -41,6 +41,19 @@ class History(Outgoing):
         ).fetchone()
         return arrived.missing_between(before[1] if before else 0, sequence)
 
+    def _comes_after_later_ones(self, device: bytes, stream_id: bytes, sent_ms: int) -> bool:
+        """Whether the application has seen what was written later in a former stream of this device.
+
+        Sequences of two streams have no order; there the sender's own clock decides.
+        """
+        latest = self._db.execute(
+            "SELECT max((SELECT max(sent_ms) FROM messages m WHERE m.device = r.device_key "
+            "AND m.stream = r.stream AND m.sequence = r.shown AND m.outgoing = 0 AND m.kind IN (1, 7))) "
+            "FROM received r WHERE r.device_key = ? AND r.stream != ?",
+            (device, stream_id),
+        ).get
+        return latest is not None and int(latest) > sent_ms
+
     def add_incoming(
         self,
         contact: int,
@@ -58,7 +71,7 @@ class History(Outgoing):
         stream = (device, content.stream_id)
         shown = self._shown(device, content.stream_id)
         is_shown = content.kind in SHOWN_KINDS
-        is_late = content.sequence < shown
+        is_late = content.sequence < shown or self._comes_after_later_ones(*stream, content.sent_ms)
         hold = 0
         if is_shown and content.sequence > arrived.covered_from(shown):
             held = self._db.execute(

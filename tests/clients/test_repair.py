@@ -473,3 +473,30 @@ def test_a_copy_that_is_put_back_twice_is_recognised_twice(pair: tuple[Home, Hom
         left = checkpoints(alice).make().checkpoint
     assert len(set(streams)) == 2
     assert bob.texts() == ["x", "one", "two"]
+
+
+def test_what_comes_again_in_a_new_stream_behind_later_messages_is_marked(
+    pair: tuple[Home, Home], time: Clock
+) -> None:
+    alice, bob = pair
+    time.now += 10
+    alice.say(bob, "early, and lost on its way")
+    alice.send(bob)
+    copy = copy_of(alice)
+    time.now += 10
+    alice.say(bob, "later")
+    deliver(alice, bob)
+    (shown,) = bob.heard(at_ms=(time.now + 60) * 1000)
+    assert (shown.text, shown.missing_before) == ("later", 1)
+    left = checkpoints(alice).make().checkpoint
+    put_back(alice, copy)
+    assert checkpoints(alice).judge(left)
+    alice.stock.begin_anew(clock.now_seconds())
+    time.now += 10
+    alice.say(bob, "after the copy")
+    exchange(alice, bob)
+    heard = bob.heard(at_ms=(time.now + 60) * 1000)
+    assert [(message.text, message.late) for message in heard] == [
+        ("early, and lost on its way", True),
+        ("after the copy", False),
+    ]

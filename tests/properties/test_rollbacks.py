@@ -122,6 +122,7 @@ def test_no_key_and_nonce_occur_twice_and_nothing_is_lost_after_the_last_copy(
                     put_back(me.home, dice.choice(me.copies))
                     me.home.say(other, f"{step} from a copy")
                     exchange(me.home, other, 2, settle=False)
+                    people[1 - at].leave()
                 case _:
                     pass
         for person in people:
