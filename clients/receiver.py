@@ -162,8 +162,8 @@ class Receiver:
             self._wake_senders()
 
     async def _leave(self, connection: RelayConnection) -> None:
-        """Leave a last checkpoint, so that what comes after this run can be told from an old copy."""
-        with contextlib.suppress(Disconnected, TimeoutError):
+        """Leave a last checkpoint, if that can be done, so that an old copy can be told from this store."""
+        with contextlib.suppress(ClientError, TimeoutError):
             async with asyncio.timeout(LEAVE_WITHIN):
                 await connection.send(self._checkpoints.make())
 
