@@ -289,7 +289,11 @@ class Mailroom:
             self.history.begin_life()
             self.state.begin_life(next_prekeys, stream)
             self.repair.begin_with_all()
-        self.state.stream, self.rolled_back = stream, True
+
+    def rewound(self) -> None:
+        """The transaction in which this store began anew is over."""
+        self.state.reread()
+        self.rolled_back = True
         self.notes.card_changed()
 
     def lost(self) -> list[str]:
@@ -316,7 +320,7 @@ class Mailroom:
         except Undecryptable as error:
             if not self.repair.undecryptable(error.device_key):
                 self.undecryptable += 1
-        except DecryptError:
+        except (DecryptError, ValueError):  # ValueError: nothing that one frame says may stop the others
             self.undecryptable += 1
         except _NoRoom:
             self.dropped += 1

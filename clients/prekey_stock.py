@@ -23,6 +23,7 @@ from wire.limits import (
 from wire.prekeys import LASTING_KINDS, PrekeyKind, decode_prekey
 
 PrekeyPage = list[tuple[PrekeyKind, int, bytes]]  # kind, id, canonical bytes
+SKIP_EVERY: Final = 8 * 3600  # seconds
 SKIP: Final = 1000  # ids: more than are published in a month
 ID_MAX: Final = 2**32 - 2**20  # where skipping ends, with room for ids that are used
 ONE_TIME_PRIVATES_MAX: Final = 2000  # per kind: what others took and never used is forgotten, oldest first
@@ -78,12 +79,16 @@ class PrekeyStock:
         return self._store.meta("publish_anew") == b"\1"
 
     def skip_ahead(self, now: int) -> None:
-        """The relay has other prekeys under our next ids: leave them all behind."""
+        """The relay says that it has others under our next ids: leave them behind, at most every 8 hours."""
+        skipped = int.from_bytes(self._store.meta("skipped_ahead") or b"", "big")
+        if skipped <= now < skipped + SKIP_EVERY:
+            return
         with self._store.transaction():
+            self._store.set_meta("skipped_ahead", now.to_bytes(8, "big"))
             for kind in PrekeyKind:
                 name = f"next_prekey_{kind.value}"
                 next_id = int.from_bytes(self._store.meta(name) or b"\x01", "big") + SKIP
-                self._store.set_meta(name, min(next_id, ID_MAX).to_bytes(4, "big"))
+                self._store.set_meta(name, max(next_id - SKIP, min(next_id, ID_MAX)).to_bytes(4, "big"))
             self.begin_anew(now)
 
     def top_up(self, stock: Stock, now: int) -> bool:

@@ -157,9 +157,10 @@ class Receiver:
             is_old = self._checkpoints.judge(checkpoint)
             if is_old:
                 self._stock.begin_anew(clock.now_seconds())
-        self._judged()
         if is_old:
-            self._wake_senders()
+            self._mailroom.rewound()
+        self._judged()
+        self._wake_senders()
 
     async def _leave(self, connection: RelayConnection) -> None:
         """Leave a last checkpoint, if that can be done, so that an old copy can be told from this store."""
@@ -202,7 +203,7 @@ class Receiver:
                     self._stock.mark_published(self._page)
                     self._page = []
                     await self._publish(connection)
-                case Error() if message.code is ErrorCode.BAD_PREKEY:
+                case Error() if message.code is ErrorCode.BAD_PREKEY and self._page:
                     # The relay has others under these ids: our store is older than it can know.
                     self._stock.skip_ahead(clock.now_seconds())
                     raise Disconnected(message.message, message)

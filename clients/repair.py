@@ -102,6 +102,12 @@ class Repair:
         """Put requests for what is missing into the outbox; False if none may be made now."""
         now = clock.now_seconds()
         written = False
+        for _, device_key in self._repairs.due(Fault.RENEWED, now):
+            if self._envelopes.has_session(device_key):
+                self._repairs.done(device_key, Fault.RENEWED, now)
+                self._begin_anew(device_key)
+                self._outbox.owe_receipt(device_key)
+                written = True
         for contact_id, device_key in self._repairs.due(Fault.GAP, now):
             contact = self._contacts.by_id(contact_id)
             if device_key not in self._envelopes.ready_devices(contact):
@@ -176,9 +182,14 @@ class Repair:
         if self._history.is_lacking(device_key, below) and self._may_send_again(device_key):
             self._history.lacks(device_key, below)
 
-    def _may_send_again(self, device_key: bytes) -> bool:
-        self._must_send = self._repairs.grant(device_key, Fault.AGAIN, clock.now_seconds())
-        return self._must_send
+    def _may_send_again(self, device_key: bytes, fault: Fault = Fault.AGAIN) -> bool:
+        """Whether it may, which it is granted seldom; not before it can be written to, nor without end."""
+        if not self._envelopes.has_session(device_key) or self._history.awaited_again(device_key) > ASKED_MAX:
+            return False
+        if not self._repairs.grant(device_key, fault, clock.now_seconds()):
+            return False
+        self._must_send = True
+        return True
 
     def _answer(self, contact: ContactRow, device_key: bytes, wanted: Iterable[tuple[int, int]]) -> None:
         """Send again what a contact asks for; where no message was, a content that says just that."""
@@ -189,7 +200,7 @@ class Repair:
             if first > last:
                 continue
             left -= last - first + 1
-            messages = self._history.asked_for(contact.id, device_key, first, last, self._state.first_row)
+            messages = self._history.asked_for(device_key, first, last)
             for sequence in range(first, last + 1):
                 if sequence not in messages:
                     self._envelopes.write(
@@ -201,7 +212,8 @@ class Repair:
         has_ours = arrived is None or arrived.stream_id == self._state.stream
         ranges = Ranges(() if arrived is None or not has_ours else arrived.ranges)
         self._history.delivered(device_key, ranges.pairs)
-        if not self._may_send_again(device_key):
+        if not self._may_send_again(device_key, Fault.RENEWED):
+            self._repairs.owe(device_key, Fault.RENEWED)
             return
         self._begin_anew(device_key)
         self._outbox.owe_receipt(device_key)

@@ -84,9 +84,6 @@ class Filling:
             raise StorageError(DAMAGED)
         if (profile.contacts, profile.messages) != (len(self._contacts), self._messages):
             raise StorageError(DAMAGED)
-        # Sequences in the rows up to here are none of this device's stream.
-        newest = int(self._db.execute("SELECT coalesce(max(id), 0) FROM messages").get)
-        self._store.set_meta("life_row", newest.to_bytes(8, "big"))
         return Account(profile.account)
 
     def _take_profile(self, record: ProfileRecord) -> None:

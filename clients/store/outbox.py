@@ -54,28 +54,32 @@ class Outbox:
         Returns the history row that is accepted with it as a whole, if any.
         """
         change = "UPDATE outbox SET accepted = 1" if keep else "DELETE FROM outbox"
+        receipted = (
+            "SELECT s.delivered FROM sent s WHERE s.message = outbox.message AND s.device_key = mailbox"
+        )
         rows: list[tuple[Any, ...]] = self._db.execute(
-            f"{change} WHERE frame_id = ? AND message IS NOT NULL RETURNING message",
+            f"{change} WHERE frame_id = ? AND message IS NOT NULL RETURNING message, ({receipted})",
             (frame_id,),
         ).fetchall()
         if not rows:
             self._db.execute("DELETE FROM outbox WHERE frame_id = ? AND message IS NULL", (frame_id,))
             return None
         row = int(rows[0][0])
+        if keep and rows[0][1]:  # receipted before, and asked for again
+            self._db.execute("DELETE FROM outbox WHERE frame_id = ?", (frame_id,))
         waits = "SELECT 1 FROM outbox WHERE message = ? AND accepted = 0"
         return row if self._db.execute(waits, (row,)).get is None else None
 
     def contacts_waiting(self, now: int) -> list[int]:
         """Contacts with something to send: frames, messages to encrypt (again), or a session to begin."""
         rows = self._db.execute(
-            "SELECT id FROM contacts c WHERE EXISTS "
+            "SELECT id FROM contacts c WHERE c.status = 'approved' AND c.alarm IS NULL AND (EXISTS "
             "(SELECT 1 FROM outbox WHERE contact = c.id AND accepted = 0) OR EXISTS "
-            "(SELECT 1 FROM messages WHERE contact = c.id AND outgoing = 1 AND sealed = 0) "
-            "OR c.status = 'approved' AND c.alarm IS NULL AND (c.due = 1 OR "
+            "(SELECT 1 FROM messages WHERE contact = c.id AND outgoing = 1 AND sealed = 0) OR c.due = 1 OR "
             "id IN (SELECT d.contact FROM sent s JOIN devices d ON d.device_key = s.device_key "
             "WHERE s.again = 1) OR "
             "id IN (SELECT d.contact FROM repairs r JOIN devices d ON d.device_key = r.device_key "
-            "WHERE r.due = 1 AND r.what = 'session' AND r.not_before <= ?))",
+            "WHERE r.due = 1 AND r.what = 'session' AND (r.not_before <= ?1 OR r.not_before > ?1 + 86400)))",
             (now,),
         )
         return [int(row[0]) for row in rows]
@@ -115,6 +119,10 @@ class Outbox:
             f"DELETE FROM sent WHERE delivered = 0 AND device_key IN ({devices}) RETURNING message",  # noqa: S608 marks
             (contact, *mailboxes),
         ).fetchall()
+        self._db.execute(
+            f"UPDATE sent SET again = 0 WHERE again = 1 AND device_key IN ({devices})",  # noqa: S608 marks
+            (contact, *mailboxes),
+        )
         for row in {row[0] for row in gone if row[0] is not None}:
             self._db.execute(
                 "UPDATE messages SET sealed = 0, "

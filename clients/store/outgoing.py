@@ -125,7 +125,7 @@ class Outgoing(Conversations):
 
     def failed(self, row: int, why: str) -> bool:
         """Give up on a message that is not delivered, and send nothing more of it; whether that was news."""
-        self._db.execute("DELETE FROM outbox WHERE message = ?", (row,))
+        self._give_up(row)
         # Without its key: whoever repeats it means it to be sent after all.
         failed = "status = 'failed', failed = ?, sealed = 1, key = NULL WHERE id = ? AND outgoing = 1 "
         return bool(self._move(failed + "AND status IN ('queued', 'requested', 'accepted')", why, row))
@@ -147,8 +147,13 @@ class Outgoing(Conversations):
             (NO_RECEIPT, now_ms - EXPIRY_MS),
         ).fetchall()
         for (row,) in rows:
-            self._db.execute("DELETE FROM outbox WHERE message = ?", (row,))
+            self._give_up(row)
         return self._touch(rows)
+
+    def _give_up(self, row: int) -> None:
+        """Nothing of a message is sent any more."""
+        self._db.execute("DELETE FROM outbox WHERE message = ?", (row,))
+        self._db.execute("UPDATE sent SET again = 0 WHERE message = ? AND again = 1", (row,))
 
     # --- again ----------------------------------------------------------------------------------------
 
@@ -174,34 +179,32 @@ class Outgoing(Conversations):
         )
         return int(self._db.changes())
 
-    def asked_for(self, contact: int, device_key: bytes, first: int, last: int, after: int) -> set[int]:
-        """Encrypt the messages again that a device asks for by their sequences, receipted or not.
+    def asked_for(self, device_key: bytes, first: int, last: int) -> set[int]:
+        """Encrypt the messages again that a device asks for by their sequences, receipted and read or not.
 
-        Returns which of the sequences are messages'. What was read has lost its row in `sent`: there the
-        message itself is looked for, among the rows behind `after`, which belong to our present stream.
+        Returns which of the sequences are messages' that were not given up.
         """
         rows: list[tuple[Any, ...]] = self._db.execute(
-            "SELECT s.sequence, m.id, m.status FROM sent s JOIN messages m ON m.id = s.message "
-            "WHERE s.device_key = ?2 AND s.sequence BETWEEN ?3 AND ?4 UNION "
-            "SELECT sequence, id, status FROM messages WHERE contact = ?1 AND id > ?5 AND outgoing = 1 "
-            "AND sealed = 1 AND sequence BETWEEN ?3 AND ?4",
-            (contact, device_key, first, last, after),
+            "UPDATE sent SET again = 1 WHERE device_key = ? AND sequence BETWEEN ? AND ? "
+            "AND (SELECT status FROM messages WHERE id = message) != 'failed' RETURNING sequence",
+            (device_key, first, last),
         ).fetchall()
-        for sequence, row, status in rows:
-            if status != "failed":
-                self._db.execute(
-                    "INSERT INTO sent (device_key, sequence, message, delivered, again) "
-                    "VALUES (?, ?, ?, 1, 1) ON CONFLICT DO UPDATE SET again = 1",
-                    (device_key, sequence, row),
-                )
-        return {int(sequence) for sequence, _, _ in rows}
+        return {int(sequence) for (sequence,) in rows}
+
+    def awaited_again(self, device_key: bytes) -> int:
+        """How many messages are to be encrypted again for a device, or wait in the outbox since."""
+        again = "SELECT count(*) FROM sent INDEXED BY sent_again WHERE device_key = ?1 AND again = 1"
+        contact = "SELECT contact FROM devices WHERE device_key = ?1"
+        waiting = f"SELECT count(*) FROM outbox WHERE contact = ({contact}) AND accepted = 0"  # noqa: S608 our own words
+        return int(self._db.execute(f"SELECT ({again}) + ({waiting})", (device_key,)).get)
 
     def to_write_again(self, contact: int, limit: int) -> list[tuple[bytes, int, Unsealed]]:
         """(device, sequence, message) of what is to be encrypted again for a contact, oldest first."""
         rows = self._db.execute(
             "SELECT s.device_key, s.sequence, m.id, m.kind, m.message_id, m.body, m.sent_ms, m.reply_to "
-            "FROM sent s JOIN devices d ON d.device_key = s.device_key JOIN messages m ON m.id = s.message "
-            "WHERE s.again = 1 AND d.contact = ? ORDER BY s.sequence LIMIT ?",
+            "FROM sent s INDEXED BY sent_again CROSS JOIN devices d ON d.device_key = s.device_key "
+            "JOIN messages m ON m.id = s.message "
+            "WHERE s.again = 1 AND d.contact = ? AND m.status != 'failed' ORDER BY s.sequence LIMIT ?",
             (contact, limit),
         )
         return [(bytes(row[0]), int(row[1]), _unsealed(row[2:])) for row in rows]
@@ -223,7 +226,8 @@ class Outgoing(Conversations):
         """(contact, row) of what a relay took and no receipt came for, after 1 hour, 6 hours and a day."""
         rows: list[tuple[Any, ...]] = self._db.execute(
             "UPDATE messages SET repeated = repeated + 1 WHERE id IN (SELECT m.id FROM messages m "
-            "JOIN contacts c ON c.id = m.contact WHERE m.outgoing = 1 AND m.status = 'accepted' "
+            "JOIN contacts c ON c.id = m.contact WHERE m.outgoing = 1 "
+            "AND m.status IN ('requested', 'accepted') AND m.status = 'accepted' "
             "AND c.status = 'approved' AND m.repeated < 3 AND m.accepted_ms < ?1 - "
             "CASE m.repeated WHEN 0 THEN ?2 WHEN 1 THEN ?3 ELSE ?4 END LIMIT ?5) RETURNING contact, id",
             (now_ms, *REPEAT_MS, limit),
@@ -265,7 +269,7 @@ class Outgoing(Conversations):
 
     def _read_what_is_delivered(self, device_key: bytes) -> int:
         rows = self._db.execute(
-            "DELETE FROM sent INDEXED BY sent_not_read WHERE device_key = ?1 AND delivered = 1 "
+            "UPDATE sent INDEXED BY sent_not_read SET delivered = 2 WHERE device_key = ?1 AND delivered = 1 "
             "AND sequence <= (SELECT read_ours FROM devices WHERE device_key = ?1) RETURNING message",
             (device_key,),
         ).fetchall()

@@ -25,6 +25,7 @@ class Fault(StrEnum):
     SESSION = "session"  # what it sends cannot be decrypted: a new session is to be begun
     GAP = "gap"  # something that it sent is missing: it is to be asked for it
     AGAIN = "again"  # it lacks something: it is granted to be sent that again
+    RENEWED = "renewed"  # it has begun a new session: what it lacks is encrypted anew for that
     RECEIPT = "receipt"  # it repeats what has arrived: it is granted another receipt
 
 

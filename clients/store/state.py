@@ -12,8 +12,13 @@ from keys.handshake import Party
 from keys.prekeys import PrivatePrekey
 from keys.sessions import Sessions
 from wire.device_lists import DeviceList, decode_device_list
-from wire.limits import CLOCK_SKEW
+from wire.limits import CLOCK_SKEW, SIGNED_PREKEY_ROTATE
 from wire.prekeys import Prekey, PrekeyKind, decode_prekey
+
+
+def _is_recent(prekey: Prekey, known: Prekey) -> bool:
+    """Whether a prekey cannot be one that its owner has deleted by now."""
+    return prekey.created >= known.created - SIGNED_PREKEY_ROTATE - CLOCK_SKEW
 
 
 class KeyState:
@@ -22,7 +27,11 @@ class KeyState:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._db = store.db
-        self.stream = store.meta("stream") or b""
+        self.reread()
+
+    def reread(self) -> None:
+        """Take the stream id from the store."""
+        self.stream = self._store.meta("stream") or b""
 
     def _value(self, sql: str, *arguments: bytes | int | str) -> bytes | None:
         value = self._db.execute(sql, arguments).get
@@ -43,17 +52,10 @@ class KeyState:
         Nothing that was used in between is used again: no session, no sequence of a stream, no prekey's id.
         """
         self._store.set_meta("stream", stream)
-        newest = int(self._db.execute("SELECT max(id) FROM messages").get or 0)
-        self._store.set_meta("life_row", newest.to_bytes(8, "big"))
         for kind, mine, used in zip(PrekeyKind, self.next_prekeys(), next_prekeys, strict=True):
             self._store.set_meta(f"next_prekey_{kind.value}", max(mine, used).to_bytes(4, "big"))
         self._db.execute("DELETE FROM sequences")
         self._db.execute("UPDATE devices SET sessions = NULL, told_sealing = 0, told_card = 0, read_ours = 0")
-
-    @property
-    def first_row(self) -> int:
-        """The messages in the rows up to here belong to streams before the present one."""
-        return self._number("life_row")
 
     # --- device lists ---------------------------------------------------------------------------------
 
@@ -184,7 +186,11 @@ class KeyState:
     def learn_sealing(self, device_key: bytes, prekey: Prekey, *, is_only: bool = False) -> None:
         """Keep a verified sealing prekey if it is newer than the known one, or the only one that is left."""
         known = self._value("SELECT sealing FROM devices WHERE device_key = ?", device_key)
-        if known is None or is_only or decode_prekey(known).id < prekey.id:
+        if (
+            known is None
+            or (is_only and _is_recent(prekey, decode_prekey(known)))
+            or decode_prekey(known).id < prekey.id
+        ):
             self._db.execute(
                 "UPDATE devices SET sealing = ? WHERE device_key = ?", (prekey.encode(), device_key)
             )

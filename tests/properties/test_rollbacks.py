@@ -65,6 +65,8 @@ class Person:
             is_old = judge.judge(self.checkpoint)
             if is_old:
                 self.home.stock.begin_anew(clock.now_seconds())
+        if is_old:
+            self.home.mailroom.rewound()
         return is_old
 
     def crash(self, work: str, other: Home, dice: pseudo_random.Random) -> None:
