@@ -549,7 +549,7 @@ def test_what_was_given_up_is_not_sent_again_and_leaves_no_gap(pair: tuple[Home,
     alice.say(bob, "given up")
     alice.send(bob)
     with alice.profile.store.transaction() as db:
-        (row,) = db.execute("SELECT max(id) FROM messages").fetchone()
+        row = int(db.execute("SELECT max(id) FROM messages").get)
         alice.mailroom.history.lacks_all(bob.mailbox)
         alice.mailroom.history.failed(row, "for a test")
     alice.say(bob, "after it")
