@@ -22,6 +22,7 @@ BARE: Final = 0  # version of an address that is the account key alone
 WITH_TOKEN: Final = 1  # version of an address that also holds a delivery token
 _SIZES: Final = {BARE: PUBLIC_KEY, WITH_TOKEN: PUBLIC_KEY + TOKEN}
 _KEY_TEXT_MAX: Final = 87  # characters of the longer version; bech32m detects four errors in up to 90
+_SCHEME_MAX: Final = len("https://")
 _SCHEMES: Final = {"ws": "ws", "http": "ws", "wss": "wss", "https": "wss"}
 _DEFAULT_PORT: Final = {"ws": 80, "wss": 443}
 _HOST: Final = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
@@ -60,7 +61,7 @@ class RelayUrl:
     @classmethod
     def parse(cls, text: str) -> Self:
         """From `host[:port][/path]`, with or without a scheme. Raises WireError(BAD_REQUEST)."""
-        if len(text) > RELAY_TEXT_MAX:
+        if len(text) > _SCHEME_MAX + RELAY_TEXT_MAX:
             raise _refuse("relay: longer than 200 characters")
         if not text.isascii() or any(c <= " " for c in text):
             raise _refuse("relay: contains a character that cannot occur")
@@ -84,7 +85,10 @@ class RelayUrl:
             port = _DEFAULT_PORT[scheme]
         if port == 0:
             raise _refuse("relay: the port must be 1 to 65535")
-        return cls(scheme, host, port, path)
+        relay = cls(scheme, host, port, path)
+        if len(relay._place) > RELAY_TEXT_MAX:
+            raise _refuse("relay: longer than 200 characters")
+        return relay
 
     @property
     def _place(self) -> str:
@@ -132,7 +136,7 @@ class Address:
     def parse(cls, text: str) -> Self:
         """From `bp1...[@relay]`. Raises WireError(BAD_REQUEST) with a sentence for people."""
         text = text.strip()
-        if len(text) > _KEY_TEXT_MAX + 1 + RELAY_TEXT_MAX:
+        if len(text) > _KEY_TEXT_MAX + 1 + _SCHEME_MAX + RELAY_TEXT_MAX:
             raise _refuse("address: too long")
         key_text, at, relay_text = text.partition("@")
         # The length tells what may be inside, the checksum then covers the version that must fit it.
