@@ -146,13 +146,25 @@ async def _expire(relay: Relay) -> None:
     while True:
         relay.rates.forget()
         try:
-            await relay.mailboxes.prune(now())
+            await relay.mailboxes.prune(now(), relay.config.mailbox_ttl)
             count = await relay.mailboxes.expire(now() - relay.config.mailbox_ttl)
             if count:
                 log.info("expired %d frames", count)
         except Exception as error:
             log.error("expiry failed", exc_info=error)
         await asyncio.sleep(EXPIRE_EVERY)
+
+
+async def _clear(relay: Relay) -> None:
+    """Follow every drop; at the start what was not done before the stop."""
+    while True:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(EXPIRE_EVERY):  # where it failed, once more
+                await relay.mailboxes.left_behind.wait()
+        try:
+            await relay.mailboxes.clear()
+        except Exception as error:
+            log.error("dropped mailboxes were not cleared", exc_info=error)
 
 
 async def _watch_loop(relay: Relay) -> None:
@@ -176,7 +188,7 @@ def create_app(relay: Relay) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Relay]]:
-        beside = [asyncio.create_task(work(relay)) for work in (_expire, _watch_loop)]
+        beside = [asyncio.create_task(work(relay)) for work in (_expire, _clear, _watch_loop)]
         try:
             yield {"relay": relay}
         finally:

@@ -4,6 +4,7 @@ Owns who is connected: one device, one connection, the newest wins. The doorbell
 frame put while its device is away and one put while it is connected take the same path. Knows no socket.
 """
 
+import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 from typing import Protocol
@@ -28,6 +29,10 @@ from wire.prekeys import Prekey
 log = logging.getLogger(LOGGER)
 
 EXPIRE_BATCH = 1000  # frames per transaction: nobody's put waits long behind an expiry
+CLEAR_BATCH = 64  # what dropped devices left, likewise: some may be large, and all come at once
+FORGET_AFTER = (
+    7 * 86_400
+)  # seconds beyond the mailbox TTL: nothing of a dropped device is on its way any more
 
 
 class Resident(Protocol):
@@ -53,6 +58,8 @@ class Mailboxes:
         self._store = store
         self._metrics = metrics
         self._residents: dict[bytes, Resident] = {}
+        self.left_behind = asyncio.Event()  # by devices that were dropped: there is something to clear
+        self.left_behind.set()  # perhaps, before a stop
 
     async def arrive(self, device_key: bytes, resident: Resident) -> DeviceStatus:
         """Make `resident` the device's connection; the one before is told to go."""
@@ -75,7 +82,10 @@ class Mailboxes:
 
     async def register(self, device_list: DeviceList, terms: Terms) -> None:
         """Open mailboxes for a verified list; devices it dropped lose theirs and their connection."""
-        for device_key in await self._store.register(device_list, terms):
+        dropped = await self._store.register(device_list, terms)
+        if dropped:
+            self.left_behind.set()
+        for device_key in dropped:
             resident = self._residents.get(device_key)
             if resident is not None:
                 resident.remove()
@@ -138,9 +148,17 @@ class Mailboxes:
             self._metrics.dropped(Drop.EXPIRED, count)
         return total
 
-    async def prune(self, now: int) -> None:
-        """Delete the delivery tokens that are dead at `now`."""
+    async def clear(self) -> None:
+        """Delete all that dropped devices left behind, in bounded transactions."""
+        self.left_behind.clear()
+        while await self._store.clear(CLEAR_BATCH):
+            pass
+
+    async def prune(self, now: int, mailbox_ttl: int) -> None:
+        """Delete delivery tokens that are dead at `now`, and forget devices that were dropped long ago."""
         await self._store.prune(now)
+        while await self._store.forget(now - mailbox_ttl - FORGET_AFTER, EXPIRE_BATCH):
+            pass
 
     def notify_stocks(self, stocks: Iterable[tuple[bytes, StockCount]]) -> None:
         """Tell connected owners what is left of their one-time prekeys."""

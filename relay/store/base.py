@@ -217,6 +217,18 @@ class Store(Protocol):
     async def prune(self, now: int) -> int:
         """Delete the tokens and invites that are dead at `now`, return how many."""
 
+    async def clear(self, at_most: int) -> int:
+        """Delete so many frames and prekeys that dropped devices left behind; 0: nothing is left.
+
+        They are out of everybody's reach since the drop, and count for nothing.
+        """
+
+    async def forget(self, dropped_before: int, at_most: int) -> int:
+        """Forget up to `at_most` devices that were dropped before that time, return how many.
+
+        Mailboxes that are opened later begin above their sequences, so that none is ever given twice.
+        """
+
     async def status(self, device_key: bytes) -> DeviceStatus:
         """What the device is told at login."""
 

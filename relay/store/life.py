@@ -69,10 +69,10 @@ def _moment(seconds: int) -> str:
 
 def look(connection: apsw.Connection) -> Mark:
     """How far the database has come."""
-    store, commits, at, base = connection.execute(
-        "SELECT store_id, commits, committed_at, base FROM life"
+    store, commits, at, base, frames = connection.execute(
+        "SELECT store_id, commits, committed_at, base, forgotten"
+        " + (SELECT ifnull(sum(next_sequence - 1 - skipped), 0) FROM mailboxes) FROM life"
     ).get
-    frames = connection.execute("SELECT ifnull(sum(next_sequence - 1 - skipped), 0) FROM mailboxes").get
     return Mark(bytes(store).hex(), commits, frames, base, at)
 
 

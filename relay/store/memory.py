@@ -4,6 +4,7 @@ Owns the plainest reading of `Store`; the SQLite engine is tested against the sa
 try-outs. Knows no thread: every call finishes before it first yields, so calls never interleave.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -51,6 +52,7 @@ class _Mailbox:
     tokens: dict[bytes, Token] = field(default_factory=dict)  # by hash
     prekeys: dict[PrekeyKind, dict[int, Prekey]] = field(default_factory=dict)
     highest: dict[PrekeyKind, int] = field(default_factory=dict)
+    dropped_at: int = 0  # if the account is None
 
     def of_kind(self, kind: PrekeyKind) -> dict[int, Prekey]:
         return self.prekeys.setdefault(kind, {})
@@ -86,6 +88,7 @@ class MemoryStore:
         self._former: dict[bytes, list[DeviceList]] = {}
         self._mailboxes: dict[bytes, _Mailbox] = {}
         self._stored = 0
+        self._base = 0  # sequences of mailboxes that are opened begin above it
 
     def _open_mailbox(self, key: bytes) -> _Mailbox | None:
         mailbox = self._mailboxes.get(key)
@@ -109,9 +112,11 @@ class MemoryStore:
         for key in dropped:
             # Sequence and prekey ids go on where they were, should the device ever come back.
             old = self._mailboxes[key]
-            self._mailboxes[key] = _Mailbox(None, old.next_sequence, old.expired, highest=old.highest)
+            self._mailboxes[key] = _Mailbox(
+                None, old.next_sequence, old.expired, highest=old.highest, dropped_at=int(time.time())
+            )
         for key in kept:
-            self._mailboxes.setdefault(key, _Mailbox(None)).account_key = account_key
+            self._mailboxes.setdefault(key, _Mailbox(None, self._base + 1)).account_key = account_key
         if stored is not None:
             self._former[account_key] = [*self._former.get(account_key, ()), stored][-FORMER_LISTS:]
         self._lists[account_key] = device_list
@@ -279,6 +284,21 @@ class MemoryStore:
         ]
         for box, token in dead:
             del box.tokens[token.hash]
+        return len(dead)
+
+    async def clear(self, at_most: int) -> int:
+        """A dropped mailbox is gone at once here."""
+        return 0
+
+    async def forget(self, dropped_before: int, at_most: int) -> int:
+        """See `Store.forget`."""
+        dead = [
+            key
+            for key, box in self._mailboxes.items()
+            if box.account_key is None and box.dropped_at < dropped_before
+        ][:at_most]
+        for key in dead:
+            self._base = max(self._base, self._mailboxes.pop(key).next_sequence - 1)
         return len(dead)
 
     async def status(self, device_key: bytes) -> DeviceStatus:

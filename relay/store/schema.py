@@ -106,6 +106,17 @@ MIGRATIONS: Final = (
         PRIMARY KEY (account, version)
     ) WITHOUT ROWID;
     """,
+    # Mailboxes that were dropped and are not cleared yet, and when each device was dropped, so that its row
+    # can be forgotten one day (`relay.store.drops`); `forgotten` are the frames that such mailboxes ever had.
+    """
+    ALTER TABLE mailboxes ADD COLUMN dropped_at INTEGER;
+    UPDATE mailboxes SET dropped_at = unixepoch() WHERE account IS NULL;
+    CREATE INDEX mailboxes_by_drop ON mailboxes (dropped_at) WHERE dropped_at IS NOT NULL;
+    CREATE TABLE dropped (
+        mailbox INTEGER PRIMARY KEY REFERENCES mailboxes (id)
+    );
+    ALTER TABLE life ADD COLUMN forgotten INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 
 

@@ -16,7 +16,7 @@ from typing import Final, Self, TypeVar
 
 import apsw
 
-from relay.store import checksums, tables
+from relay.store import checksums, drops, tables
 from relay.store.base import (
     ANYBODY,
     Condition,
@@ -33,7 +33,7 @@ from relay.store.base import (
 )
 from relay.store.life import Gap, count_commit, settle
 from relay.store.mark import Mark, mark_path, write_mark
-from relay.store.room import has_room
+from relay.store.room import CHANGE, has_room
 from relay.store.schema import open_reader, open_writer
 from relay.store.soundness import Inspection
 from relay.store.writer import DAMAGE, Log, Writer, as_wire_error, uncounted
@@ -57,10 +57,12 @@ def _touch(connection: apsw.Connection, directory: Path) -> bool:
     return has_room(connection, directory)
 
 
-def _put(connection: apsw.Connection, directory: Path, put: Callable[[apsw.Connection], Result]) -> Result:
+def _with_room(
+    connection: apsw.Connection, directory: Path, add: Callable[[apsw.Connection], Result]
+) -> Result:
     if not has_room(connection, directory):
         raise WireError(ErrorCode.STORAGE_FULL, "the relay's disk is full; nothing was stored")
-    return put(connection)
+    return add(connection)
 
 
 class _Reader:
@@ -163,20 +165,24 @@ class SqliteStore:
         except OSError as error:
             self._log("the mark could not be written", type(error).__name__)
 
+    async def _add(self, add: Callable[[apsw.Connection], Result], size: int = 0) -> Result:
+        """Run what adds rows, or more than it deletes: not where the room is kept for deletions."""
+        operation = partial(_with_room, directory=self._path.parent, add=add)
+        return await self._writer.submit(operation, size + CHANGE)
+
     async def register(self, device_list: DeviceList, terms: Terms = ANYBODY) -> tuple[bytes, ...]:
         """See `Store.register`."""
-        return await self._writer.submit(partial(tables.register, device_list=device_list, terms=terms))
+        operation = partial(tables.register, device_list=device_list, terms=terms)
+        return await self._add(operation, len(device_list.encode()))
 
     async def publish(self, device_key: bytes, prekeys: Sequence[Prekey], anew: bool = False) -> StockCount:
         """See `Store.publish`."""
-        return await self._writer.submit(
-            partial(tables.publish, device_key=device_key, prekeys=prekeys, anew=anew)
-        )
+        operation = partial(tables.publish, device_key=device_key, prekeys=prekeys, anew=anew)
+        return await self._add(operation, sum(len(prekey.encode()) for prekey in prekeys))
 
     async def keep_checkpoint(self, device_key: bytes, checkpoint: bytes) -> None:
         """See `Store.keep_checkpoint`."""
-        operation = partial(tables.keep_checkpoint, device_key=device_key, checkpoint=checkpoint)
-        await self._writer.submit(operation)
+        await self._add(partial(tables.keep_checkpoint, device_key=device_key, checkpoint=checkpoint))
 
     async def fetch(self, account_key: bytes, take: bool, since: int | None = None) -> Offer | None:
         """See `Store.fetch`."""
@@ -185,7 +191,7 @@ class SqliteStore:
 
     async def allow(self, device_key: bytes, tokens: Sequence[Token]) -> None:
         """See `Store.allow`."""
-        await self._writer.submit(partial(tables.allow, device_key=device_key, tokens=tokens))
+        await self._add(partial(tables.allow, device_key=device_key, tokens=tokens))
 
     async def put(
         self,
@@ -205,7 +211,7 @@ class SqliteStore:
             token_hash=token_hash,
             request_room=request_room,
         )
-        operation = partial(_put, directory=self._path.parent, put=put)
+        operation = partial(_with_room, directory=self._path.parent, add=put)
         results = await self._writer.submit(operation, sum(len(frame.envelope) for frame in frames))
         stored = sum(result in (PutResult.STORED, PutResult.REQUESTED) for result in results)
         self._mark = replace(self._mark, frames=self._mark.frames + stored)
@@ -242,6 +248,15 @@ class SqliteStore:
     async def prune(self, now: int) -> int:
         """See `Store.prune`."""
         return await self._writer.submit(partial(tables.prune, now=now))
+
+    async def clear(self, at_most: int) -> int:
+        """See `Store.clear`."""
+        return await self._writer.submit(partial(drops.clear, at_most=at_most))
+
+    async def forget(self, dropped_before: int, at_most: int) -> int:
+        """See `Store.forget`."""
+        operation = partial(drops.forget, dropped_before=dropped_before, at_most=at_most)
+        return await self._writer.submit(operation)
 
     async def status(self, device_key: bytes) -> DeviceStatus:
         """See `Store.status`."""

@@ -10,7 +10,7 @@ from typing import Final
 
 import apsw
 
-from relay.store import base, former, invites
+from relay.store import base, drops, former, invites
 from relay.store.base import (
     DeviceStatus,
     NewFrame,
@@ -65,7 +65,8 @@ def register(
         connection.execute(
             "INSERT INTO mailboxes (device_key, account, next_sequence, skipped)"
             " SELECT ?, ?, base + 1, base FROM life WHERE true"
-            " ON CONFLICT (device_key) DO UPDATE SET account = excluded.account WHERE account IS NULL",
+            " ON CONFLICT (device_key) DO UPDATE SET account = excluded.account, dropped_at = NULL"
+            " WHERE account IS NULL",
             (entry.device_key, account),
         )
         owner = connection.execute(
@@ -76,20 +77,8 @@ def register(
     before = () if stored is None else tuple(entry.device_key for entry in stored.devices)
     dropped = tuple(key for key in before if device_list.entry(key) is None)
     for key in dropped:
-        _drop(connection, key)
+        drops.drop(connection, key)
     return dropped
-
-
-def _drop(connection: apsw.Connection, device_key: bytes) -> None:
-    mailbox = _mailbox(connection, device_key)
-    connection.execute("DELETE FROM frames WHERE mailbox = ?", (mailbox,))
-    connection.execute("DELETE FROM prekeys WHERE mailbox = ?", (mailbox,))
-    connection.execute("DELETE FROM tokens WHERE mailbox = ?", (mailbox,))
-    connection.execute(
-        "UPDATE mailboxes SET account = NULL, frames = 0, bytes = 0, request_frames = 0, request_bytes = 0,"
-        " checkpoint = NULL, full_at = NULL WHERE id = ?",
-        (mailbox,),
-    )
 
 
 def _stock(connection: apsw.Connection, mailbox: int) -> StockCount:
@@ -344,7 +333,7 @@ def expire(connection: apsw.Connection, stored_before: int, at_most: int) -> int
     """See `Store.expire`."""
     old: Iterator[tuple[int, int, int, int]] = connection.execute(
         "SELECT id, mailbox, length(envelope), request FROM frames WHERE stored_at < ?"
-        " ORDER BY stored_at, id LIMIT ?",
+        " AND mailbox NOT IN (SELECT mailbox FROM dropped) ORDER BY stored_at, id LIMIT ?",
         (stored_before, at_most),
     )
     count = 0

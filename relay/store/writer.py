@@ -200,6 +200,13 @@ class Writer:
                     # A refused operation leaves nothing behind, and spoils nobody else's.
                     connection.execute("ROLLBACK TO operation")
                     outcomes.append(refusal)
+                except Exception as defect:
+                    if isinstance(defect, (apsw.Error, *DAMAGE)):
+                        raise  # of the database, which all of them share
+                    # Nor does one that a defect of ours ends.
+                    connection.execute("ROLLBACK TO operation")
+                    self._note(defect)
+                    outcomes.append(as_wire_error(defect))
                 connection.execute("RELEASE operation")
             if changed := connection.total_changes() != before:
                 self._before_commit(connection)

@@ -1,5 +1,6 @@
 """A database of each version the relay ever had is opened with everything in it."""
 
+import time
 from hashlib import sha256
 from pathlib import Path
 
@@ -10,11 +11,11 @@ from relay.store import schema
 from relay.store.base import NewFrame, PutResult, Quota, StockCount, Token
 from relay.store.sqlite import SqliteStore
 from tests.relay.devices import HELD, NOW, Account
-from tests.relay.engines import frames, pulled
+from tests.relay.engines import frames, pulled, registered
 from wire.prekeys import Prekey
 
 # What was in somebody's hands is never edited: SHA-256 of the scripts, its first 16 digits.
-FROZEN = ["a03ac35c32d43d99", "5938383c8f989260"]
+FROZEN = ["a03ac35c32d43d99", "5938383c8f989260", "797de58440104e25"]
 
 
 def version_1(path: Path, account: Account, envelopes: list[bytes]) -> None:
@@ -145,5 +146,26 @@ async def test_a_frame_without_a_checksum_is_delivered_and_one_with_it_is_checke
     await store.close()
 
 
+async def test_a_store_of_the_third_version_opens_with_everything_in_it(tmp_path: Path) -> None:
+    path, account = tmp_path / "relay.db", Account()
+    version_2(path, account, frames(2), [])
+    connection = apsw.Connection(str(path))
+    connection.execute(schema.MIGRATIONS[2])
+    connection.pragma("user_version", 3)
+    connection.execute("UPDATE mailboxes SET checkpoint = 'left' || id, full_at = 5")
+    connection.close()
+    store = SqliteStore.open(path)
+    assert store.missing is None
+    assert [sequence for sequence, _ in await pulled(store, account.device)] == [1, 2]
+    assert (await store.status(account.device.key)).full_at == 5
+    # A device that had been dropped before is taken for one that was dropped now.
+    assert await store.forget(int(time.time()) - 100, 10) == 0
+    assert await store.forget(int(time.time()) + 100, 10) == 1
+    other = await registered(store)
+    await store.put(other.device.key, frames(1), NOW, HELD)
+    assert [sequence for sequence, _ in await pulled(store, other.device)] == [77]
+    await store.close()
+
+
 def test_released_migrations_are_as_they_were() -> None:
-    assert [sha256(script.encode()).hexdigest()[:16] for script in schema.MIGRATIONS[:2]] == FROZEN
+    assert [sha256(script.encode()).hexdigest()[:16] for script in schema.MIGRATIONS[: len(FROZEN)]] == FROZEN

@@ -8,7 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from pathlib import Path
 from typing import cast
 
@@ -17,9 +17,10 @@ import pytest
 
 from relay.store import schema, tables
 from relay.store.base import Condition, NewFrame, PutResult, Quota, StoreUnusableError
+from relay.store.room import CHANGE
 from relay.store.sqlite import SqliteStore
-from relay.store.writer import WAITING_BYTES, Writer
-from tests.relay.devices import ALLOWED, HELD, NOW, Account, envelope
+from relay.store.writer import BATCH_BYTES, WAITING_BYTES, Writer
+from tests.relay.devices import ALLOWED, HELD, NOW, Account, Device, envelope
 from wire.errors import ErrorCode, WireError
 
 # Puts for ever and prints each id once the store says that it is durable.
@@ -215,6 +216,82 @@ async def test_one_broken_operation_does_not_spoil_the_batch(store: SqliteStore)
     assert results[1].code is ErrorCode.INTERNAL
     assert "defect" not in str(results[1])
     assert [f.sequence for f in await store.pull(account.device.key, 0, 10, 1 << 20)] == [1, 2]
+
+
+async def together(store: SqliteStore, *operations: Coroutine[object, object, object]) -> list[object]:
+    """Results of operations that wait for the writer at the same time."""
+    released = threading.Event()
+    first = asyncio.create_task(store._writer.submit(lambda _: released.wait(10)))
+    waiting = [asyncio.create_task(operation) for operation in operations]
+    async with asyncio.timeout(10):
+        while store._writer.waiting < len(operations):  # noqa: ASYNC110 the first may not be taken yet
+            await asyncio.sleep(0)
+    released.set()
+    await first
+    return await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_a_defect_in_one_operation_costs_the_others_no_commit_of_their_own(store: SqliteStore) -> None:
+    logged: list[tuple[str, str]] = []
+    store._writer._log = lambda *line: logged.append(line)
+    before = store._writer.commits
+    operations: list[Coroutine[object, object, object]] = [
+        store.register(Account().list()) for _ in range(20)
+    ]
+    # What does not fit a column stands for any defect: no decoder lets it in.
+    operations.insert(10, store._writer.submit(lambda c: c.execute("SELECT ?", (2**63,)).get))
+    results = await together(store, *operations)
+    refused = results.pop(10)
+    assert results == [()] * 20
+    assert isinstance(refused, WireError)
+    assert refused.code is ErrorCode.INTERNAL
+    assert store._writer.commits - before == 1
+    assert logged == [("write failed", "OverflowError")]
+
+
+async def test_a_batch_is_bounded_by_the_pages_that_its_changes_touch(store: SqliteStore) -> None:
+    before = store._writer.commits
+    await together(store, *(store.register(Account().list()) for _ in range(300)))
+    assert store._writer.commits - before >= 300 * CHANGE // (BATCH_BYTES // 2)
+
+
+LEFT = 1024 * 1024  # bytes: much less than is kept for deletions, and not nothing
+
+
+async def test_what_is_kept_for_deletions_is_kept_from_all_that_adds(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = Account(devices=[Device(), Device()])
+    first, (kept, dropped) = account.list(), account.devices
+    await store.register(first)
+    await store.publish(kept.key, [*kept.lasting(), *kept.one_time(1, 2)])
+    for device in (kept, dropped):
+        await store.allow(device.key, ALLOWED)
+        await store.put(device.key, [new_frame() for _ in range(4)], NOW, HELD)
+    account.devices = [kept]
+    await store.register(account.successor(first))
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=LEFT))
+    adding = (
+        lambda: store.put(kept.key, [new_frame()], NOW, HELD),
+        lambda: store.register(Account().list()),
+        lambda: store.publish(kept.key, kept.one_time(3, 20)),
+        lambda: store.allow(kept.key, ALLOWED),
+        lambda: store.keep_checkpoint(kept.key, b"checkpoint"),
+    )
+    for add in adding:
+        with pytest.raises(WireError) as raised:
+            await add()
+        assert raised.value.code is ErrorCode.STORAGE_FULL
+    # And what makes room goes on.
+    assert await store.acknowledge(kept.key, 2) == 2
+    assert await store.expire(NOW + 1, 1) == 1
+    assert await store.clear(100)
+    assert await store.forget(2**40, 10) == 1
+    offer = await store.fetch(account.key, take=True)
+    assert offer is not None
+    assert offer.devices[0].one_time is not None
+    assert await store.prune(NOW) == 0
 
 
 async def test_after_a_failed_fsync_nothing_is_promised_any_more(tmp_path: Path) -> None:

@@ -60,6 +60,17 @@ def _prune(now: int) -> Step:
     return lambda store: store.prune(now)
 
 
+def _clear(at_most: int) -> Step:
+    async def clear(store: Store) -> None:
+        await store.clear(at_most)  # how much it is differs
+
+    return clear
+
+
+def _forget() -> Step:
+    return lambda store: store.forget(1 << 40, 99)
+
+
 def _pull(device: int, after: int, count: int, size: int) -> Step:
     return lambda store: store.pull(DEVICES[device].key, after, count, size)
 
@@ -103,6 +114,8 @@ steps = st.one_of(
     ),
     st.builds(_allow, devices, allowed),
     st.builds(_prune, st.integers(0, 9)),
+    st.builds(_clear, st.integers(1, 4)),
+    st.builds(_forget),
     st.builds(_pull, devices, st.integers(0, 9), st.integers(1, 6), st.sampled_from((1024, 4096, 99_999))),
     st.builds(_acknowledge, devices, st.integers(0, 12)),
     st.builds(_expire, st.integers(0, 10), st.integers(1, 5)),

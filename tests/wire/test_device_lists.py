@@ -112,6 +112,14 @@ def test_only_version_one_has_no_predecessor(version: int, previous: bytes) -> N
     assert "previous" in refused(device_list(1, version, previous).encode())
 
 
+def test_a_version_that_fits_no_signed_integer_is_refused() -> None:
+    assert (
+        decode_device_list(device_list(version=2**63 - 1, previous=b"P" * 32).encode()).version == 2**63 - 1
+    )
+    for version in (2**63, 2**64 - 1):
+        assert "limit" in refused(device_list(version=version, previous=b"P" * 32).encode())
+
+
 def test_devices_out_of_order_or_repeated_are_refused() -> None:
     whole = device_list(3)
     one, two, three = whole.devices
