@@ -8,6 +8,7 @@ an envelope has authenticated, nothing in the state changes.
 from dataclasses import dataclass, field, replace
 
 from clients.engine_state import State
+from clients.past import is_past, place_of
 from keys.content import (
     MESSAGE_ID,
     Content,
@@ -17,7 +18,7 @@ from keys.content import (
     list_extension,
     read_list_extension,
 )
-from keys.errors import DecryptError, MissingListsError, VerificationError
+from keys.errors import DecryptError, ExpiredError, MissingListsError, VerificationError
 from keys.handshake import HEADER_SIZE, HandshakeHeader, Party, accept, decode_header, initiate
 from keys.identities import Device, verify_device_list, verify_successor
 from keys.prekeys import verify_age, verify_bundle, verify_prekey
@@ -83,13 +84,15 @@ class Received:
 
     `is_list_old` asks for a fetch, because the sender has a newer device list than the pinned one.
     `has_new_list`: another device list is believed of this sender from now on. `alarm` is a sentence when
-    the sender claims another list of the same version (split view).
+    the sender claims another list of the same version (split view). `is_overtaken`: a REPAIR that was
+    written before another one which is here already.
     """
 
     sender: Party
     content: Content
     is_list_old: bool = False
     has_new_list: bool = False
+    is_overtaken: bool = False
     alarm: str | None = None
 
 
@@ -195,28 +198,39 @@ class Engine:
         cannot be seen yet. The caller then rolls its transaction back.
         """
         opened = open_envelope(envelope, self._state.sealing_privates())
+        before = self._state.sessions(opened.device_key).sending
         is_known, has_new_list = self._sealed_by(opened) is not None, False
         try:
             if opened.type is InnerType.OPENING:
                 sender, plaintext, has_new_list = self._open_opening(opened, now)
             else:
                 sender, plaintext = self._open_message(opened, now)
-        except _Refused:
+        except (_Refused, ExpiredError):
             raise
         except DecryptError:
             if not is_known:
                 raise
             raise Undecryptable(opened.device_key) from None
         content = decode_content(plaintext)
-        if content.kind == Kind.REPAIR and opened.type is InnerType.OPENING:
+        is_repair = content.kind == Kind.REPAIR
+        is_old = is_past(content, self._state.last_repair(opened.device_key), now)
+        if is_old and before is not None:
+            self._prefer(opened.device_key, before.ephemeral)
+        elif is_repair and opened.type is InnerType.OPENING:
             _, header, _ = _split_opening(opened.inner)
-            sessions = self._state.sessions(opened.device_key)
-            self._state.save_sessions(opened.device_key, sessions.preferring(header.ephemeral))
+            self._prefer(opened.device_key, header.ephemeral)
+            self._state.save_repair(opened.device_key, place_of(content, now))
         offered = content.extension(Extension.SEALING_KEY)
         if offered is not None:
-            is_only = content.kind == Kind.REPAIR  # whatever was newer is lost to it, as its session was
+            # Whatever was newer is lost to who repairs, as its session was.
+            is_only = is_repair and not is_old
             self._learn_sealing(sender.entry.device_key, offered, now, is_only=is_only)
-        return replace(self._compare_lists(sender, content), has_new_list=has_new_list)
+        received = self._compare_lists(sender, content)
+        return replace(received, has_new_list=has_new_list, is_overtaken=is_repair and is_old)
+
+    def _prefer(self, device_key: bytes, ephemeral: bytes) -> None:
+        sessions = self._state.sessions(device_key)
+        self._state.save_sessions(device_key, sessions.preferring(ephemeral))
 
     def sender_of(self, envelope: bytes) -> Party | None:
         """The known device that has sealed an envelope, if one has; nothing in it is decrypted."""

@@ -6,6 +6,7 @@ Owns the border between the engine and whatever keeps its state: a profile's sto
 from collections.abc import Sequence
 from typing import Protocol
 
+from clients.past import Place
 from keys.handshake import Party
 from keys.prekeys import PrivatePrekey
 from keys.sessions import Sessions
@@ -47,6 +48,14 @@ class State(Protocol):
 
     def save_sessions(self, device_key: bytes, sessions: Sessions) -> None:
         """Keep them."""
+        ...
+
+    def last_repair(self, device_key: bytes) -> Place | None:
+        """The newest REPAIR of a device, if there was one."""
+        ...
+
+    def save_repair(self, device_key: bytes, place: Place) -> None:
+        """Keep it."""
         ...
 
     def next_sequence(self, device_key: bytes) -> int:

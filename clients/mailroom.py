@@ -375,7 +375,8 @@ class Mailroom:
         self.outbox.save_arrived(device_key, content.stream_id, arrived, now, owes=owes)
         if is_note:
             self.notes.take(contact, device_key, content)
-            self.repair.take(contact, device_key, content)
+            if not received.is_overtaken:
+                self.repair.take(contact, device_key, content)
         else:
             self.notes.on_typing(contact.id, False)
             self.history.add_incoming(

@@ -1,4 +1,4 @@
-"""What can go wrong with keys, as two errors that say as little as is safe."""
+"""What can go wrong with keys, as a few errors that say as little as is safe."""
 
 
 class DecryptError(Exception):
@@ -6,6 +6,13 @@ class DecryptError(Exception):
 
     def __init__(self) -> None:
         super().__init__("cannot be decrypted")
+
+
+class ExpiredError(DecryptError):
+    """Here and once: a message whose key was kept for as long as it was to be, and is gone since.
+
+    It says nothing against the session. To whoever sent it, it looks like any other.
+    """
 
 
 class VerificationError(Exception):

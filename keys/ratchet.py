@@ -23,7 +23,7 @@ from types import MappingProxyType
 from typing import Final
 
 from keys.chain import OVERHEAD, ChainKey, MessageKey, RootKey
-from keys.errors import DecryptError
+from keys.errors import DecryptError, ExpiredError
 from keys.primitives import KEY, Random, dh, dh_key
 from wire.binary import Reader, u8, u32, u64
 
@@ -35,7 +35,9 @@ SKIPPED_KEEP: Final = 30 * 86_400  # the mailbox TTL: nothing older can still ar
 _RECORD: Final = 1
 _NONE: Final = bytes(KEY)
 
-Skipped = Mapping[tuple[bytes, int], tuple[MessageKey, int]]  # (ratchet key, number) -> (key, stored at)
+# (ratchet key, number) -> (key, stored at). None in the place of a key that has been dropped for its age.
+Skipped = Mapping[tuple[bytes, int], tuple[MessageKey | None, int]]
+_Places = dict[tuple[bytes, int], tuple[MessageKey | None, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,10 @@ class Ratchet:
         return replace(self, root=root, own_private=private, sending=sending)
 
     def decrypt(self, message: bytes, now: int) -> tuple["Ratchet", bytes]:
-        """RatchetDecrypt (section 3.5): the next state and the plaintext. Raises DecryptError."""
+        """RatchetDecrypt (section 3.5): the next state and the plaintext.
+
+        Raises DecryptError, which is ExpiredError for a skipped message whose key has been dropped.
+        """
         if len(message) < MESSAGE_OVERHEAD:
             raise DecryptError
         header, body = message[:HEADER], message[HEADER:]
@@ -89,8 +94,11 @@ class Ratchet:
         number = int.from_bytes(header[KEY + 4 :], "big")
 
         stored = self.skipped.get((remote, number))
-        if stored is not None and stored[1] >= now - SKIPPED_KEEP:
-            plaintext = stored[0].decrypt(body, self.associated + header)
+        if stored is not None:
+            message_key, at = stored
+            if message_key is None or at < now - SKIPPED_KEEP:
+                raise ExpiredError
+            plaintext = message_key.decrypt(body, self.associated + header)
             rest = {place: key for place, key in self.skipped.items() if place != (remote, number)}
             return replace(self, skipped=MappingProxyType(_pruned(rest, now))), plaintext
 
@@ -123,9 +131,10 @@ class Ratchet:
         """How many messages the sending chain has given since the last reply."""
         return self.sending.number if self.sending is not None else 0
 
-    def pruned(self, now: int) -> "Ratchet":
-        """Without the skipped keys that are over 30 days old."""
-        return replace(self, skipped=MappingProxyType(_pruned(dict(self.skipped), now)))
+    def pruned(self, now: int, since: int) -> "Ratchet":
+        """Without the skipped keys that are over 30 days old, nor the places of those before `since`."""
+        kept = {place: key for place, key in _pruned(dict(self.skipped), now).items() if key[1] >= since}
+        return replace(self, skipped=MappingProxyType(kept))
 
     def _step_receiving(self, remote: bytes) -> "Ratchet":
         root, receiving = self.root.advance(dh(self.own_private, remote))
@@ -134,9 +143,7 @@ class Ratchet:
             self, root=root, remote=remote, receiving=receiving, sending=None, previous_length=length
         )
 
-    def _skip(
-        self, skipped: dict[tuple[bytes, int], tuple[MessageKey, int]], chain: ChainKey, until: int, now: int
-    ) -> ChainKey:
+    def _skip(self, skipped: _Places, chain: ChainKey, until: int, now: int) -> ChainKey:
         """Store the message keys before `until`; the caller has bounded how many these are."""
         assert self.remote is not None
         while chain.number < until:
@@ -150,7 +157,8 @@ class Ratchet:
         fixed = self.root.value + self.associated + self.own_private + (self.remote or _NONE)
         chains = _chain_record(self.sending) + _chain_record(self.receiving) + u32(self.previous_length)
         keys = b"".join(
-            place[0] + u32(place[1]) + key.value + u64(at) for place, (key, at) in self.skipped.items()
+            place[0] + u32(place[1]) + (_NONE if key is None else key.value) + u64(at)
+            for place, (key, at) in self.skipped.items()
         )
         return u8(_RECORD) + fixed + chains + u32(len(self.skipped)) + keys
 
@@ -164,7 +172,7 @@ class Ratchet:
         remote = reader.take(KEY)
         sending, receiving, length = _read_chain(reader), _read_chain(reader), reader.u32()
         skipped = {
-            (reader.take(KEY), reader.u32()): (MessageKey(reader.take(KEY)), reader.u64())
+            (reader.take(KEY), reader.u32()): (_read_skipped(reader.take(KEY)), reader.u64())
             for _ in range(reader.u32())
         }
         reader.end()
@@ -172,13 +180,19 @@ class Ratchet:
         return cls(root, associated, own, peer, sending, receiving, length, MappingProxyType(skipped))
 
 
-def _pruned(
-    skipped: dict[tuple[bytes, int], tuple[MessageKey, int]], now: int
-) -> dict[tuple[bytes, int], tuple[MessageKey, int]]:
-    """Without what is too old, and without the oldest of what is too much (dicts keep their order)."""
-    fresh = {place: key for place, key in skipped.items() if key[1] >= now - SKIPPED_KEEP}
-    excess = len(fresh) - MAX_SKIPPED
-    return dict(list(fresh.items())[excess:]) if excess > 0 else fresh
+def _pruned(skipped: _Places, now: int) -> _Places:
+    """With only the places of keys that are too old, and without the oldest of what is too much.
+
+    A place tells that its message came late, from one that shows a session to be broken. (Dicts keep their
+    order.)
+    """
+    kept = {place: (key if at >= now - SKIPPED_KEEP else None, at) for place, (key, at) in skipped.items()}
+    excess = len(kept) - MAX_SKIPPED
+    return dict(list(kept.items())[excess:]) if excess > 0 else kept
+
+
+def _read_skipped(value: bytes) -> MessageKey | None:
+    return None if value == _NONE else MessageKey(value)
 
 
 def _chain_record(chain: ChainKey | None) -> bytes:

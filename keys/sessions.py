@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from keys.errors import DecryptError
+from keys.errors import DecryptError, ExpiredError
 from keys.handshake import HEADER_SIZE, Agreement, HandshakeHeader
 from keys.primitives import KEY, Random
 from keys.ratchet import Ratchet
@@ -135,20 +135,27 @@ class Sessions:
             return Sessions((first, session, *self.all[1:])[:MAX_SESSIONS])
         return self.initiated(session)
 
-    def tidied(self, now: int) -> "Sessions":
-        """Without sessions that were silent for 60 days, except the one that sends, and without old keys."""
+    def tidied(self, now: int, since: int) -> "Sessions":
+        """Without sessions that were silent for 60 days, except the one that sends, and without old keys.
+
+        Nothing that was sealed before `since` can be opened any more.
+        """
         kept = (s for at, s in enumerate(self.all) if at == 0 or s.heard >= now - SILENT_KEEP)
-        return Sessions(tuple(replace(s, ratchet=s.ratchet.pruned(now)) for s in kept))
+        return Sessions(tuple(replace(s, ratchet=s.ratchet.pruned(now, since)) for s in kept))
 
     def decrypt(self, message: bytes, now: int) -> tuple["Sessions", bytes]:
-        """Try each session. Returns the next state and the content. Raises DecryptError."""
+        """Try each session. Returns the next state and the content. Raises DecryptError or ExpiredError."""
+        failed = DecryptError()
         for session in self.all:
             try:
                 after, content = session.decrypt(message, now)
+            except ExpiredError as error:
+                failed = error
             except DecryptError:
                 continue
-            return self.heard(after), content
-        raise DecryptError
+            else:
+                return self.heard(after), content
+        raise failed
 
     def to_record(self) -> bytes:
         """All sessions as bytes, for an encrypted store. Secret."""

@@ -236,4 +236,9 @@ MIGRATIONS: Final = (
         PRIMARY KEY (device_key, what)
     ) WITHOUT ROWID;
     """,
+    """
+    -- The newest REPAIR of a device: its stream, sequence and time. What was written before it does not
+    -- decide which session sends.
+    ALTER TABLE devices ADD COLUMN repaired BLOB;
+    """,
 )

@@ -7,10 +7,13 @@ transaction that its caller opened. Implements `clients.engine_state.State`.
 from collections.abc import Sequence
 from typing import Any
 
+from clients.past import Place
 from clients.store.store import Store
+from keys.content import STREAM_ID
 from keys.handshake import Party
 from keys.prekeys import PrivatePrekey
 from keys.sessions import Sessions
+from wire.binary import Reader, u64
 from wire.device_lists import DeviceList, decode_device_list
 from wire.limits import CLOCK_SKEW, SIGNED_PREKEY_ROTATE
 from wire.prekeys import Prekey, PrekeyKind, decode_prekey
@@ -121,11 +124,25 @@ class KeyState:
 
     def tidy_sessions(self, now: int) -> None:
         """Let old sessions and old message keys die."""
+        since = self.held_since(PrekeyKind.SEALING, now)
         rows: list[tuple[Any, ...]] = self._db.execute(
             "SELECT device_key FROM devices WHERE sessions IS NOT NULL"
         ).fetchall()
         for (device_key,) in rows:
-            self.save_sessions(device_key, self.sessions(device_key).tidied(now))
+            self.save_sessions(device_key, self.sessions(device_key).tidied(now, since))
+
+    def last_repair(self, device_key: bytes) -> Place | None:
+        """The newest REPAIR of a device, if there was one."""
+        record = self._value("SELECT repaired FROM devices WHERE device_key = ?", device_key)
+        if record is None:
+            return None
+        reader = Reader(record, "last repair")
+        return Place(reader.take(STREAM_ID), reader.u64(), reader.u64())
+
+    def save_repair(self, device_key: bytes, place: Place) -> None:
+        """Keep it."""
+        record = place.stream_id + u64(place.sequence) + u64(place.sent_ms)
+        self._db.execute("UPDATE devices SET repaired = ? WHERE device_key = ?", (record, device_key))
 
     def next_sequence(self, device_key: bytes) -> int:
         """Reserve the next sequence of our stream to a device, from 1."""

@@ -169,6 +169,33 @@ def test_garbage_and_replays_reset_nothing(pair: tuple[Home, Home]) -> None:
     assert bob.mailroom.replayed == 2
 
 
+def test_frames_withheld_until_their_keys_are_gone_reset_nothing(
+    pair: tuple[Home, Home], time: Clock
+) -> None:
+    alice, bob = pair
+    for text in ("withheld", "this too"):
+        alice.say(bob, text)
+    withheld = alice.send(bob)
+    for _ in range(40):
+        time.now += 86_400
+        for home, other in ((alice, bob), (bob, alice)):
+            home.stock.rotate(time.now)
+            home.mailroom.tidy()
+            home.say(other, "x")
+        exchange(alice, bob)
+    assert {"withheld", "this too"} < set(bob.texts(at_ms=time.now * 1000))  # they were asked for
+    for put in withheld:
+        bob.take_in(put)
+        assert not due(bob, alice)
+        time.now += 86_400
+    assert bob.mailroom.undecryptable == 2
+    # A session that is lost is told from that.
+    lose_session(bob, alice)
+    alice.say(bob, "on what is lost")
+    deliver(alice, bob)
+    assert due(bob, alice)
+
+
 def test_a_stranger_and_somebody_removed_or_blocked_cause_no_repair(pair: tuple[Home, Home]) -> None:
     alice, bob = pair
     for status in ("request", "removed", "blocked"):
@@ -542,6 +569,69 @@ def test_who_takes_a_contacts_place_gets_nothing_of_what_the_former_was_sent(
     asks(mallory, alice, Kind.RESEND, Receipt(alice.mailroom.state.stream, ((1, 20),)).encode())
     exchange(alice, mallory)
     assert mallory.texts() == ["hello, new one"]
+
+
+def begin_anew(home: Home, copy: bytes, left: bytes) -> bytes:
+    """Put an old copy back, which `left` shows; returns the next checkpoint that it leaves."""
+    put_back(home, copy)
+    assert checkpoints(home).judge(left)
+    home.stock.begin_anew(clock.now_seconds())
+    home.mailroom.rewound()
+    return checkpoints(home).make().checkpoint
+
+
+def repairs_of(home: Home, other: Home) -> list[Put]:
+    """What a home that has lost its sessions says first; a relay may hold it back."""
+    home.mailroom.learn_bundle(home.contact(other), other.bundle())
+    while home.mailroom.seal_waiting(home.contact(other).id):
+        pass
+    return home.send(other)
+
+
+def test_what_was_written_before_the_newest_repair_brings_no_session_back(
+    pair: tuple[Home, Home], time: Clock
+) -> None:
+    alice, bob = pair
+    copy = copy_of(bob)
+    bob.say(alice, "on the session that is lost")
+    held_back = bob.send(alice)
+    left = begin_anew(bob, copy, checkpoints(bob).make().checkpoint)
+    held_back += repairs_of(bob, alice)
+    time.now += 2 * 86_400
+    begin_anew(bob, copy, left)
+    alice.take_in(*repairs_of(bob, alice))
+    exchange(alice, bob)
+    sending = sessions(alice, bob).sending
+    assert sending is not None
+    for put in (*held_back, *held_back):
+        alice.take_in(put)
+        now = sessions(alice, bob).sending
+        assert now is not None
+        assert now.transcript == sending.transcript
+    assert alice.texts(at_ms=(time.now + 60) * 1000) == ["on the session that is lost"]
+    alice.say(bob, "can be read")
+    exchange(alice, bob)
+    assert bob.texts(at_ms=(time.now + 60) * 1000) == ["can be read"]
+    assert (bob.mailroom.undecryptable, bob.mailroom.repair.lines()) == (0, [])
+
+
+def test_a_repair_by_a_clock_that_was_wrong_does_not_hide_the_next_one(
+    pair: tuple[Home, Home], time: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, bob = pair
+    copy = copy_of(bob)
+    with monkeypatch.context() as patch:
+        patch.setattr("clients.clock.now_ms", lambda: (time.now + 400 * 86_400) * 1000)
+        left = begin_anew(bob, copy, checkpoints(bob).make().checkpoint)
+        alice.take_in(*repairs_of(bob, alice))
+    time.now += 60
+    begin_anew(bob, copy, left)
+    alice.take_in(*repairs_of(bob, alice))
+    exchange(alice, bob)
+    alice.say(bob, "on the newest session")
+    exchange(alice, bob)
+    assert bob.texts(at_ms=(time.now + 60) * 1000) == ["on the newest session"]
+    assert bob.mailroom.repair.lines() == []
 
 
 def test_what_was_given_up_is_not_sent_again_and_leaves_no_gap(pair: tuple[Home, Home]) -> None:

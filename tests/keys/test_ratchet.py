@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keys.chain import FRESH, ChainKey, MessageKey
-from keys.errors import DecryptError
+from keys.errors import DecryptError, ExpiredError
 from keys.primitives import dh, dh_key, hkdf
 from keys.ratchet import HEADER, MAX_JUMP, MAX_SKIPPED, MESSAGE_OVERHEAD, SKIPPED_KEEP, Ratchet
 from tests.keys.parties import LOW_ORDER, NOW, Seeded, counted, flipped, ratchets
@@ -233,11 +233,17 @@ def test_skipped_keys_live_thirty_days() -> None:
     within, _ = receive(bob, messages[3], now=NOW + SKIPPED_KEEP)
     receive(within, messages[0], now=NOW + SKIPPED_KEEP)
     beyond, _ = receive(bob, messages[3], now=NOW + SKIPPED_KEEP + 1)
-    assert not beyond.skipped
+    assert not any(key for key, _ in beyond.skipped.values())
     refused(beyond, messages[0], now=NOW + SKIPPED_KEEP + 1)
     refused(bob, messages[0], now=NOW + SKIPPED_KEEP + 1)
-    assert bob.pruned(NOW + SKIPPED_KEEP) == bob
-    assert not bob.pruned(NOW + SKIPPED_KEEP + 1).skipped
+    assert bob.pruned(NOW + SKIPPED_KEEP, NOW) == bob
+    beyond = bob.pruned(NOW + SKIPPED_KEEP + 1, NOW)
+    assert not any(key for key, _ in beyond.skipped.values())
+    assert Ratchet.from_record(beyond.to_record()) == beyond
+    # That it was a skipped one is known for longer than its key.
+    with pytest.raises(ExpiredError):
+        beyond.decrypt(messages[0], NOW + SKIPPED_KEEP + 1)
+    assert not bob.pruned(NOW + SKIPPED_KEEP + 1, NOW + 1).skipped
 
 
 def test_no_bit_of_a_message_can_change_and_nothing_changes_by_trying() -> None:
@@ -321,7 +327,7 @@ def test_a_used_message_key_is_no_longer_in_the_state() -> None:
     (alice, bob), random = ratchets(), Seeded("forward secrecy")
     alice, messages = send(alice, 3, random)
     bob, _ = receive(bob, messages[1])
-    places = {place[1]: key.value for place, (key, _) in bob.skipped.items()}
+    places = {place[1]: key.value for place, (key, _) in bob.skipped.items() if key}
     assert set(places) == {0}
     bob, _ = receive(bob, messages[0])
     assert places[0] not in bob.to_record()

@@ -251,11 +251,11 @@ def test_silent_sessions_and_old_keys_die_after_their_time_but_the_sending_one_s
         other.initiate(f"life {number}")
         other.send(b"skipped")
         alice.receive(other.send(b"hello"))
-    first, *rest = alice.sessions.tidied(NOW + SILENT_KEEP)
+    first, *rest = alice.sessions.tidied(NOW + SILENT_KEEP, NOW + 1)
     assert len(rest) == 2
     assert not any(session.ratchet.skipped for session in (first, *rest))
-    assert [s.transcript for s in alice.sessions.tidied(NOW + SILENT_KEEP + 1)] == [first.transcript]
-    assert alice.sessions.tidied(NOW) == alice.sessions
+    assert [s.transcript for s in alice.sessions.tidied(NOW + SILENT_KEEP + 1, NOW)] == [first.transcript]
+    assert alice.sessions.tidied(NOW, NOW) == alice.sessions
 
 
 def test_sessions_come_back_from_their_record() -> None:

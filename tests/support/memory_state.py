@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from clients.engine import Engine
+from clients.past import Place
 from keys.handshake import Party
 from keys.identities import Account, Device
 from keys.prekeys import PrivatePrekey, generate_prekey
@@ -30,6 +31,7 @@ class MemoryState:
     sealing: dict[bytes, Prekey] = field(default_factory=dict)
     signed: dict[bytes, int] = field(default_factory=dict)
     told: dict[bytes, int] = field(default_factory=dict)
+    repaired: dict[bytes, Place] = field(default_factory=dict)
     handshakes: set[bytes] = field(default_factory=set)
     prekeys: dict[tuple[PrekeyKind, int], PrivatePrekey] = field(default_factory=dict)
 
@@ -57,6 +59,12 @@ class MemoryState:
 
     def save_sessions(self, device_key: bytes, sessions: Sessions) -> None:
         self.by_device[device_key] = sessions
+
+    def last_repair(self, device_key: bytes) -> Place | None:
+        return self.repaired.get(device_key)
+
+    def save_repair(self, device_key: bytes, place: Place) -> None:
+        self.repaired[device_key] = place
 
     def next_sequence(self, device_key: bytes) -> int:
         self.sequences[device_key] = self.sequences.get(device_key, 0) + 1
