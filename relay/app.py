@@ -32,10 +32,12 @@ from relay.store.base import Store
 from relay.store.memory import MemoryStore
 from relay.store.sqlite import SqliteStore
 from relay.surroundings import Surroundings
+from relay.turns import Turns
 from wire.limits import PROTOCOL_VERSION
 
 EXPIRE_EVERY: Final = 3600.0
 LAG_EVERY: Final = 0.5
+WEBSOCKET_PATH: Final = "/v1/ws"
 
 log = logging.getLogger(LOGGER)
 
@@ -60,6 +62,8 @@ class Relay:
     rates: Rates
     heads: Admission  # sockets that have not asked for a WebSocket yet
     most_sockets: int  # of whatever kind: more are not even told why
+    turns: Turns
+    websocket_paths: frozenset[str]
     sockets: int = 0
     connections: set[Connection] = field(default_factory=set)
     empty: asyncio.Event = field(default_factory=asyncio.Event)
@@ -139,6 +143,9 @@ def compose(config: Config, key: RelayKey, origins: tuple[str, ...], store: Stor
         Rates(config.rates, metrics.limited),
         Admission(caps),
         most_sockets(),
+        Turns(asyncio.get_running_loop()),
+        # Proxies differ in whether they strip the prefix they were reached under: both forms are served.
+        frozenset((WEBSOCKET_PATH, config.root_path + WEBSOCKET_PATH)),
     )
 
 
@@ -206,6 +213,6 @@ def create_app(relay: Relay) -> FastAPI:
     )
     app.include_router(endpoints.router)
     if relay.config.root_path:
-        # Proxies differ in whether they strip the prefix they were reached under: both forms are served.
+        # Both forms, as of the WebSocket's path.
         app.include_router(endpoints.router, prefix=relay.config.root_path)
     return app

@@ -1,13 +1,12 @@
 """The I/O shell of one socket: it feeds a session and carries out what that wants.
 
-Owns the tasks, deadlines and queues of one connection. Decides nothing about the protocol, and knows a
-socket only as something that receives, sends and closes.
+Owns the tasks and deadlines of one connection: a task lives only as long as something is waited for. Decides
+nothing about the protocol, and knows a socket only as `relay.sockets` describes it.
 """
 
 import asyncio
 import contextlib
-import itertools
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Final
 
 from relay import intake
@@ -36,23 +35,57 @@ from relay.metrics import Drop
 from relay.outbound import Outbound
 from relay.rates import Pace
 from relay.session import Session
-from relay.sockets import Socket, SocketClosed
+from relay.sockets import Socket
 from relay.states import State
 from relay.store.base import StockCount
 from relay.surroundings import Surroundings
-from relay.writing import SHARE, write
 from wire import control
 from wire.control import Error, Refused
 from wire.errors import WireError
+from wire.limits import ENVELOPE_MAX
 from wire.login import Mode
 
 BATCHES: Final = 2  # of one connection with the store at a time: the next is ready when one is done
 PULLED_FRAMES: Final = 64  # at a time: nobody else's turn waits for a whole window
 LAST_WORDS: Final = 5.0  # seconds for a peer to take what is queued before its socket is cut
+# Names of tasks: those that a lost connection leaves to finish, and the one that its peer waits for.
+PUT: Final = "put"
+REQUEST: Final = "request"
 
 
 class Connection:
-    """One connection, from its accept to its end."""
+    """One connection, from its upgrade to its end. `left` is called when nothing of it is left to do."""
+
+    __slots__ = (
+        "__weakref__",
+        "_acknowledged",
+        "_backlog",
+        "_batches",
+        "_deleting",
+        "_device_key",
+        "_has_appeared",
+        "_heard",
+        "_held_notice",
+        "_is_lost",
+        "_is_rung",
+        "_last_words",
+        "_left",
+        "_loop",
+        "_mode",
+        "_pace",
+        "_pulling",
+        "_queued",
+        "_requesting",
+        "_session",
+        "_shared",
+        "_socket",
+        "_tasks",
+        "_ticket",
+        "_timer",
+        "_wants_room",
+        "_welcomed",
+        "outbound",
+    )
 
     def __init__(
         self,
@@ -62,36 +95,45 @@ class Connection:
         pace: Pace,
         shared: Surroundings,
         login_by: float,
+        left: "Callable[[Connection], None]",
     ) -> None:
         self._socket = socket
         self._session = session
         self._ticket = ticket
         self._pace = pace
         self._shared = shared
+        self._left = left
         self._loop = asyncio.get_running_loop()
         self._backlog = shared.backlog.join(socket.unsent, self._overflow)
-        self._outbound = Outbound(self._backlog.changed)
-        self._doorbell = asyncio.Event()
-        self._put_turn = asyncio.Semaphore(BATCHES)
-        self._settled = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._puts: set[asyncio.Task[None]] = set()
+        self.outbound = Outbound(socket.wake)
+        self._tasks: set[asyncio.Task[None]] | None = None
+        self._requesting = False
+        self._batches = 0  # with the store
+        self._queued: list[Batch] | None = None
+        self._pulling = False
+        self._is_rung = False
+        self._wants_room = False  # the last pull ended because there was none
+        self._deleting = False
+        self._acknowledged = 0
         self._device_key: bytes | None = None
         self._welcomed = False
         self._held_notice: StockCount | None = None
         self._mode: Mode | None = None
-        self._acknowledged = 0
-        self._to_acknowledge = asyncio.Event()
+        self._heard = 0.0
         self._has_appeared = False
-        self._timer = self._loop.call_at(login_by, self._time_out)
-        self._former: asyncio.TimerHandle | None = None
+        self._is_lost = False
         self._last_words: asyncio.TimerHandle | None = None
+        # Of the login, then of a silent submit connection, or of what a former connection showed.
+        self._timer: asyncio.TimerHandle | None = self._loop.call_at(login_by, self._time_out)
 
     # --- called by others, never blocking ----------------------------------------------------------
 
     def ring(self) -> None:
         """See `Resident.ring`."""
-        self._doorbell.set()
+        self._is_rung = True
+        if not self._pulling and self._session.state is State.DELIVERING and not self._is_lost:
+            self._pulling = True
+            self._start(self._pull())
 
     def replace(self) -> None:
         """See `Resident.replace`."""
@@ -109,11 +151,11 @@ class Connection:
             # The login is answered first; the welcome tells the stock as well, but perhaps an older one.
             self._held_notice = stock
             return
-        self._outbound.set_notice("stock", stock_message(stock).encode())
+        self.outbound.set_notice("stock", stock_message(stock).encode())
 
     def tell(self, ref: int, online: bool) -> None:
         """See `Watcher.tell`."""
-        self._outbound.set_notice(f"presence {ref}", control.Presence(ref=ref, online=online).encode())
+        self.outbound.set_notice(f"presence {ref}", control.Presence(ref=ref, online=online).encode())
 
     def restart(self) -> None:
         """The relay goes down: say so and close."""
@@ -129,44 +171,49 @@ class Connection:
 
     def _overflow(self) -> None:
         """Of all that waits to be read, this peer leaves most."""
-        self._outbound.clear()
+        self.outbound.clear()
         self._end(self._session.too_slow(Drop.BACKLOG))
 
-    # --- life --------------------------------------------------------------------------------------
+    # --- called by the socket ----------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Serve the socket until either side closes it."""
-        writer = self._start(write(self._outbound, self._socket, self.ring))
+    def text(self, message: str) -> None:
+        """See `Receiver.text`."""
+        self._heard = self._loop.time()
         try:
-            for number in itertools.count(1):
-                message = await self._socket.receive()
-                if number % SHARE == 0:
-                    await asyncio.sleep(0)  # what was read ahead is there without waiting
-                if self._mode is Mode.SUBMIT:
-                    self._rearm()
-                if isinstance(message, str):
-                    actions = self._session.receive_text(message, self._shared.now())
-                else:
-                    actions = self._session.receive_binary(message)
-                await self._perform(actions)
-                while self._session.saturated:
-                    self._settled.clear()
-                    await self._settled.wait()
-        except SocketClosed:
-            pass
+            self._perform(self._session.receive_text(message, self._shared.now()))
         except Exception as error:
-            self._shared.fault(error)
-            self._end(self._session.fault())
-            await asyncio.wait((writer,))
-        finally:
-            await self._clean_up()
+            self._fail(error)
 
-    async def _clean_up(self) -> None:
-        self._timer.cancel()
-        if self._last_words is not None:
-            self._last_words.cancel()
-        if self._former is not None:
-            self._former.cancel()
+    def binary(self, message: bytes) -> None:
+        """See `Receiver.binary`."""
+        self._heard = self._loop.time()
+        try:
+            actions = self._session.receive_binary(message)
+            if actions:
+                self._perform(actions)
+        except Exception as error:
+            self._fail(error)
+
+    def read(self) -> None:
+        """See `Receiver.read`."""
+        try:
+            self._perform(self._session.read())
+        except Exception as error:
+            self._fail(error)
+        self._hold_or_release()
+
+    def written(self) -> None:
+        """See `Receiver.written`."""
+        self._backlog.changed(self.outbound.size)
+        if self._wants_room and self.outbound.has_room_again():
+            self.ring()
+
+    def lost(self) -> None:
+        """See `Receiver.lost`."""
+        self._is_lost = True
+        for timer in (self._timer, self._last_words):
+            if timer is not None:
+                timer.cancel()
         self._ticket.leave()
         self._backlog.leave()
         self._shared.presence.leave(self)
@@ -174,40 +221,72 @@ class Connection:
             self._shared.presence.disappear(self._device_key)
         if self._mode is not None:
             self._shared.metrics.connected(self._mode, -1)
-        for task in self._tasks:
-            task.cancel()
-        # Frames with the store are left to arrive, so that their doorbell rings.
-        if waiting := self._tasks | self._puts:
-            await asyncio.wait(waiting)
+        for task in self._tasks or ():
+            # Frames with the store are left to arrive, so that their doorbell rings.
+            if task.get_name() != PUT:
+                task.cancel()
+        self._queued = None
+        self._leave_when_done()
 
-    def _start(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
-        task = self._loop.create_task(work)
+    # --- tasks -------------------------------------------------------------------------------------
+
+    def _start(self, work: Coroutine[object, object, None], name: str | None = None) -> None:
+        task = self._loop.create_task(work, name=name)
+        if self._tasks is None:
+            self._tasks = set()
         self._tasks.add(task)
         task.add_done_callback(self._finished)
-        return task
 
     def _finished(self, task: asyncio.Task[None]) -> None:
+        assert self._tasks is not None
         self._tasks.discard(task)
-        self._puts.discard(task)
+        if task.get_name() == REQUEST:
+            self._requesting = False
+            self._hold_or_release()
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._shared.fault(error)
-            self._end(self._session.fault())
+            self._fail(error)
+        if self._is_lost:
+            self._leave_when_done()
+        elif not self._tasks:
+            self._tasks = None
+
+    def _leave_when_done(self) -> None:
+        if not self._tasks:
+            self._left(self)
+
+    def _fail(self, error: BaseException) -> None:
+        self._shared.fault(error)
+        self._end(self._session.fault())
+
+    def _hold_or_release(self) -> None:
+        """Nothing more is heard while a request is under way, or too much has no answer."""
+        if self._requesting or self._session.saturated:
+            self._socket.hold()
+        else:
+            self._socket.release()
 
     # --- deadlines ---------------------------------------------------------------------------------
 
     def _time_out(self) -> None:
+        self._timer = None
         self._end(self._session.time_out())
 
-    def _idle(self) -> None:
-        self._end(self._session.idle())
+    def _watch_idle(self) -> None:
+        due = self._heard + self._shared.submit_idle
+        if self._loop.time() >= due:
+            self._timer = None
+            self._end(self._session.idle())
+        else:
+            self._timer = self._loop.call_at(due, self._watch_idle)
 
     def _cut(self) -> None:
         self._shared.metrics.dropped(Drop.DEAF)
         self._socket.abort()
 
-    def _rearm(self) -> None:
-        self._timer.cancel()
-        self._timer = self._loop.call_later(self._shared.submit_idle, self._idle)
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     # --- actions -----------------------------------------------------------------------------------
 
@@ -222,22 +301,22 @@ class Connection:
             case Send(message):
                 if isinstance(message, Error | Refused):
                     metrics.refused(message.code)
-                if not self._outbound.add_control(message.encode()):
+                if not self.outbound.add_control(message.encode()):
                     self._end(self._session.too_slow())
             case SendFrame(data):
                 metrics.delivered.inc()
-                self._outbound.add_frame(data)
+                self.outbound.add_frame(data)
             case Close(code, drop):
                 if drop is not None:
                     metrics.dropped(drop)
-                self._outbound.end(code)
-                if self._last_words is None:
+                self.outbound.end(code)
+                if self._last_words is None and not self._is_lost:
                     self._last_words = self._loop.call_later(LAST_WORDS, self._cut)
             case _:
                 return False
         return True
 
-    async def _perform(self, actions: Sequence[Action]) -> None:
+    def _perform(self, actions: Sequence[Action]) -> None:
         for action in actions:
             if self._write_out(action):
                 continue
@@ -247,45 +326,30 @@ class Connection:
                 case Greeted(mode):
                     self._greeted(mode)
                 case LogIn(device_key):
-                    await self._log_in(device_key)
+                    self._request(self._log_in(device_key))
                 case StartDelivery():
-                    self._start(self._deliver())
+                    self.ring()
                 case Acknowledge(through):
                     self._acknowledge(through)
                 case KeepCheckpoint(checkpoint):
-                    await self._keep(checkpoint)
+                    self._request(self._keep(checkpoint))
                 case Appear(capabilities):
                     self._appear(capabilities)
                 case Watch(ref, capability):
                     self._shared.presence.watch(self, ref, capability)
                 case Register() | Publish() | Allow() | Fetch():
-                    await self._request(action)
+                    self._request(self._answer(action))
 
     def _greeted(self, mode: Mode) -> None:
         if mode is Mode.SUBMIT:
             if not self._ticket.submit():
                 self._end(self._session.too_many())
                 return
-            self._rearm()
+            self._stop_timer()
+            self._heard = self._loop.time()
+            self._watch_idle()
         self._mode = mode
         self._shared.metrics.connected(mode, 1)
-
-    async def _log_in(self, device_key: bytes) -> None:
-        self._timer.cancel()
-        self._device_key = device_key
-        self._shared.metrics.logins.inc()
-        status = await self._shared.mailboxes.arrive(device_key, self)
-        self._end(self._session.welcome(status))
-        self._welcomed = True
-        if self._held_notice is not None:
-            self.notify_stock(self._held_notice)
-        if status.registered:
-            self._ticket.settle()
-            if self._shared.presence.appears(device_key):
-                # A device that comes back is not said to be away in between; but it must say so anew.
-                self._former = self._loop.call_later(self._shared.login_deadline, self._end_former)
-        else:
-            self._timer = self._loop.call_later(self._shared.login_deadline, self._time_out)
 
     def _appear(self, capabilities: Sequence[bytes]) -> None:
         assert self._device_key is not None
@@ -295,8 +359,35 @@ class Connection:
     def _end_former(self) -> None:
         """What the connection before this one showed does not outlive it for long."""
         assert self._device_key is not None
+        self._timer = None
         if not self._has_appeared and self._shared.mailboxes.resident(self._device_key) is self:
             self._shared.presence.disappear(self._device_key)
+
+    # --- requests: nothing more is heard before one is answered ------------------------------------
+
+    def _request(self, work: Coroutine[object, object, None]) -> None:
+        self._requesting = True
+        self._hold_or_release()
+        self._start(work, REQUEST)
+
+    async def _log_in(self, device_key: bytes) -> None:
+        self._stop_timer()
+        self._device_key = device_key
+        self._shared.metrics.logins.inc()
+        status = await self._shared.mailboxes.arrive(device_key, self)
+        self._end(self._session.welcome(status))
+        self._welcomed = True
+        if self._held_notice is not None:
+            self.notify_stock(self._held_notice)
+            self._held_notice = None
+        deadline = self._shared.login_deadline
+        if not status.registered:
+            self._timer = self._loop.call_later(deadline, self._time_out)
+            return
+        self._ticket.settle()
+        if self._shared.presence.appears(device_key):
+            # A device that comes back is not said to be away in between; but it must say so anew.
+            self._timer = self._loop.call_later(deadline, self._end_former)
 
     async def _keep(self, checkpoint: bytes) -> None:
         assert self._device_key is not None
@@ -304,7 +395,7 @@ class Connection:
         with contextlib.suppress(WireError):
             await self._shared.mailboxes.keep_checkpoint(self._device_key, checkpoint)
 
-    async def _request(self, action: Register | Publish | Allow | Fetch) -> None:
+    async def _answer(self, action: Register | Publish | Allow | Fetch) -> None:
         mailboxes, session = self._shared.mailboxes, self._session
         try:
             match action:
@@ -314,9 +405,10 @@ class Connection:
                         device_list.account_key, invite_hash, shared.now()
                     )
                     await mailboxes.register(device_list, terms)
+                    if not session.registered:
+                        self._stop_timer()
+                        self._ticket.settle()
                     answer = session.enrolled(ref)
-                    self._timer.cancel()
-                    self._ticket.settle()
                 case Publish(ref, prekeys, anew):
                     assert self._device_key is not None
                     stock = await mailboxes.publish(self._device_key, prekeys, anew)
@@ -335,49 +427,68 @@ class Connection:
     # --- puts --------------------------------------------------------------------------------------
 
     def _put(self, batch: Batch) -> None:
-        task = self._start(self._put_and_tell(batch))
-        self._tasks.discard(task)
-        self._puts.add(task)
+        if self._batches < BATCHES:
+            self._batches += 1
+            self._start(self._put_and_tell(batch), PUT)
+            return
+        if self._queued is None:
+            self._queued = []
+        self._queued.append(batch)
 
     async def _put_and_tell(self, batch: Batch) -> None:
         try:
-            async with self._put_turn:
-                results = await intake.put(self._shared.mailboxes, self._pace, batch, self._shared.now())
+            results = await intake.put(self._shared.mailboxes, self._pace, batch, self._shared.now())
             actions = self._session.settle(batch, results)
         except WireError as error:
             actions = self._session.settle(batch, error)
-        self._settled.set()
-        await self._perform(actions)
+        finally:
+            self._batches -= 1
+        if self._is_lost:
+            return
+        if self._queued:
+            self._put(self._queued.pop(0))
+        self._perform(actions)
+        self._hold_or_release()
 
     # --- delivery ----------------------------------------------------------------------------------
 
-    async def _deliver(self) -> None:
-        self._start(self._delete_acknowledged())
+    async def _pull(self) -> None:
+        """Hand over what the mailbox holds, until that is all or there is no room."""
         assert self._device_key is not None
-        while self._session.state is State.DELIVERING:
-            self._doorbell.clear()
-            max_frames, max_bytes = self._session.room()
-            max_bytes = min(max_bytes, self._outbound.frame_room())
-            frames = []
-            if max_frames > 0 and max_bytes > 0:
-                frames = await self._shared.mailboxes.pull(
-                    self._device_key, self._session.delivered, min(max_frames, PULLED_FRAMES), max_bytes
-                )
-                self._end(self._session.deliver(frames))
-            if not frames:
-                await self._doorbell.wait()
+        try:
+            while self._session.state is State.DELIVERING:
+                self._is_rung = False
+                max_frames, max_bytes = self._session.room()
+                max_bytes = min(max_bytes, self.outbound.frame_room())
+                self._wants_room = max_frames <= 0 or max_bytes < ENVELOPE_MAX
+                frames = []
+                if max_frames > 0 and max_bytes > 0:
+                    frames = await self._shared.mailboxes.pull(
+                        self._device_key, self._session.delivered, min(max_frames, PULLED_FRAMES), max_bytes
+                    )
+                    self._end(self._session.deliver(frames))
+                if not frames and not self._is_rung:
+                    return
+        finally:
+            self._pulling = False
 
     def _acknowledge(self, through: int) -> None:
         self._acknowledged = max(self._acknowledged, through)
-        self._to_acknowledge.set()
-        self._doorbell.set()  # the window has room again
+        if not self._deleting:
+            self._deleting = True
+            self._start(self._delete_acknowledged())
+        if self._wants_room:
+            self.ring()
 
     async def _delete_acknowledged(self) -> None:
         """One deletion at a time; acknowledgements that arrive meanwhile share the next."""
         assert self._device_key is not None
-        while True:
-            await self._to_acknowledge.wait()
-            self._to_acknowledge.clear()
-            # A failed deletion costs space until the next one: the device deduplicates.
-            with contextlib.suppress(WireError):
-                await self._shared.mailboxes.acknowledge(self._device_key, self._acknowledged)
+        deleted = 0
+        try:
+            while deleted < self._acknowledged:
+                deleted = self._acknowledged
+                # A failed deletion costs space until the next one: the device deduplicates.
+                with contextlib.suppress(WireError):
+                    await self._shared.mailboxes.acknowledge(self._device_key, deleted)
+        finally:
+            self._deleting = False

@@ -1,27 +1,19 @@
-"""What answers HTTP, and where the WebSocket begins.
+"""What answers HTTP.
 
-Owns the routes and the adapter from starlette's WebSocket to `relay.sockets.Socket`. Decides nothing that
-a session decides.
+Owns the routes. The WebSocket is none of them: see `relay.websocket`.
 """
 
-import asyncio
 import contextlib
 import hmac
 import ipaddress
-import os
 import time
 from typing import Any, Final
 
-from fastapi import APIRouter, Request, Response, WebSocket
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
-from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from relay import metrics
-from relay.admission import Ticket, is_proxy, prefix_of
-from relay.connection import Connection
-from relay.rates import Pace
-from relay.session import ERRORS_BEFORE_CLOSE, Session
-from relay.sockets import SocketClosed
+from relay.session import ERRORS_BEFORE_CLOSE
 from relay.store.base import Condition
 from relay.store.writer import WAITING_BYTES
 from relay.version import package_version
@@ -60,87 +52,6 @@ INFO: Final[dict[str, Any]] = {
     },
 }
 FORWARDED_HEADERS: Final = ("x-forwarded-for", "forwarded", "x-real-ip", "via")
-
-
-class WebSocketAdapter:
-    """A starlette WebSocket as a `relay.sockets.Socket`."""
-
-    def __init__(self, websocket: WebSocket) -> None:
-        self._websocket = websocket
-
-    async def receive(self) -> str | bytes:
-        """See `Socket.receive`."""
-        event = await self._websocket.receive()
-        if event["type"] != "websocket.receive":
-            raise SocketClosed
-        text: str | None = event.get("text")
-        data: bytes | None = event.get("bytes")
-        return text if text is not None else data or b""
-
-    async def send_text(self, text: str) -> None:
-        """See `Socket.send_text`."""
-        await self._send({"type": "websocket.send", "text": text})
-
-    async def send_bytes(self, data: bytes) -> None:
-        """See `Socket.send_bytes`."""
-        await self._send({"type": "websocket.send", "bytes": data})
-
-    async def close(self, code: int) -> None:
-        """See `Socket.close`."""
-        await self._send({"type": "websocket.close", "code": int(code)})
-
-    async def _send(self, event: dict[str, Any]) -> None:
-        if self._websocket.application_state is not WebSocketState.CONNECTED:
-            raise SocketClosed
-        try:
-            await self._websocket.send(event)
-        except (WebSocketDisconnect, OSError) as error:
-            raise SocketClosed from error
-
-    def unsent(self) -> int:
-        """See `Socket.unsent`."""
-        unsent: int = self._websocket.state.unsent()
-        return unsent
-
-    def abort(self) -> None:
-        """See `Socket.abort`."""
-        self._websocket.state.abort()
-
-
-@router.websocket("/v1/ws")
-async def websocket_endpoint(websocket: WebSocket) -> None:
-    """The JSON and frame channel."""
-    relay = websocket.state.relay
-    await websocket.accept()
-    loop = asyncio.get_running_loop()
-    accepted_at = getattr(websocket.state, "accepted_at", None) or loop.time()
-    peer = websocket.client.host if websocket.client else None
-    proxies = relay.config.proxies
-    hops = websocket.headers.getlist("x-forwarded-for")
-    prefix = prefix_of(peer, hops, proxies)
-    if hops:
-        relay.metrics.forwarded(is_proxy(peer, proxies))
-    # What came without a proxy was counted when it was accepted.
-    retry_after = relay.rates.socket(prefix) if is_proxy(peer, proxies) else 0
-    ticket = None if retry_after else relay.admission.enter(prefix)
-    pace = Pace(relay.rates, prefix)
-    connection = Connection(
-        WebSocketAdapter(websocket),
-        Session(relay.authority, relay.origins, os.urandom(limits.NONCE), pace),
-        ticket or Ticket.none(relay.admission),
-        pace,
-        relay.surroundings,
-        accepted_at + relay.config.login_deadline,
-    )
-    if relay.draining:
-        connection.restart()
-    elif ticket is None:
-        connection.refuse(retry_after or None)
-    relay.enter(connection)
-    try:
-        await connection.run()
-    finally:
-        relay.leave(connection)
 
 
 @router.get("/v1/info", responses={200: {"content": {"application/json": {"schema": INFO}}}})

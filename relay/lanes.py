@@ -2,7 +2,8 @@
 
 Owns the go-back rule: after a frame was refused for now, later frames to its mailbox are refused too until
 that one is tried again, so that order holds without the sender waiting for each answer. One batch per
-mailbox is with the store at a time; what arrives meanwhile forms the next. Pure: no I/O, no clock.
+mailbox is with the store at a time; what arrives meanwhile, or in one read, goes together. Pure: no I/O, no
+clock.
 """
 
 from collections.abc import Sequence
@@ -87,6 +88,7 @@ class Lanes:
 
     def __init__(self) -> None:
         self._lanes: dict[bytes, _Lane] = {}
+        self._offered: dict[bytes, _Lane] = {}  # since the last batches
         self._frames = 0
         self._bytes = 0
 
@@ -100,9 +102,11 @@ class Lanes:
         """Whether more mailboxes wait for a retry than are remembered."""
         return sum(lane.refused is not None for lane in self._lanes.values()) > BLOCKED_MAILBOXES
 
-    def offer(self, put: Put, token_hash: bytes | None) -> Batch | Outcome | None:
-        """Take a frame in: a batch for the store, or its refusal, or None while it waits for its turn."""
-        lane = self._lanes.setdefault(put.mailbox, _Lane())
+    def offer(self, put: Put, token_hash: bytes | None) -> Outcome | None:
+        """Take a frame in for the next batch of its mailbox, or refuse it."""
+        lane = self._lanes.get(put.mailbox)
+        if lane is None:
+            lane = self._lanes[put.mailbox] = _Lane()
         if lane.refused is not None:
             if put.frame_id != lane.refused:
                 return Outcome(put.frame_id, ErrorCode.GO_BACK)
@@ -110,7 +114,14 @@ class Lanes:
         self._frames += 1
         self._bytes += len(put.envelope)
         lane.waiting.append(_Waiting(NewFrame(put.frame_id, put.envelope), token_hash))
-        return self._next(put.mailbox, lane)
+        self._offered[put.mailbox] = lane
+        return None
+
+    def batches(self) -> list[Batch]:
+        """What may go to the store of all that was offered: one batch of each mailbox that has none there."""
+        offered, self._offered = self._offered, {}
+        batches = (self._next(mailbox, lane) for mailbox, lane in offered.items())
+        return [batch for batch in batches if batch is not None]
 
     def _next(self, mailbox: bytes, lane: _Lane) -> Batch | None:
         if lane.in_store or not lane.waiting:
@@ -142,7 +153,7 @@ class Lanes:
         self._frames -= len(settled)
         self._bytes -= sum(len(frame.envelope) for frame in settled)
         batch = self._next(mailbox, lane)
-        if batch is None and lane.refused is None:
+        if batch is None and lane.refused is None and mailbox not in self._offered:
             del self._lanes[mailbox]
         return outcomes, batch
 

@@ -4,7 +4,6 @@ Owns its bounded queues: control messages go before notices, notices before fram
 for by another connection. Knows no socket.
 """
 
-import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,39 +29,50 @@ class Farewell:
 class Outbound:
     """The queues of one connection. Frames are fetched as `frame_room` allows.
 
-    `counted` is told how many bytes wait whenever that changes.
+    `wake` is called whenever there is something new to take.
     """
 
-    def __init__(self, counted: Callable[[int], None] = lambda size: None) -> None:
-        self._counted = counted
-        self._control: deque[str] = deque()
+    __slots__ = (
+        "_control",
+        "_control_size",
+        "_farewell",
+        "_frames",
+        "_frames_size",
+        "_notices",
+        "_notices_size",
+        "_wake",
+        "_was_full",
+    )
+
+    def __init__(self, wake: Callable[[], None] = lambda: None) -> None:
+        self._wake = wake
+        # Made when they are needed: most connections have nothing to say for most of their lives.
+        self._control: deque[str] | None = None
         self._control_size = 0
-        self._notices: dict[str, str] = {}
+        self._notices: dict[str, str] | None = None
         self._notices_size = 0
-        self._frames: deque[bytes] = deque()
+        self._frames: deque[bytes] | None = None
         self._frames_size = 0
-        self._handed = 0  # bytes of what is being written
         self._was_full = False
         self._farewell: Farewell | None = None
-        self._wake = asyncio.Event()
+
+    @property
+    def size(self) -> int:
+        """Bytes that wait."""
+        return self._control_size + self._notices_size + self._frames_size
 
     def add_control(self, text: str) -> bool:
         """Queue a control message; False when 1 MiB or 1,024 messages are waiting already."""
         if self._farewell is not None:
             return True
+        if self._control is None:
+            self._control = deque()
         if self._control_size + len(text) > OUTBOUND_BUFFER or len(self._control) >= CONTROL_MESSAGES:
             return False
         self._control.append(text)
         self._control_size += len(text)
-        self._changed()
+        self._wake()
         return True
-
-    def _changed(self) -> None:
-        self._wake.set()
-        self._count()
-
-    def _count(self) -> None:
-        self._counted(self._control_size + self._notices_size + self._frames_size + self._handed)
 
     def set_notice(self, about: str, text: str) -> None:
         """Queue a notice in place of an unsent one about the same.
@@ -70,16 +80,20 @@ class Outbound:
         Strangers cause them, and must not fill the queue: there are as many as things to be told about.
         """
         if self._farewell is None:
+            if self._notices is None:
+                self._notices = {}
             self._notices_size += len(text) - len(self._notices.get(about, ""))
             self._notices[about] = text
-            self._changed()
+            self._wake()
 
     def add_frame(self, data: bytes) -> None:
         """Queue a frame."""
         if self._farewell is None:
+            if self._frames is None:
+                self._frames = deque()
             self._frames.append(data)
             self._frames_size += len(data)
-            self._changed()
+            self._wake()
 
     def frame_room(self) -> int:
         """Bytes of frames that may be added now; 0 until enough of those before are written."""
@@ -94,32 +108,19 @@ class Outbound:
         """Nothing is added after this; control messages are still written, frames are not."""
         if self._farewell is None:
             self._farewell = Farewell(code)
-            self._frames.clear()
-            self._notices.clear()
+            self._frames = self._notices = None
             self._frames_size = self._notices_size = 0
-            self._changed()
+            self._wake()
 
     def clear(self) -> None:
         """Let go of everything; nothing is added after this."""
         self._farewell = self._farewell or Farewell(CloseCode.SLOW_READER)
-        self._control.clear()
-        self._frames.clear()
-        self._notices.clear()
+        self._control = self._frames = self._notices = None
         self._control_size = self._frames_size = self._notices_size = 0
-        self._changed()
+        self._wake()
 
-    async def next(self) -> str | bytes | Farewell:
-        """What to write next; what was given before is written."""
-        while True:
-            item = self._next()
-            self._handed = 0 if isinstance(item, Farewell | None) else len(item)
-            self._count()
-            if item is not None:
-                return item
-            self._wake.clear()
-            await self._wake.wait()
-
-    def _next(self) -> str | bytes | Farewell | None:
+    def next(self) -> str | bytes | Farewell | None:
+        """What to write next, which counts as written; None where nothing waits."""
         if self._control:
             text = self._control.popleft()
             self._control_size -= len(text)
@@ -132,4 +133,5 @@ class Outbound:
             data = self._frames.popleft()
             self._frames_size -= len(data)
             return data
+        self._control = self._frames = self._notices = None
         return self._farewell

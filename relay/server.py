@@ -1,6 +1,6 @@
 """uvicorn, bounded: deadlines and caps it does not have by itself, and an orderly end.
 
-Owns the HTTP head's deadline and size, the WebSocket's limits, signals and the drain.
+Owns the HTTP head's deadline and size, signals and the drain.
 Knows no message.
 """
 
@@ -16,36 +16,30 @@ from typing import Any, Final
 import uvicorn
 from uvicorn.loops.auto import auto_loop_factory
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import Frame
 
-from relay import upgrade
 from relay.admission import Ticket, is_proxy, prefix_of
 from relay.app import Relay, create_app
 from relay.listening import BACKLOG, ListenError, check_readable
 from relay.metrics import Drop
-from wire.errors import CloseCode
-from wire.frames import FRAME_MAX
-from wire.limits import CONTROL_FRAMES_MAX, DEAD_AFTER, DRAIN, FRAGMENTS_MAX, PING_EVERY
+from relay.websocket import opening
+from relay.websocket.protocol import CLOSE_HANDSHAKE, WebSocket
+from wire.limits import DRAIN
 
 HEAD_MAX: Final = 65_536
 # asyncio accepts as many sockets in one turn of its loop as its backlog says, and nobody else is served
 # meanwhile. The others wait in the kernel.
 ACCEPT_AT_ONCE: Final = 16
-CLOSE_HANDSHAKE: Final = 5.0  # seconds for a peer to answer a close frame
 COME_BACK: Final = 10  # seconds, where a cap on sockets was reached
 TOO_MANY: Final = (
     "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\ncontent-length: 21\r\n"
     "retry-after: {}\r\nconnection: close\r\n\r\ntoo many connections\n"
 )
-MESSAGE_MAX: Final = FRAME_MAX + 64  # checked before anything is buffered
 KEEP_ALIVE: Final = 5
 # What one turn of the event loop takes from one socket, where asyncio takes 256 KiB. Under TLS every socket
 # holds a buffer of this size from its accept on.
 READ_MAX: Final = 65_536
 # What waits in the system for its turn on the wire: more would only put answers and pings behind frames.
 UNSENT_MAX: Final = 131_072
-SLICE: Final = 8192  # bytes parsed before frames are looked at: a thousand of the smallest
 
 
 def _take_little(transport: asyncio.BaseTransport) -> None:
@@ -92,7 +86,7 @@ class HeadDeadline(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """From here on the session's own admission counts this socket."""
-        answer = upgrade.refused(self.scope, self.url)
+        answer = opening.refused(self.scope, self.url)
         if answer is not None:
             self.transport.write(answer)
             self.transport.close()
@@ -162,108 +156,6 @@ class HeadDeadline(HttpToolsProtocol):
         self._stop_clock()
         self.relay.metrics.dropped(reason)
         self.transport.abort()
-
-
-class BoundedWebSocket(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket, which tells when its socket was accepted and can be cut.
-
-    A peer that reads nothing would otherwise outlive every close: what is buffered for it is never sent.
-    """
-
-    relay: Relay
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The socket that began as HTTP ends here."""
-        self.relay.sockets -= 1
-        if self.abort_timer is not None:
-            self.abort_timer.cancel()
-        super().connection_lost(exc)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Pass on what only the transport knows."""
-        super().connection_made(transport)
-        self.abort_timer: asyncio.TimerHandle | None = None
-        self.control_frames = 0
-        self.counting_until = 0.0
-        http = transport.get_protocol()
-        self.app_state = {
-            **self.app_state,
-            "accepted_at": getattr(http, "accepted_at", None),
-            "abort": self.transport.abort,
-            "unsent": self.transport.get_write_buffer_size,
-        }
-
-    def data_received(self, data: bytes) -> None:
-        """Take a read in slices: who floods with tiny frames is cut before the rest is parsed."""
-        for at in range(0, len(data), SLICE):
-            super().data_received(data[at : at + SLICE])
-            if self.transport.is_closing():
-                # What is buffered for a peer that reads nothing would keep its socket open for ever.
-                self._abort_soon()
-                return
-        if not self.handshake_initiated:
-            # The library has stopped reading without an event, and nobody would ever close this socket.
-            self.transport.write(upgrade.UNREADABLE)
-            self.transport.close()
-
-    def handle_cont(self, event: Frame) -> None:
-        """Bound the parts of a message: empty ones would else pile up below every limit in bytes."""
-        if len(self.frames) >= FRAGMENTS_MAX:
-            self._refuse(CloseCode.MESSAGE_TOO_BIG, Drop.TOO_MANY_FRAGMENTS)
-            return
-        super().handle_cont(event)
-
-    def handle_ping(self) -> None:
-        """Answer, unless it is a flood."""
-        if self._control_frame_counted():
-            super().handle_ping()
-
-    def handle_pong(self, event: Frame) -> None:
-        """Note that the peer lives, unless it is a flood."""
-        if self._control_frame_counted():
-            super().handle_pong(event)
-
-    def _control_frame_counted(self) -> bool:
-        now = self.loop.time()
-        if now >= self.counting_until:
-            self.control_frames, self.counting_until = 0, now + PING_EVERY
-        self.control_frames += 1
-        if self.control_frames > CONTROL_FRAMES_MAX:
-            self._refuse(CloseCode.BAD_REQUEST, Drop.PING_FLOOD)
-            return False
-        return True
-
-    def _refuse(self, code: CloseCode, reason: Drop) -> None:
-        """Close over something that no session gets to see."""
-        if not self.transport.is_closing():
-            self.relay.metrics.dropped(reason)
-            self.conn.fail(int(code))
-            self.handle_parser_exception()
-
-    def keepalive_timeout(self) -> None:
-        """Cut a peer that does not answer pings."""
-        if not self.transport.is_closing() and not self.close_sent:
-            self.relay.metrics.dropped(Drop.DEAD)
-        super().keepalive_timeout()
-        self._abort_soon()
-
-    async def run_asgi(self) -> None:
-        """Serve; afterwards the peer may take what is left for it, within a limit."""
-        try:
-            await super().run_asgi()
-        finally:
-            self._abort_soon()
-
-    def _abort_soon(self) -> None:
-        if self.abort_timer is None and not self.disconnected:
-            self.abort_timer = self.loop.call_later(CLOSE_HANDSHAKE, self.transport.abort)
-
-    async def send(self, message: Any) -> None:
-        """Send; a peer that missed the first deadline is not waited for after its close frame."""
-        await super().send(message)
-        if message["type"] == "websocket.close" and message.get("code") == CloseCode.LOGIN_TIMEOUT:
-            # It had its ten seconds: what is buffered still goes out.
-            self.transport.close()
 
 
 class Server(uvicorn.Server):
@@ -338,11 +230,7 @@ def make_server(relay: Relay, on_listening: Callable[[], None]) -> Server:
     settings = uvicorn.Config(
         create_app(relay),
         http=type("Http", (HeadDeadline,), {"relay": relay}),
-        ws=type("WebSocket", (BoundedWebSocket,), {"relay": relay}),
-        ws_max_size=MESSAGE_MAX,
-        ws_ping_interval=PING_EVERY,
-        ws_ping_timeout=DEAD_AFTER - PING_EVERY,
-        ws_per_message_deflate=False,
+        ws=WebSocket,
         lifespan="on",
         log_config=None,
         access_log=False,

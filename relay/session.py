@@ -102,9 +102,11 @@ class Session:
         except WireError as error:
             return self._broken(error, None, frame_id_of(data) if self.state is State.SUBMIT else None)
         taken = self._lanes.offer(put, self._attachments.token_hash_for(put.mailbox))
-        if isinstance(taken, Outcome):
-            return self._tell([taken])
-        return [] if taken is None else [PutBatch(taken)]
+        return [] if taken is None else self._tell([taken])
+
+    def read(self) -> list[Action]:
+        """For now that was all the peer has said: its frames go on together."""
+        return [PutBatch(batch) for batch in self._lanes.batches()]
 
     def _move(self, event: str) -> None:
         next_state = TRANSITIONS[self.state].get(event)

@@ -1,32 +1,49 @@
-"""A WebSocket as a connection knows it.
+"""A WebSocket as a connection knows it, and the connection as its WebSocket does.
 
-Owns the six things that a connection does with one. Knows no framework: `relay.endpoints` adapts it.
+Owns what the two ask of each other. Nothing here waits: a socket hands over what it has read, and takes what
+there is to write when everything has been read that was there (`relay.turns`).
 """
 
 from typing import Protocol
 
-
-class SocketClosed(Exception):
-    """The peer is gone, or the socket was closed from this side."""
+from relay.outbound import Outbound
 
 
 class Socket(Protocol):
-    """One WebSocket connection. Every method raises SocketClosed once it is closed."""
+    """One WebSocket connection. Once it is closed, nothing here does anything."""
 
-    async def receive(self) -> str | bytes:
-        """The next message."""
+    def wake(self) -> None:
+        """There is something to write, or to count."""
 
-    async def send_text(self, text: str) -> None:
-        """Write a text message; waits while the peer does not read."""
+    def hold(self) -> None:
+        """Hand over nothing more, and read nothing more, until `release`."""
 
-    async def send_bytes(self, data: bytes) -> None:
-        """Write a binary message; waits while the peer does not read."""
-
-    async def close(self, code: int) -> None:
-        """Close with a code."""
+    def release(self) -> None:
+        """Go on handing over what was read."""
 
     def unsent(self) -> int:
-        """Bytes that were written and have not left this machine's process yet."""
+        """Bytes that were written and have not left this process yet."""
 
     def abort(self) -> None:
         """Cut the connection now, sending nothing."""
+
+
+class Receiver(Protocol):
+    """Who is behind a socket. None of these may block or raise."""
+
+    outbound: Outbound
+
+    def text(self, message: str) -> None:
+        """A text message came."""
+
+    def binary(self, message: bytes) -> None:
+        """A binary message came."""
+
+    def read(self) -> None:
+        """For now that was all."""
+
+    def written(self) -> None:
+        """Something was taken from `outbound`, or the socket holds less than before."""
+
+    def lost(self) -> None:
+        """The socket is closed."""

@@ -146,7 +146,7 @@ def session(data: bytes) -> None:
             case 4:
                 relay.carry_out([*relay.session.receive_text(choices.part().decode("utf-8", "replace"), NOW)])
             case 5:
-                relay.carry_out([*relay.session.receive_binary(choices.part())])
+                relay.carry_out([*relay.session.receive_binary(choices.part()), *relay.session.read()])
             case 6 | 7:
                 for _ in range(1 + choices.below(4)):
                     if relay.session.saturated:  # then the shell does not read on
@@ -154,7 +154,7 @@ def session(data: bytes) -> None:
                     frame = Put(_id(len(put)), MAILBOXES[choices.below(3)], b"\1" * 1024)
                     if relay.session.state is State.SUBMIT:
                         put.append(frame.frame_id)
-                    relay.carry_out([*relay.session.receive_binary(frame.encode())])
+                    relay.carry_out([*relay.session.receive_binary(frame.encode()), *relay.session.read()])
             case 8:
                 relay.settle(choices.below(8), choices.below(256))
             case _:

@@ -1,6 +1,5 @@
 """One relay for all tests of a file that do not change it; both engines of the store; a bare relay."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -42,6 +41,4 @@ def store(engine: Engine) -> Store:
 async def bench() -> AsyncIterator[Bench]:
     bench = Bench()
     yield bench
-    for task in bench.running:
-        task.cancel()
-    await asyncio.gather(*bench.running, return_exceptions=True)
+    await bench.close()

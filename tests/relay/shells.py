@@ -1,6 +1,7 @@
 """Connections over a socket of the test's own: one relay's parts, without a server."""
 
 import asyncio
+from collections import deque
 
 from relay.admission import Admission, Caps
 from relay.auth import Authority, RelayKey
@@ -9,10 +10,11 @@ from relay.connection import Connection
 from relay.directory import Directory
 from relay.mailboxes import Mailboxes
 from relay.metrics import Metrics
+from relay.outbound import Farewell
 from relay.presence import Presence
 from relay.registration import Registration
 from relay.session import Session
-from relay.sockets import SocketClosed
+from relay.sockets import Receiver
 from relay.store.memory import MemoryStore
 from relay.surroundings import Surroundings
 from tests.relay.devices import NOW, Account
@@ -25,49 +27,88 @@ ORIGIN = "ws://relay"
 
 
 class FakeSocket:
-    """What the relay hears is queued by the test; what it says is queued for the test."""
+    """What the relay hears comes from the test; what it says is queued for the test."""
 
     def __init__(self) -> None:
-        self.incoming: asyncio.Queue[str | bytes | None] = asyncio.Queue()
+        self.receiver: Receiver | None = None
         self.said: asyncio.Queue[str | bytes | int] = asyncio.Queue()
-        self.reads = asyncio.Event()
-        self.reads.set()
         self.aborted = asyncio.Event()
-        self.gone = asyncio.Event()
+        self._heard: deque[str | bytes | None] = deque()
+        self._is_held = False
+        self._is_due = False
+        self._is_reading = True
 
-    async def receive(self) -> str | bytes:
-        message = await self.incoming.get()
-        if message is None:
-            self.gone.set()
-            raise SocketClosed
-        return message
+    # --- what the test does ---
 
-    async def send_text(self, text: str) -> None:
-        await self.reads.wait()
-        self.said.put_nowait(text)
+    def hear(self, message: ControlMessage | str | bytes) -> None:
+        """One message, by itself."""
+        self._heard.append(message if isinstance(message, str | bytes) else message.encode())
+        self._hand_over()
 
-    async def send_bytes(self, data: bytes) -> None:
-        await self.reads.wait()
-        self.said.put_nowait(data)
+    def leave(self) -> None:
+        """The peer is gone."""
+        self._heard.append(None)
+        self._hand_over()
 
-    async def close(self, code: int) -> None:
-        await self.reads.wait()
-        self.said.put_nowait(code)
-        self.incoming.put_nowait(None)
+    def read(self, reads: bool) -> None:
+        """Whether the peer reads."""
+        self._is_reading = reads
+        self.wake()
+
+    async def next(self) -> ControlMessage | bytes | int:
+        said = await asyncio.wait_for(self.said.get(), 5)
+        return control.decode_relay_message(said) if isinstance(said, str) else said
+
+    # --- what the connection asks for ---
+
+    def wake(self) -> None:
+        if not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self._write)
+
+    def hold(self) -> None:
+        self._is_held = True
+
+    def release(self) -> None:
+        if self._is_held:
+            self._is_held = False
+            self._hand_over()
 
     def unsent(self) -> int:
         return 0
 
     def abort(self) -> None:
         self.aborted.set()
-        self.incoming.put_nowait(None)
+        asyncio.get_running_loop().call_soon(self._lose)
 
-    def hear(self, message: ControlMessage) -> None:
-        self.incoming.put_nowait(message.encode())
+    def _hand_over(self) -> None:
+        while self._heard and not self._is_held and self.receiver is not None:
+            message = self._heard.popleft()
+            if message is None:
+                self._lose()
+                return
+            if isinstance(message, str):
+                self.receiver.text(message)
+            else:
+                self.receiver.binary(message)
+            self.receiver.read()
 
-    async def next(self) -> ControlMessage | bytes | int:
-        said = await asyncio.wait_for(self.said.get(), 5)
-        return control.decode_relay_message(said) if isinstance(said, str) else said
+    def _write(self) -> None:
+        self._is_due = False
+        if self.receiver is None:
+            return
+        while self._is_reading and (item := self.receiver.outbound.next()) is not None:
+            if isinstance(item, Farewell):
+                self.said.put_nowait(int(item.code))
+                self._lose()
+                return
+            self.said.put_nowait(item)
+        self.receiver.written()
+
+    def _lose(self) -> None:
+        receiver, self.receiver = self.receiver, None
+        if receiver is not None:
+            receiver.lost()
 
 
 class Bench:
@@ -103,20 +144,34 @@ class Bench:
         self.admission = Admission(Caps(9, 9, 9, 9))
         self.slow = slow or Slow()
         self.key = RelayKey(bytes(32))
-        self.running: list[asyncio.Task[None]] = []
+        self.sockets: list[FakeSocket] = []
+        self.left: list[asyncio.Future[None]] = []
 
-    def connect(self) -> tuple[FakeSocket, Connection, asyncio.Task[None]]:
+    def connect(self) -> tuple[FakeSocket, Connection, asyncio.Future[None]]:
+        """A socket, the connection behind it, and what is done once nothing of that is left."""
         socket, pace = FakeSocket(), self.slow.pace()
         session = Session(Authority(self.key), {ORIGIN}, bytes(32), pace)
         ticket = self.admission.enter("here")
         assert ticket is not None
-        login_by = asyncio.get_running_loop().time() + 10
-        connection = Connection(socket, session, ticket, pace, self.shared, login_by)
-        task = asyncio.create_task(connection.run())
-        self.running.append(task)
-        return socket, connection, task
+        loop = asyncio.get_running_loop()
+        left: asyncio.Future[None] = loop.create_future()
+        connection = Connection(
+            socket, session, ticket, pace, self.shared, loop.time() + 10, lambda _: left.set_result(None)
+        )
+        socket.receiver = connection
+        self.sockets.append(socket)
+        self.left.append(left)
+        return socket, connection, left
 
-    async def device(self, account: Account) -> tuple[FakeSocket, Connection, asyncio.Task[None]]:
+    async def close(self) -> None:
+        """Cut every connection, and wait for what they leave to finish."""
+        for socket in self.sockets:
+            socket.abort()
+        await asyncio.gather(*self.left)
+        self.sockets.clear()
+        self.left.clear()
+
+    async def device(self, account: Account) -> tuple[FakeSocket, Connection, asyncio.Future[None]]:
         socket, connection, task = self.connect()
         socket.hear(control.Hello(mode=Mode.DEVICE, version=1, origin=ORIGIN, nonce=bytes(32)))
         await socket.next()
@@ -126,7 +181,7 @@ class Bench:
         assert isinstance(await socket.next(), control.Welcome)
         return socket, connection, task
 
-    async def submit(self) -> tuple[FakeSocket, Connection, asyncio.Task[None]]:
+    async def submit(self) -> tuple[FakeSocket, Connection, asyncio.Future[None]]:
         socket, connection, task = self.connect()
         socket.hear(control.Hello(mode=Mode.SUBMIT, version=1, origin=ORIGIN, nonce=bytes(32)))
         assert isinstance(await socket.next(), control.RelayHello)

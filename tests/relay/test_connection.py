@@ -13,11 +13,12 @@ from relay.outbound import CONTROL_MESSAGES, Farewell, Outbound
 from relay.store.base import DeviceStatus, StockCount, StoredFrame
 from relay.store.memory import MemoryStore
 from tests.relay.devices import Account, envelope
-from tests.relay.shells import Bench
+from tests.relay.shells import ORIGIN, Bench
 from wire import control
 from wire.errors import CloseCode, ErrorCode, WireError
 from wire.frames import Put
 from wire.limits import OUTBOUND_BUFFER
+from wire.login import Mode
 
 
 async def test_a_gone_peer_leaves_nothing_running_and_nothing_counted(bench: Bench) -> None:
@@ -26,7 +27,7 @@ async def test_a_gone_peer_leaves_nothing_running_and_nothing_counted(bench: Ben
     before = len(asyncio.all_tasks())
     socket, _, task = await bench.device(account)
     socket.hear(control.Pull())
-    socket.incoming.put_nowait(None)
+    socket.leave()
     await task
     assert len(asyncio.all_tasks()) == before
     assert bench.mailboxes.resident(account.device.key) is None
@@ -35,21 +36,26 @@ async def test_a_gone_peer_leaves_nothing_running_and_nothing_counted(bench: Ben
     assert bench.faults == []
 
 
-async def test_a_cancelled_connection_cleans_up_as_well(bench: Bench) -> None:
-    account = Account()
-    await bench.store.register(account.list())
+async def test_a_connection_that_is_cut_in_the_middle_of_a_request_cleans_up_as_well() -> None:
+    store = SlowStore()
+    bench, account = Bench(store), Account()
+    await store.register(account.list())
     before = len(asyncio.all_tasks())
-    socket, _, task = await bench.device(account)
-    socket.hear(control.Pull())
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    socket, connection, left = bench.connect()
+    store.gate.clear()
+    socket.hear(control.Hello(mode=Mode.SUBMIT, version=1, origin=ORIGIN, nonce=bytes(32)))
+    socket.hear(control.Fetch(ref=1, account_key=account.key, take=False))
+    await asyncio.sleep(0)
+    assert len(asyncio.all_tasks()) == before + 1
+    connection.abort()
+    await left
     assert len(asyncio.all_tasks()) == before
-    assert bench.mailboxes.resident(account.device.key) is None
+    assert bench.admission.in_all == 0
+    assert bench.faults == []
 
 
 class SlowStore(MemoryStore):
-    """Puts wait for the test."""
+    """Puts and fetches wait for the test."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,6 +65,10 @@ class SlowStore(MemoryStore):
         await self.gate.wait()
         return await super().put(*arguments, **named)
 
+    async def fetch(self, *arguments, **named):  # type: ignore[no-untyped-def]  # as above
+        await self.gate.wait()
+        return await super().fetch(*arguments, **named)
+
 
 async def test_a_frame_in_the_store_rings_though_its_sender_is_gone() -> None:
     store = SlowStore()
@@ -67,15 +77,15 @@ async def test_a_frame_in_the_store_rings_though_its_sender_is_gone() -> None:
     receiver, _, receiving = await bench.device(account)
     receiver.hear(control.Pull())
     sender, _, sending = await bench.submit()
-    sender.incoming.put_nowait(Put(os.urandom(16), account.device.key, content).encode())
-    sender.incoming.put_nowait(None)
-    await sender.gone.wait()
+    sender.hear(Put(os.urandom(16), account.device.key, content).encode())
+    sender.leave()
+    assert sender.receiver is None
     store.gate.set()
     await sending
     frame = await receiver.next()
     assert isinstance(frame, bytes)
     assert frame.endswith(content)
-    receiver.incoming.put_nowait(None)
+    receiver.leave()
     await receiving
 
 
@@ -118,14 +128,14 @@ async def test_a_store_that_refuses_is_an_answer_not_an_end() -> None:
         assert isinstance(error, control.Error)
         assert (error.code, error.ref) == (ErrorCode.STORAGE_FULL, ref)
         assert error.retry_after is not None
-    socket.incoming.put_nowait(None)
+    socket.leave()
     await task
 
 
 async def test_a_peer_that_takes_no_last_words_is_cut(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shell, "LAST_WORDS", 0.05)
     socket, connection, task = await bench.submit()
-    socket.reads.clear()
+    socket.read(False)
     began = time.monotonic()
     connection.restart()
     await task
@@ -166,7 +176,7 @@ async def test_the_welcome_comes_before_any_notice_of_the_stock() -> None:
     assert await socket.next() == control.Stock(one_time=8, one_time_kem=8)
     connection.notify_stock(StockCount(7, 7))
     assert await socket.next() == control.Stock(one_time=7, one_time_kem=7)
-    socket.incoming.put_nowait(None)
+    socket.leave()
     await task
 
 
@@ -179,7 +189,7 @@ async def test_an_unregistered_login_keeps_its_place_until_it_registers() -> Non
     assert (bench.admission.waiting, bench.admission.in_all) == (0, 1)
     await asyncio.sleep(0.3)
     assert socket.said.empty()
-    socket.incoming.put_nowait(None)
+    socket.leave()
     await task
     assert bench.admission.in_all == 0
 
@@ -190,7 +200,7 @@ async def test_notices_replace_each_other() -> None:
         outbound.set_notice("stock", f"stock {number}")
     outbound.add_control("answer")
     outbound.add_frame(b"frame")
-    assert [await outbound.next() for _ in range(3)] == ["answer", "stock 4999", b"frame"]
+    assert [outbound.next() for _ in range(3)] == ["answer", "stock 4999", b"frame"]
 
 
 class ReplacingStore(MemoryStore):
@@ -225,10 +235,10 @@ async def test_answers_go_before_frames_and_the_farewell_drops_frames_only() -> 
     outbound = Outbound()
     outbound.add_frame(b"frame")
     outbound.add_control("answer")
-    assert [await outbound.next(), await outbound.next()] == ["answer", b"frame"]
+    assert [outbound.next(), outbound.next()] == ["answer", b"frame"]
     outbound.add_frame(b"frame")
     outbound.add_control("last words")
     outbound.end(CloseCode.REPLACED)
     outbound.add_frame(b"late")
     outbound.add_control("late")
-    assert [await outbound.next(), await outbound.next()] == ["last words", Farewell(CloseCode.REPLACED)]
+    assert [outbound.next(), outbound.next()] == ["last words", Farewell(CloseCode.REPLACED)]

@@ -65,9 +65,7 @@ async def shared(store: CountingStore) -> AsyncIterator[Bench]:
     bench = Bench(store)
     yield bench
     store.gate.set()
-    for task in bench.running:
-        task.cancel()
-    await asyncio.gather(*bench.running, return_exceptions=True)
+    await bench.close()
 
 
 async def full_mailbox(store: MemoryStore, account: Account, count: int, size: int) -> None:
@@ -90,13 +88,13 @@ async def test_a_reader_that_never_reads_holds_little_of_the_relay(
     account = Account()
     await full_mailbox(store, account, 2 * 1024 * 1024 // size, size)
     socket, _, _ = await shared.device(account)
-    socket.reads.clear()
+    socket.read(False)
     socket.hear(control.Pull())
     await settled(shared)
     held = store.pulled
     assert 0 < held <= FRAMES_HIGH
     # Read on, it gets everything that may be unacknowledged, in parts that hold up nobody.
-    socket.reads.set()
+    socket.read(True)
     await settled(shared)
     assert held < store.pulled <= 1024 * 1024
     assert store.most_pulled <= FRAMES_HIGH
@@ -108,12 +106,12 @@ async def test_nobody_waits_for_a_reader_that_never_reads(shared: Bench, store: 
     await full_mailbox(store, bob, 0, LARGE)
     silent, _, _ = await shared.device(deaf)
     reading, _, _ = await shared.device(bob)
-    silent.reads.clear()
+    silent.read(False)
     for device in (silent, reading):
         device.hear(control.Pull())
     sender, _, _ = await shared.submit()
     for account in (deaf, bob):
-        sender.incoming.put_nowait(Put(os.urandom(16), account.device.key, envelope()).encode())
+        sender.hear(Put(os.urandom(16), account.device.key, envelope()).encode())
     answers = [await sender.next(), await sender.next()]
     assert all(isinstance(answer, control.Accepted | control.QueuedAsRequest) for answer in answers)
     assert isinstance(await reading.next(), bytes)
@@ -126,7 +124,7 @@ async def test_frames_are_fetched_again_once_half_of_them_is_written() -> None:
         outbound.add_frame(bytes(LARGE))
     assert outbound.frame_room() == 0
     assert not outbound.has_room_again()
-    await outbound.next()
+    outbound.next()
     assert outbound.has_room_again()
     assert outbound.frame_room() == FRAMES_HIGH - FRAMES_LOW
     assert not outbound.has_room_again()  # it was told
@@ -136,7 +134,7 @@ async def test_answers_go_before_frames_that_wait() -> None:
     outbound = Outbound()
     outbound.add_frame(b"frame")
     outbound.add_control("answer")
-    assert [await outbound.next(), await outbound.next()] == ["answer", b"frame"]
+    assert [outbound.next(), outbound.next()] == ["answer", b"frame"]
 
 
 async def test_one_connection_has_two_batches_with_the_store_at_a_time(
@@ -149,7 +147,7 @@ async def test_one_connection_has_two_batches_with_the_store_at_a_time(
     socket, _, _ = await shared.submit()
     for account in accounts:
         for _ in range(3):
-            socket.incoming.put_nowait(Put(os.urandom(16), account.device.key, envelope(LARGE)).encode())
+            socket.hear(Put(os.urandom(16), account.device.key, envelope(LARGE)).encode())
     await settled(shared)
     assert len(store.putting) == 2
     store.gate.set()
@@ -162,15 +160,15 @@ async def test_one_connection_has_two_batches_with_the_store_at_a_time(
 
 def test_a_batch_is_bounded_in_bytes_and_never_empty() -> None:
     lanes, mailbox = Lanes(), bytes(32)
-    puts = [Put(os.urandom(16), mailbox, envelope(LARGE)) for _ in range(10)]
-    first = lanes.offer(puts[0], None)
-    for put in puts[1:]:
-        assert lanes.offer(put, None) is None
-    sizes, batch = [], first
-    while isinstance(batch, Batch):
-        sizes.append(sum(len(frame.envelope) for frame in batch.frames))
-        _, batch = lanes.settle(mailbox, [ErrorCode.NOT_FOUND] * len(batch.frames))
-    assert sizes == [LARGE, LANE_BYTES, LANE_BYTES, LARGE]
+    for _ in range(9):
+        assert lanes.offer(Put(os.urandom(16), mailbox, envelope(LARGE)), None) is None
+    (batch,) = lanes.batches()
+    sizes = list[int]()
+    following: Batch | None = batch
+    while following is not None:
+        sizes.append(sum(len(frame.envelope) for frame in following.frames))
+        _, following = lanes.settle(mailbox, [ErrorCode.NOT_FOUND] * len(following.frames))
+    assert sizes == [LANE_BYTES, LANE_BYTES, LARGE]
 
 
 # --- the writer's batches ---

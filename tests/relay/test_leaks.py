@@ -24,15 +24,15 @@ MOST_EACH = 32  # bytes on average: any object, or entry of a map with its key, 
 async def relay() -> AsyncIterator[Bench]:
     bench = Bench()
     yield bench
-    for task in bench.running:
-        task.cancel()
-    await asyncio.gather(*bench.running, return_exceptions=True)
+    await bench.close()
 
 
-async def end(bench: Bench, socket: FakeSocket, task: asyncio.Task[None]) -> None:
-    socket.incoming.put_nowait(None)
+async def end(bench: Bench, socket: FakeSocket, task: asyncio.Future[None]) -> None:
+    socket.leave()
     await task
-    bench.running.clear()
+    await asyncio.sleep(0)  # the event loop lets go of the timers that were stopped
+    bench.sockets.clear()
+    bench.left.clear()
 
 
 Kind = Callable[[Bench, Account], Awaitable[None]]
@@ -45,7 +45,7 @@ async def says_nothing(bench: Bench, owner: Account) -> None:
 
 async def breaks_the_protocol(bench: Bench, owner: Account) -> None:
     socket, _, task = bench.connect()
-    socket.incoming.put_nowait("no hello")
+    socket.hear("no hello")
     assert isinstance(await socket.next(), control.Error)
     await end(bench, socket, task)
 
@@ -75,8 +75,8 @@ async def submits_fetches_and_watches(bench: Bench, owner: Account) -> None:
     socket.hear(control.Attach(mailbox=owner.device.key, token=TOKEN))
     socket.hear(control.Watch(ref=1, capability=os.urandom(32)))
     socket.hear(control.Fetch(ref=2, account_key=Account().key, take=True))
-    socket.incoming.put_nowait(Put(os.urandom(16), owner.device.key, envelope()).encode())
-    socket.incoming.put_nowait(Put(os.urandom(16), os.urandom(32), envelope()).encode())
+    socket.hear(Put(os.urandom(16), owner.device.key, envelope()).encode())
+    socket.hear(Put(os.urandom(16), os.urandom(32), envelope()).encode())
     said: set[type] = set()
     while not {control.Accepted, control.Refused, control.Error, control.Presence} <= said:
         said.add(type(await socket.next()))

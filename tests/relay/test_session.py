@@ -383,7 +383,10 @@ def test_nothing_is_delivered_after_the_end() -> None:
 
 
 def put(session: Session, mailbox: bytes, frame_id: bytes) -> list[Action]:
-    return session.receive_binary(Put(frame_id * 16, mailbox, envelope()).encode())
+    return [
+        *session.receive_binary(Put(frame_id * 16, mailbox, envelope()).encode()),
+        *session.read(),
+    ]
 
 
 def told(actions: list[Action]) -> dict[bytes, ErrorCode | None]:

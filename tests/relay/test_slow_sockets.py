@@ -27,8 +27,8 @@ SLACK = 0.7  # what a busy machine may add
 IMPATIENT = f"""
 import wire.limits
 wire.limits.PING_EVERY, wire.limits.DEAD_AFTER = {DEAD / 2}, {DEAD}
-import relay.server
-relay.server.CLOSE_HANDSHAKE = {CLOSE}
+import relay.websocket.protocol
+relay.websocket.protocol.CLOSE_HANDSHAKE = {CLOSE}
 from relay.__main__ import main
 main()
 """

@@ -1,12 +1,18 @@
 """Whether a request may become a WebSocket: RFC 6455 section 4.2.1, where the stack below asks for less.
 
-Owns the refusals that come before a WebSocket exists, each a whole HTTP response. Knows no socket. What is
-not refused here is still judged by the `websockets` library: key, version and subprotocols.
+Owns the answers that come before a WebSocket exists, each a whole HTTP response. Knows no socket. What is not
+refused here is judged by the `websockets` library: key, version and subprotocols.
 """
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import unquote
+
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
 
 VERSION: Final = b"13"
 HEADERS_MAX: Final = 100  # of one request; the library below stops reading at 128, and would then say nothing
@@ -26,6 +32,11 @@ def refusal(status: HTTPStatus, sentence: str, *headers: str) -> bytes:
 
 
 UNREADABLE: Final = refusal(HTTPStatus.BAD_REQUEST, "this request cannot become a WebSocket")
+ELSEWHERE: Final = refusal(HTTPStatus.FORBIDDEN, "there is no WebSocket here")
+
+# The library would log what it refuses, and with it what a stranger wrote.
+_SILENT: Final = logging.getLogger("blindpost.websockets")
+_SILENT.disabled = True
 
 
 def _values(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
@@ -56,3 +67,30 @@ def refused(scope: Mapping[str, Any], target: bytes) -> bytes | None:
             HTTPStatus.UPGRADE_REQUIRED, "a WebSocket of version 13 is needed", "sec-websocket-version: 13"
         )
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What was answered to a request, and with `is_open` what to know of it from now on."""
+
+    response: bytes
+    is_open: bool = False
+    path: str = ""
+    forwarded: tuple[str, ...] = ()  # the values of X-Forwarded-For
+
+
+def open_websocket(head: bytes, paths: Container[str]) -> Opening:
+    """Answer a request head that `refused` lets pass. `paths`: where a WebSocket is."""
+    handshake = ServerProtocol(logger=_SILENT)
+    handshake.receive_data(head)
+    events = handshake.events_received()
+    if not events or not isinstance(request := events[0], Request):
+        return Opening(UNREADABLE)
+    response = handshake.accept(request)
+    is_open = response.status_code == HTTPStatus.SWITCHING_PROTOCOLS
+    path = unquote(request.path.partition("?")[0])
+    if is_open and path not in paths:
+        return Opening(ELSEWHERE)
+    handshake.send_response(response)
+    forwarded = tuple(request.headers.get_all("x-forwarded-for"))
+    return Opening(b"".join(handshake.data_to_send()), is_open, path, forwarded)
