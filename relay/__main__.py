@@ -99,7 +99,10 @@ def _serve(config: Config, as_json: bool) -> None:
         store = open_store(config, metrics)
         try:
             relay = compose(config, key, origins, store, metrics)
-            await server.make_server(relay, announce).serve([listener])
+            try:
+                await server.make_server(relay, announce).serve([listener])
+            finally:
+                await relay.mailboxes.tails.end_all()
         finally:
             await store.close()
 

@@ -6,7 +6,6 @@ Owns the composition and the life of what runs beside the connections. Knows no 
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -23,7 +22,7 @@ from relay.data_directory import DATABASE
 from relay.descriptors import most_connections, most_sockets
 from relay.directory import Directory
 from relay.logs import LOGGER
-from relay.mailboxes import Mailboxes
+from relay.mailboxes import Mailboxes, unix_time
 from relay.metrics import Metrics
 from relay.presence import Presence
 from relay.rates import Rates
@@ -40,11 +39,6 @@ LAG_EVERY: Final = 0.5
 WEBSOCKET_PATH: Final = "/v1/ws"
 
 log = logging.getLogger(LOGGER)
-
-
-def now() -> int:
-    """Unix seconds."""
-    return int(time.time())
 
 
 @dataclass(slots=True)
@@ -125,7 +119,7 @@ def compose(config: Config, key: RelayKey, origins: tuple[str, ...], store: Stor
         metrics,
         Backlog(config.buffered_bytes),
         Registration(config.registration, config.allow_list),
-        now,
+        unix_time,
         config.login_deadline,
         config.submit_idle,
         fault,
@@ -153,8 +147,8 @@ async def _expire(relay: Relay) -> None:
     while True:
         relay.rates.forget()
         try:
-            await relay.mailboxes.prune(now(), relay.config.mailbox_ttl)
-            count = await relay.mailboxes.expire(now() - relay.config.mailbox_ttl)
+            await relay.mailboxes.prune(unix_time(), relay.config.mailbox_ttl)
+            count = await relay.mailboxes.expire(unix_time() - relay.config.mailbox_ttl)
             if count:
                 log.info("expired %d frames", count)
         except Exception as error:

@@ -7,6 +7,7 @@ nothing about the protocol, and knows a socket only as `relay.sockets` describes
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Final
 
 from relay import intake
@@ -37,7 +38,7 @@ from relay.rates import Pace
 from relay.session import Session
 from relay.sockets import Socket
 from relay.states import State
-from relay.store.base import StockCount
+from relay.store.base import StockCount, StoredFrame
 from relay.surroundings import Surroundings
 from wire import control
 from wire.control import Error, Refused
@@ -47,6 +48,7 @@ from wire.login import Mode
 
 BATCHES: Final = 2  # of one connection with the store at a time: the next is ready when one is done
 PULLED_FRAMES: Final = 64  # at a time: nobody else's turn waits for a whole window
+BUSY: Final = 1.0  # seconds between frames that are few enough to take the longer way
 LAST_WORDS: Final = 5.0  # seconds for a peer to take what is queued before its socket is cut
 # Names of tasks: those that a lost connection leaves to finish, and the one that its peer waits for.
 PUT: Final = "put"
@@ -73,6 +75,7 @@ class Connection:
         "_loop",
         "_mode",
         "_pace",
+        "_pulled_at",
         "_pulling",
         "_queued",
         "_requesting",
@@ -111,6 +114,7 @@ class Connection:
         self._batches = 0  # with the store
         self._queued: list[Batch] | None = None
         self._pulling = False
+        self._pulled_at = 0.0
         self._is_rung = False
         self._wants_room = False  # the last pull ended because there was none
         self._deleting = False
@@ -427,6 +431,9 @@ class Connection:
     # --- puts --------------------------------------------------------------------------------------
 
     def _put(self, batch: Batch) -> None:
+        answered = partial(self._answered, batch)
+        if intake.pass_on(self._shared.mailboxes, self._pace, batch, self._shared.now(), answered):
+            return
         if self._batches < BATCHES:
             self._batches += 1
             self._start(self._put_and_tell(batch), PUT)
@@ -435,20 +442,23 @@ class Connection:
             self._queued = []
         self._queued.append(batch)
 
-    async def _put_and_tell(self, batch: Batch) -> None:
-        try:
-            results = await intake.put(self._shared.mailboxes, self._pace, batch, self._shared.now())
-            actions = self._session.settle(batch, results)
-        except WireError as error:
-            actions = self._session.settle(batch, error)
-        finally:
-            self._batches -= 1
+    def _answered(self, batch: Batch, results: Sequence[intake.Result] | WireError) -> None:
         if self._is_lost:
             return
-        if self._queued:
-            self._put(self._queued.pop(0))
-        self._perform(actions)
+        self._perform(self._session.settle(batch, results))
         self._hold_or_release()
+
+    async def _put_and_tell(self, batch: Batch) -> None:
+        results: list[intake.Result] | WireError
+        try:
+            results = await intake.put(self._shared.mailboxes, self._pace, batch, self._shared.now())
+        except WireError as error:
+            results = error
+        finally:
+            self._batches -= 1
+        if self._queued and not self._is_lost:
+            self._put(self._queued.pop(0))
+        self._answered(batch, results)
 
     # --- delivery ----------------------------------------------------------------------------------
 
@@ -456,6 +466,7 @@ class Connection:
         """Hand over what the mailbox holds, until that is all or there is no room."""
         assert self._device_key is not None
         try:
+            before = self._session.delivered
             while self._session.state is State.DELIVERING:
                 self._is_rung = False
                 max_frames, max_bytes = self._session.room()
@@ -467,16 +478,64 @@ class Connection:
                         self._device_key, self._session.delivered, min(max_frames, PULLED_FRAMES), max_bytes
                     )
                     self._end(self._session.deliver(frames))
-                if not frames and not self._is_rung:
+                if frames or self._is_rung:
+                    continue
+                if self._session.delivered == before or self._wants_room or not self._is_busy():
+                    return
+                before = self._session.delivered
+                with contextlib.suppress(WireError):
+                    mailboxes = self._shared.mailboxes
+                    await mailboxes.tails.begin(self._device_key, self, self._catch_up)
+                if not self._is_rung:
                     return
         finally:
             self._pulling = False
 
-    def _acknowledge(self, through: int) -> None:
-        self._acknowledged = max(self._acknowledged, through)
-        if not self._deleting:
+    def _is_busy(self) -> bool:
+        """Whether frames come so fast that a lease is worth its commits."""
+        before, self._pulled_at = self._pulled_at, self._loop.time()
+        return self._pulled_at - before < BUSY
+
+    async def _catch_up(self, through: int) -> bool:
+        """See `relay.tails.CatchUp`."""
+        assert self._device_key is not None
+        while self._session.delivered < through and not self._is_lost:
+            max_frames, max_bytes = self._session.room()
+            max_bytes = min(max_bytes, self.outbound.frame_room())
+            if max_frames <= 0 or max_bytes < ENVELOPE_MAX:
+                return False
+            after, most = self._session.delivered, min(max_frames, PULLED_FRAMES)
+            frames = await self._shared.mailboxes.pull(self._device_key, after, most, max_bytes)
+            if not frames:
+                break
+            self._end(self._session.deliver(frames))
+        return self._session.state is State.DELIVERING and not self._is_lost
+
+    def has_room(self, frames: int, size: int) -> bool:
+        """See `Reader.has_room`."""
+        max_frames, max_bytes = self._session.room()
+        return (
+            frames <= max_frames
+            and size <= max_bytes
+            and size <= self.outbound.frame_room()
+            and self._session.state is State.DELIVERING
+        )
+
+    def hand_over(self, frames: Sequence[StoredFrame]) -> None:
+        """See `Reader.hand_over`."""
+        self._end(self._session.deliver(frames))
+
+    def stored_late(self) -> None:
+        """See `Reader.stored_late`."""
+        if not self._deleting and not self._is_lost:
             self._deleting = True
             self._start(self._delete_acknowledged())
+
+    def _acknowledge(self, through: int) -> None:
+        assert self._device_key is not None
+        self._acknowledged = max(self._acknowledged, through)
+        if self._shared.mailboxes.acknowledged(self._device_key, self, through):
+            self.stored_late()
         if self._wants_room:
             self.ring()
 

@@ -5,6 +5,8 @@ whether a token holds, so room for requests is taken out first and what was not 
 socket and no order; what follows from a refusal is `relay.lanes`' to say.
 """
 
+from collections.abc import Callable, Sequence
+
 from relay.lanes import Batch, Later
 from relay.mailboxes import Mailboxes
 from relay.rates import Pace
@@ -12,6 +14,39 @@ from relay.store.base import PutResult
 from wire.errors import WireError
 
 Result = PutResult | Later
+
+
+def pass_on(
+    mailboxes: Mailboxes,
+    pace: Pace,
+    batch: Batch,
+    now: int,
+    answered: Callable[[Sequence[Result] | WireError], None],
+) -> bool:
+    """Hand a batch over to a device that is reading, as far as its rates go; False where that cannot be.
+
+    `answered` is called once, later.
+    """
+    frames = batch.frames
+    tail = mailboxes.tail_for(batch.mailbox, frames, batch.token_hash, now)
+    if tail is None:
+        return False
+    granted = pace.put(batch.token_hash, len(frames))
+    if granted.count == len(frames):
+        mailboxes.tails.pass_on(tail, frames, answered)
+        return True
+    if not granted.count:
+        return False
+    later: list[Result] = [
+        Later(granted.retry_after),
+        *[PutResult.UNTRIED] * (len(frames) - granted.count - 1),
+    ]
+
+    def answered_in_part(results: Sequence[PutResult] | WireError) -> None:
+        answered(results if isinstance(results, WireError) else [*results, *later])
+
+    mailboxes.tails.pass_on(tail, frames[: granted.count], answered_in_part)
+    return True
 
 
 async def put(mailboxes: Mailboxes, pace: Pace, batch: Batch, now: int) -> list[Result]:

@@ -1,13 +1,16 @@
 """The way of a frame: into the store, and a ring at the door of whoever waits for it.
 
 Owns who is connected: one device, one connection, the newest wins. The doorbell carries no message, so a
-frame put while its device is away and one put while it is connected take the same path. Knows no socket.
+frame put while its device is away and one put while it is connected take the same path; where frames come
+fast, a shorter one (`relay.tails`). Knows no socket.
 """
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, Protocol
 
 from relay.logs import LOGGER
 from relay.metrics import Drop, Metrics
@@ -23,6 +26,7 @@ from relay.store.base import (
     Terms,
     Token,
 )
+from relay.tails import Reader, Tail, Tails
 from wire.device_lists import DeviceList
 from wire.prekeys import Prekey
 
@@ -51,12 +55,18 @@ class Resident(Protocol):
         """One-time prekeys were taken."""
 
 
+def unix_time() -> int:
+    """Unix seconds."""
+    return int(time.time())
+
+
 class Mailboxes:
     """Every mailbox of this relay."""
 
-    def __init__(self, store: Store, metrics: Metrics) -> None:
+    def __init__(self, store: Store, metrics: Metrics, now: Callable[[], int] = unix_time) -> None:
         self._store = store
         self._metrics = metrics
+        self.tails: Final = Tails(store, metrics, self._ring, now)
         self._residents: dict[bytes, Resident] = {}
         self.left_behind = asyncio.Event()  # by devices that were dropped: there is something to clear
         self.left_behind.set()  # perhaps, before a stop
@@ -66,6 +76,7 @@ class Mailboxes:
         before = self._residents.get(device_key)
         self._residents[device_key] = resident
         if before is not None:
+            self.tails.close(device_key)
             before.replace()
         return await self._store.status(device_key)
 
@@ -74,7 +85,13 @@ class Mailboxes:
         if self._residents.get(device_key) is not resident:
             return False
         del self._residents[device_key]
+        self.tails.close(device_key)
         return True
+
+    def _ring(self, mailbox: bytes) -> None:
+        resident = self._residents.get(mailbox)
+        if resident is not None:
+            resident.ring()
 
     def resident(self, device_key: bytes) -> Resident | None:
         """The device's connection, if it has one."""
@@ -86,6 +103,7 @@ class Mailboxes:
         if dropped:
             self.left_behind.set()
         for device_key in dropped:
+            self.tails.close(device_key)
             resident = self._residents.get(device_key)
             if resident is not None:
                 resident.remove()
@@ -100,7 +118,22 @@ class Mailboxes:
 
     async def allow(self, device_key: bytes, tokens: Sequence[Token]) -> None:
         """Store the delivery tokens of a mailbox in place of those before."""
-        await self._store.allow(device_key, tokens)
+        async with self._alone(device_key):
+            await self._store.allow(device_key, tokens)
+
+    @asynccontextmanager
+    async def _alone(self, mailbox: bytes) -> AsyncIterator[None]:
+        """As long as this lasts, the mailbox has no tail and gets none."""
+        self.tails.close(mailbox)
+        await self.tails.settled(mailbox)
+        while self.tails.of(mailbox) is not None:
+            self.tails.close(mailbox)
+            await self.tails.settled(mailbox)
+        self.tails.begin_put(mailbox)
+        try:
+            yield
+        finally:
+            self.tails.end_put(mailbox)
 
     async def put(
         self,
@@ -111,16 +144,25 @@ class Mailboxes:
         request_room: int | None = None,
     ) -> list[PutResult]:
         """Store frames durably, then ring. Not to be cancelled: what is stored must be rung for."""
-        results = await self._store.put(mailbox, frames, now, token_hash, request_room)
+        async with self._alone(mailbox):
+            results = await self._store.put(mailbox, frames, now, token_hash, request_room)
         accepted = sum(result in ACCEPTED for result in results)
         requested = sum(result in REQUESTED for result in results)
         if accepted or requested:
             self._metrics.accepted.inc(accepted)
             self._metrics.requested.inc(requested)
-            resident = self._residents.get(mailbox)
-            if resident is not None:
-                resident.ring()
+            self._ring(mailbox)
         return results
+
+    def tail_for(
+        self, mailbox: bytes, frames: Sequence[NewFrame], token_hash: bytes | None, now: int
+    ) -> Tail | None:
+        """The mailbox's tail if it takes these frames; one that does not ends, and the store takes them."""
+        tail = self.tails.of(mailbox)
+        if tail is None or tail.takes(frames, token_hash, now):
+            return tail
+        self.tails.close(mailbox)
+        return None
 
     async def pull(
         self, mailbox: bytes, after_sequence: int, max_frames: int, max_bytes: int
@@ -135,6 +177,13 @@ class Mailboxes:
             if count := await self._store.discard(mailbox, damaged):
                 self._metrics.dropped(Drop.DAMAGED, count)
                 log.error("frames were damaged on the disk and dropped: %d; check the disk", count)
+
+    def acknowledged(self, mailbox: bytes, reader: Reader, through: int) -> bool:
+        """A device has made frames its own; whether the store holds some of them, for `acknowledge`."""
+        tail = self.tails.of(mailbox)
+        if tail is None or tail.reader is not reader:
+            return True
+        return self.tails.acknowledge(tail, through)
 
     async def acknowledge(self, mailbox: bytes, through: int) -> None:
         """Delete what the device has made its own."""

@@ -30,6 +30,7 @@ class PutResult(StrEnum):
     UNTRIED = "untried"  # an earlier frame of the same call was refused
 
 
+LEASED: Final = 16_384  # sequences of one lease
 FULL_EVERY: Final = 3600  # seconds: a full mailbox costs a write an hour, not one per refused frame
 
 ACCEPTED: Final = frozenset((PutResult.STORED, PutResult.DUPLICATE))
@@ -65,6 +66,38 @@ class Token:
     def holds(self, now: int) -> bool:
         """Whether it lets frames in."""
         return self.until is None or now < self.until
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The sequences `first` to `last` of a mailbox, for its holder alone to give out.
+
+    `tokens` are the mailbox's, `held` are the sequences and ids of the frames that it holds, in order.
+    """
+
+    first: int
+    last: int
+    tokens: tuple[Token, ...]
+    held: tuple[tuple[int, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LeasedFrame:
+    """A frame that was given a sequence under a lease."""
+
+    mailbox: bytes
+    sequence: int
+    frame_id: bytes
+    envelope: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """A lease that ends: `next_sequence` and all after it, up to its `last`, were never given."""
+
+    mailbox: bytes
+    next_sequence: int
+    last: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +237,18 @@ class Store(Protocol):
         self, mailbox: bytes, after_sequence: int, max_frames: int, max_bytes: int
     ) -> list[StoredFrame]:
         """The next frames in order, as many as fit both bounds; those that are damaged are marked so."""
+
+    async def lease(self, mailbox: bytes) -> Lease | None:
+        """Take a block of sequences out of a mailbox, durably; None where it has to see every frame itself.
+
+        While a lease lasts, its holder alone adds frames to the mailbox.
+        """
+
+    async def keep(self, frames: Sequence[LeasedFrame], ended: Sequence[Returned], now: int) -> list[bool]:
+        """Store frames that were given their sequences under leases, and end leases: all of it or nothing.
+
+        One result per frame: False where there is no such mailbox any more.
+        """
 
     async def discard(self, mailbox: bytes, sequences: Sequence[int]) -> int:
         """Delete those of these frames that are damaged, count them as expired, return how many."""

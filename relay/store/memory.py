@@ -11,20 +11,24 @@ from dataclasses import dataclass, field
 from relay.store import base
 from relay.store.base import (
     ANYBODY,
+    LEASED,
     Condition,
     DeviceStatus,
+    Lease,
+    LeasedFrame,
     Measure,
     NewFrame,
     Offer,
     PutResult,
     Quota,
+    Returned,
     StockCount,
     StoredFrame,
     Terms,
     Token,
 )
 from wire.device_lists import DeviceList
-from wire.limits import FORMER_LISTS, FORMER_PER_BUNDLE
+from wire.limits import FORMER_LISTS, FORMER_PER_BUNDLE, UNACKNOWLEDGED_BYTES, UNACKNOWLEDGED_FRAMES
 from wire.prekeys import ONE_TIME_KINDS, DeviceBundle, Prekey, PrekeyKind
 
 
@@ -245,6 +249,37 @@ class MemoryStore:
                 break
             pulled.append(StoredFrame(sequence, frame.frame_id, frame.envelope, held.is_request))
         return pulled
+
+    async def lease(self, mailbox: bytes) -> Lease | None:
+        """See `Store.lease`."""
+        box = self._open_mailbox(mailbox)
+        if box is None or len(box.frames) > UNACKNOWLEDGED_FRAMES:
+            return None
+        if self._quota.frames < UNACKNOWLEDGED_FRAMES or self._quota.bytes < UNACKNOWLEDGED_BYTES:
+            return None
+        first, last = box.next_sequence, box.next_sequence + LEASED - 1
+        box.next_sequence = last + 1
+        held = tuple((sequence, held.frame.frame_id) for sequence, held in box.frames.items())
+        return Lease(first, last, tuple(box.tokens.values()), held)
+
+    async def keep(self, frames: Sequence[LeasedFrame], ended: Sequence[Returned], now: int) -> list[bool]:
+        """See `Store.keep`."""
+        kept = []
+        for frame in frames:
+            box = self._open_mailbox(frame.mailbox)
+            kept.append(box is not None)
+            if box is None:
+                continue
+            self._stored += 1
+            held = _Held(NewFrame(frame.frame_id, frame.envelope), now, self._stored, is_request=False)
+            box.frames[frame.sequence] = held
+            box.sequences[frame.frame_id] = frame.sequence
+            box.count(held, 1)
+        for lease in ended:
+            box = self._mailboxes.get(lease.mailbox)
+            if box is not None and box.next_sequence == lease.last + 1:
+                box.next_sequence = lease.next_sequence
+        return kept
 
     async def discard(self, mailbox: bytes, sequences: Sequence[int]) -> int:
         """Nothing is damaged here."""

@@ -16,16 +16,19 @@ from typing import Final, Self, TypeVar
 
 import apsw
 
-from relay.store import checksums, drops, tables
+from relay.store import checksums, drops, leases, tables
 from relay.store.base import (
     ANYBODY,
     Condition,
     DeviceStatus,
+    Lease,
+    LeasedFrame,
     Measure,
     NewFrame,
     Offer,
     PutResult,
     Quota,
+    Returned,
     StockCount,
     StoredFrame,
     Terms,
@@ -231,6 +234,19 @@ class SqliteStore:
                 max_bytes=max_bytes,
             ),
         )
+
+    async def lease(self, mailbox: bytes) -> Lease | None:
+        """See `Store.lease`."""
+        return await self._add(partial(leases.lease, device_key=mailbox, quota=self._quota))
+
+    async def keep(self, frames: Sequence[LeasedFrame], ended: Sequence[Returned], now: int) -> list[bool]:
+        """See `Store.keep`."""
+        keep = partial(leases.keep, frames=frames, ended=ended, now=now)
+        # What only gives sequences back needs no room.
+        operation = partial(_with_room, directory=self._path.parent, add=keep) if frames else keep
+        kept = await self._writer.submit(operation, sum(len(frame.envelope) for frame in frames))
+        self._mark = replace(self._mark, frames=self._mark.frames + sum(kept))
+        return kept
 
     async def discard(self, mailbox: bytes, sequences: Sequence[int]) -> int:
         """See `Store.discard`."""

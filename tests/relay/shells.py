@@ -124,7 +124,7 @@ class Bench:
         self.login_deadline = login_deadline
         self.store = store or MemoryStore()
         self.metrics = Metrics()
-        self.mailboxes = Mailboxes(self.store, self.metrics)
+        self.mailboxes = Mailboxes(self.store, self.metrics, lambda: NOW)
         self.faults: list[BaseException] = []
         directory = Directory(self.store, self.mailboxes, self.metrics)
         self.presence = Presence()
