@@ -24,6 +24,13 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class Say:
+    """Write a control message that is a text already."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class SendFrame:
     """Send a DELIVER frame."""
 
@@ -131,6 +138,7 @@ class Acknowledge:
 
 Action: TypeAlias = (
     Send
+    | Say
     | SendFrame
     | Close
     | Greeted

@@ -24,6 +24,7 @@ from relay.actions import (
     Publish,
     PutBatch,
     Register,
+    Say,
     Send,
     SendFrame,
     StartDelivery,
@@ -306,6 +307,9 @@ class Connection:
                 if isinstance(message, Error | Refused):
                     metrics.refused(message.code)
                 if not self.outbound.add_control(message.encode()):
+                    self._end(self._session.too_slow())
+            case Say(text):
+                if not self.outbound.add_control(text):
                     self._end(self._session.too_slow())
             case SendFrame(data):
                 metrics.delivered.inc()

@@ -139,6 +139,12 @@ class Lanes:
         del lane.waiting[: len(lane.in_store)]
         return Batch(mailbox, lane.in_store, token_hash)
 
+    def kept(self, mailbox: bytes) -> tuple[list[bytes], Batch | None]:
+        """All of the batch of `mailbox` is kept as ordinary frames: their ids, and the next batch."""
+        lane = self._lanes[mailbox]
+        settled, lane.in_store = lane.in_store, ()
+        return [frame.frame_id for frame in settled], self._go_on(mailbox, lane, settled)
+
     def settle(self, mailbox: bytes, verdicts: Sequence[Verdict]) -> tuple[list[Outcome], Batch | None]:
         """The store's answer to the batch of `mailbox`: what to tell the sender, and the next batch."""
         lane = self._lanes[mailbox]
@@ -150,12 +156,15 @@ class Lanes:
             outcomes.append(Outcome(frame.frame_id, verdict))
         if lane.refused is not None:
             settled += self._turn_back(lane, outcomes)
+        return outcomes, self._go_on(mailbox, lane, settled)
+
+    def _go_on(self, mailbox: bytes, lane: _Lane, settled: Sequence[NewFrame]) -> Batch | None:
         self._frames -= len(settled)
         self._bytes -= sum(len(frame.envelope) for frame in settled)
         batch = self._next(mailbox, lane)
         if batch is None and lane.refused is None and mailbox not in self._offered:
             del self._lanes[mailbox]
-        return outcomes, batch
+        return batch
 
     def _turn_back(self, lane: _Lane, outcomes: list[Outcome]) -> tuple[NewFrame, ...]:
         """Refuse what waits behind the refused frame, up to where the sender has retried it already."""

@@ -25,6 +25,6 @@ class Patience:
         """Something was refused for now, or because of an earlier refusal."""
         self._refused += 1
 
-    def kept(self) -> None:
-        """A frame was kept."""
-        self._refused = max(0, self._refused - KEPT_COUNTS)
+    def kept(self, count: int = 1) -> None:
+        """So many frames were kept."""
+        self._refused = max(0, self._refused - count * KEPT_COUNTS)

@@ -21,6 +21,7 @@ from relay.actions import (
     Publish,
     PutBatch,
     Register,
+    Say,
     Send,
     SendFrame,
     StartDelivery,
@@ -54,6 +55,7 @@ from wire.invites import invite_hash
 from wire.limits import PROTOCOL_VERSION
 from wire.login import Greeting
 from wire.prekeys import decode_prekey
+from wire.shortcuts import read_acknowledge, write_accepted
 
 ERRORS_BEFORE_CLOSE: Final = 20
 
@@ -83,6 +85,11 @@ class Session:
         """A control message; `now` in Unix seconds."""
         if self.state is State.CLOSED:
             return []
+        if self.state is State.DELIVERING and (through := read_acknowledge(text)) is not None:
+            try:
+                return self._acknowledge(through)
+            except WireError as error:
+                return self._broken(error, None)
         try:
             message = control.decode_client_message(text)
         except WireError as error:
@@ -176,7 +183,10 @@ class Session:
                 return [StartDelivery()]
             case control.Acknowledge():
                 self._move("acknowledge")
-                return [Acknowledge(message.through)] if self._window.acknowledge(message.through) else []
+                return self._acknowledge(message.through)
+
+    def _acknowledge(self, through: int) -> list[Action]:
+        return [Acknowledge(through)] if self._window.acknowledge(through) else []
 
     # --- hello and login ---------------------------------------------------------------------------
 
@@ -266,6 +276,11 @@ class Session:
 
     def settle(self, batch: Batch, results: Sequence[PutResult | Later] | WireError) -> list[Action]:
         """The store's answer to a batch."""
+        if not isinstance(results, WireError) and results.count(PutResult.STORED) == len(batch.frames):
+            frame_ids, following = self._lanes.kept(batch.mailbox)
+            self._patience.kept(len(frame_ids))
+            said: list[Action] = [Say(write_accepted(frame_ids))]
+            return said if following is None else [*said, PutBatch(following)]
         if isinstance(results, WireError):
             # The first stands for all: the others were not tried.
             verdicts: list[Verdict] = [results.code, *[ErrorCode.GO_BACK] * (len(batch.frames) - 1)]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nacl.signing import SigningKey
 
-from relay.actions import Close, LogIn, PutBatch, Send, SendFrame, StartDelivery
+from relay.actions import Close, LogIn, PutBatch, Say, Send, SendFrame, StartDelivery
 from relay.admission import prefix_of
 from relay.auth import Authority, RelayKey
 from relay.config import ConfigError, read
@@ -83,6 +83,8 @@ class _Relay:
             match action:
                 case Send(message):
                     self.hear(control.decode_relay_message(message.encode()))
+                case Say(text):
+                    self.hear(control.decode_relay_message(text))
                 case SendFrame(data):
                     decode_deliver(data)
                 case PutBatch(batch):

@@ -15,6 +15,7 @@ from relay.actions import (
     Publish,
     PutBatch,
     Register,
+    Say,
     Send,
     SendFrame,
     StartDelivery,
@@ -392,7 +393,11 @@ def put(session: Session, mailbox: bytes, frame_id: bytes) -> list[Action]:
 def told(actions: list[Action]) -> dict[bytes, ErrorCode | None]:
     result: dict[bytes, ErrorCode | None] = {}
     for action in actions:
-        if isinstance(action, Send) and isinstance(action.message, control.Accepted):
+        if isinstance(action, Say):
+            accepted = control.decode_relay_message(action.text)
+            assert isinstance(accepted, control.Accepted)
+            result |= {frame[:1]: None for frame in accepted.frames}
+        elif isinstance(action, Send) and isinstance(action.message, control.Accepted):
             result |= {frame[:1]: None for frame in action.message.frames}
         elif isinstance(action, Send) and isinstance(action.message, control.Refused):
             result[action.message.frame[:1]] = action.message.code

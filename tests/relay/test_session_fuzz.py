@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.actions import Close, PutBatch, Send, SendFrame
+from relay.actions import Close, PutBatch, Say, Send, SendFrame
 from relay.auth import Authority, RelayKey
 from relay.session import Session
 from relay.states import State
@@ -72,6 +72,8 @@ def test_a_session_never_raises(sequence: list[str | bytes], fails_every: int) -
             action = actions.pop(0)
             if isinstance(action, Send):
                 control.decode_relay_message(action.message.encode())
+            elif isinstance(action, Say):
+                control.decode_relay_message(action.text)
             elif isinstance(action, PutBatch):
                 batches += 1
                 stored = [PutResult.STORED] * len(action.batch.frames)

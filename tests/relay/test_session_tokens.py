@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from relay.actions import Action, Allow, Appear, PutBatch, Send, SendFrame, Watch
+from relay.actions import Action, Allow, Appear, PutBatch, Say, Send, SendFrame, Watch
 from relay.store.base import PutResult, StoredFrame, Token
 from tests.relay.devices import NOW, Account, envelope
 from tests.relay.test_session import (
@@ -35,7 +35,7 @@ def told(actions: list[Action]) -> list[str]:
     """In order: `accepted` and `queued` with the first letters of the ids, refusals by their code."""
     lines = []
     for action in actions:
-        match action:
+        match Send(control.decode_relay_message(action.text)) if isinstance(action, Say) else action:
             case Send(control.Accepted(frames=frames)):
                 lines.append("accepted " + b"".join(frame[:1] for frame in frames).decode())
             case Send(control.QueuedAsRequest(frames=frames)):

@@ -1,8 +1,8 @@
 """Tails in every order of events that chance finds: puts, acknowledgements, take-overs, losses, crashes.
 
 The store answers late, and does what it is asked for at some moment in between. What must hold after all of
-it: what a sender was told to be accepted is with the device, in its sender's order, and no sequence ever stood
-for two frames.
+it: what a sender was told to be accepted is with the device, in its sender's order, and no sequence ever
+stood for two frames.
 """
 
 import asyncio
@@ -172,9 +172,9 @@ class World:
         self.device.hear()
         for sender in self.senders:
             sender.hear()
-        for each in (self.device, *self.senders):
-            assert each.socket is not None
-            each.socket.receiver = None
+        for socket in (self.device.socket, *(sender.socket for sender in self.senders)):
+            assert socket is not None
+            socket.receiver = None
         self.bench.mailboxes.tails._waiting.clear()
         self.bench.mailboxes.tails._tails.clear()
         self.bench = Bench(self.store)
@@ -228,6 +228,7 @@ class World:
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_nothing_accepted_is_lost_or_out_of_order(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tails, "WRITE_AFTER", random.Random(seed).choice((0.0, 0.0005, 0.002, 60.0)))
+    monkeypatch.setattr(tails, "WRITTEN_TOGETHER", random.Random(seed).choice((1, 3, 256)))
     monkeypatch.setattr(connection, "BUSY", 60.0)
     world = World(seed)
     await world.begin()
