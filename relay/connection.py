@@ -470,9 +470,11 @@ class Connection:
         """Hand over what the mailbox holds, until that is all or there is no room."""
         assert self._device_key is not None
         try:
-            before = self._session.delivered
+            tails, before = self._shared.mailboxes.tails, self._session.delivered
             while self._session.state is State.DELIVERING:
                 self._is_rung = False
+                if tails.of(self._device_key) is not None:
+                    return  # what is stored was handed over before; it rings when it ends
                 max_frames, max_bytes = self._session.room()
                 max_bytes = min(max_bytes, self.outbound.frame_room())
                 self._wants_room = max_frames <= 0 or max_bytes < ENVELOPE_MAX
@@ -488,8 +490,7 @@ class Connection:
                     return
                 before = self._session.delivered
                 with contextlib.suppress(WireError):
-                    mailboxes = self._shared.mailboxes
-                    await mailboxes.tails.begin(self._device_key, self, self._catch_up)
+                    await tails.begin(self._device_key, self, self._catch_up)
                 if not self._is_rung:
                     return
         finally:

@@ -40,6 +40,21 @@ def lease(connection: apsw.Connection, device_key: bytes, quota: Quota) -> Lease
     return Lease(first, first + LEASED - 1, allowed, tuple(held))
 
 
+def _count_out_former(connection: apsw.Connection, mailbox: int, frame_id: bytes) -> None:
+    """Delete the frame of that id, if there is one: it was acknowledged, and its deletion is on its way."""
+    former = connection.execute(
+        "DELETE FROM frames WHERE mailbox = ? AND frame_id = ? RETURNING request, length(envelope)",
+        (mailbox, frame_id),
+    ).fetchone()
+    if former is not None:
+        request, size = former
+        connection.execute(
+            "UPDATE mailboxes SET frames = frames - ?, bytes = bytes - ?,"
+            " request_frames = request_frames - ?, request_bytes = request_bytes - ? WHERE id = ?",
+            (0, 0, 1, size, mailbox) if request else (1, size, 0, 0, mailbox),
+        )
+
+
 def keep(
     connection: apsw.Connection, frames: Sequence[LeasedFrame], ended: Sequence[Returned], now: int
 ) -> list[bool]:
@@ -57,6 +72,7 @@ def keep(
         kept.append(mailbox is not None)
         if mailbox is None:
             continue
+        _count_out_former(connection, mailbox, frame.frame_id)
         checksum = frame_checksum(key, frame.sequence, frame.frame_id, now, frame.envelope)
         connection.execute(
             "INSERT INTO frames (mailbox, sequence, frame_id, stored_at, envelope, request, checksum)"

@@ -270,6 +270,8 @@ class MemoryStore:
             kept.append(box is not None)
             if box is None:
                 continue
+            if (former := box.sequences.get(frame.frame_id)) is not None:
+                box.drop(former)  # acknowledged, and its deletion is on its way
             self._stored += 1
             held = _Held(NewFrame(frame.frame_id, frame.envelope), now, self._stored, is_request=False)
             box.frames[frame.sequence] = held

@@ -59,6 +59,22 @@ async def test_what_is_kept_is_as_what_was_put(store: Store) -> None:
     assert (await store.measure()).frames == 1
 
 
+async def test_a_frame_that_comes_again_before_its_deletion_takes_the_place_of_the_former(
+    store: Store,
+) -> None:
+    account = await registered(store)
+    key = account.device.key
+    (frame,) = frames(1)
+    await store.put(key, [frame], NOW, HELD)
+    lease = await leased(store, key)
+    again = LeasedFrame(key, lease.first, frame.frame_id, frame.envelope)
+    others = leased_frame(key, lease.first + 1)
+    assert await store.keep([again, others], [], NOW) == [True, True]
+    assert [sequence for sequence, _ in await pulled(store, account.device)] == [lease.first, lease.first + 1]
+    assert await store.acknowledge(key, lease.last) == 2
+    assert (await store.measure()).frames == 0
+
+
 async def test_what_was_never_given_goes_back(store: Store) -> None:
     account = await registered(store)
     key = account.device.key

@@ -16,6 +16,7 @@ from relay.store.memory import MemoryStore
 from tests.relay.devices import ALLOWED, TOKEN, Account, envelope
 from tests.relay.shells import Bench, FakeSocket
 from wire import control
+from wire.errors import ErrorCode, WireError
 from wire.frames import Put, decode_deliver
 
 SEEDS = range(60)
@@ -24,15 +25,21 @@ STEPS = 400
 
 
 class Late(MemoryStore):
-    """Takes its time before and after each thing it does."""
+    """Takes its time before and after each thing it does. What a dead relay asks for never happens."""
 
-    def __init__(self, chance: random.Random) -> None:
+    def __init__(self, chance: random.Random, former: "Late | None" = None) -> None:
         super().__init__()
         self._chance = chance
+        self._is_dead = False
+        if former is not None:
+            former._is_dead = True
+            self._lists, self._mailboxes, self._stored = former._lists, former._mailboxes, former._stored
 
     async def _dally(self) -> None:
         for _ in range(self._chance.choice((0, 0, 1, 3, 12))):
             await asyncio.sleep(0)
+        if self._is_dead:
+            raise WireError(ErrorCode.INTERNAL, "whoever asks is dead")
 
     async def put(self, *arguments, **named):  # type: ignore[no-untyped-def]  # a store's method, as it is
         await self._dally()
@@ -168,15 +175,14 @@ class World:
             await sender.connect(self.bench)
 
     async def crash(self) -> None:
-        """All that was in memory is gone; what the store was asked for may still happen."""
+        """All that was in memory is gone; what the store was asked for has happened or never will."""
         self.device.hear()
         for sender in self.senders:
             sender.hear()
         for socket in (self.device.socket, *(sender.socket for sender in self.senders)):
             assert socket is not None
             socket.receiver = None
-        self.bench.mailboxes.tails._waiting.clear()
-        self.bench.mailboxes.tails._tails.clear()
+        self.store = Late(self.chance, self.store)
         self.bench = Bench(self.store)
         await self.connect()
 
