@@ -36,7 +36,7 @@ def test_caps_per_prefix_and_in_all() -> None:
     tickets = [admission.enter("a"), admission.enter("a")]
     assert admission.enter("a") is None
     tickets.append(admission.enter("b"))
-    assert admission.enter("c") is None
+    assert admission.enter("c") is None  # nobody here can give way
     first, second, third = (ticket for ticket in tickets if ticket is not None)
     assert first.submit()
     assert not second.submit()
@@ -48,6 +48,57 @@ def test_caps_per_prefix_and_in_all() -> None:
     assert not admission.submit
     assert not admission.before_login
     assert admission.in_all == 0
+
+
+def let_in(admission: Admission, prefix: str, ended: list[str], name: str) -> Ticket:
+    ticket = admission.enter(prefix)
+    assert ticket is not None
+    ticket.give_way = lambda: ended.append(name)
+    return ticket
+
+
+def test_where_all_places_are_taken_the_prefix_that_holds_most_gives_its_oldest() -> None:
+    admission = Admission(Caps(before_login=5, before_login_per_prefix=3, submit_per_prefix=9, in_all=99))
+    ended: list[str] = []
+    held = [let_in(admission, prefix, ended, f"{prefix}{n}") for n in (1, 2) for prefix in ("a", "b")]
+    held.append(let_in(admission, "b", ended, "b3"))
+    held[3].idle = True
+    let_in(admission, "c", ended, "c1")
+    assert ended == ["b2"]  # an idle one before an older one
+    let_in(admission, "d", ended, "d1")
+    assert ended[1:] in (["a1"], ["b1"])
+    assert admission.waiting == 5
+    # However many come, each who holds none gets a place, and loses it only to others who hold none.
+    for number in range(50):
+        let_in(admission, f"e{number}", ended, "e")
+    assert admission.waiting == 5
+    assert admission.in_all == 57  # the places in all are given back when the sockets have ended
+    for ticket in held:
+        ticket.leave()
+    assert (admission.waiting, admission.in_all) == (5, 52)
+
+
+def test_whoever_holds_most_already_takes_from_itself() -> None:
+    admission = Admission(Caps(before_login=3, before_login_per_prefix=9, submit_per_prefix=9, in_all=99))
+    ended: list[str] = []
+    for name in ("a1", "a2"):
+        let_in(admission, "a", ended, name)
+    let_in(admission, "b", ended, "b1")
+    let_in(admission, "a", ended, "a3")
+    assert ended == ["a1"]
+
+
+def test_a_prefix_at_its_cap_frees_an_idle_place_of_its_own_and_no_other() -> None:
+    admission = Admission(Caps(before_login=9, before_login_per_prefix=2, submit_per_prefix=9, in_all=99))
+    ended: list[str] = []
+    let_in(admission, "a", ended, "a1")
+    second = let_in(admission, "a", ended, "a2")
+    let_in(admission, "b", ended, "b1").idle = True
+    assert admission.enter("a") is None
+    second.idle = True
+    assert admission.enter("a") is not None
+    assert ended == ["a2"]
+    assert admission.enter("a") is None
 
 
 def test_whoever_was_not_let_in_holds_nothing() -> None:
