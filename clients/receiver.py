@@ -95,7 +95,10 @@ class Receiver:
             except TrustError as error:
                 self._give_up(error)
                 return
-            except (RelayError, StorageError) as error:
+            except StorageError as error:
+                # Perhaps the relay has shown that this is an old copy, and that could not be written down.
+                self._is_down(str(error))
+            except RelayError as error:
                 self._disconnected(str(error))
                 last_word = error.error if isinstance(error, Disconnected) else None
                 # Only a relay that has welcomed this device can say so: anybody may answer a dial.
@@ -111,8 +114,13 @@ class Receiver:
         self._disconnected(str(error))
 
     def _disconnected(self, problem: str) -> None:
-        self.is_connected, self.problem = False, problem
+        """The relay cannot be asked now, or not any more."""
+        self._is_down(problem)
         self._judged()
+
+    def _is_down(self, problem: str) -> None:
+        self.is_connected, self.problem = False, problem
+        self._bell.ring()
 
     def _judged(self) -> None:
         """Whatever is known now of this store's age: senders need not wait for more."""
@@ -129,11 +137,11 @@ class Receiver:
             welcome = await connection.log_in(self._profile.device)
             self._pins.keep(relay, connection.greeting.relay_key)
             self._is_welcome = True
+            self._judge(welcome.checkpoint)
             if not welcome.registered or not self._profile.is_enrolled:
                 await self._register(connection, was_met=was_met)
             self.standing.registered()
             self.standing.welcomed(welcome)
-            self._judge(welcome.checkpoint)
             await self._allow(connection)
             self._page = []
             await self._bring_up(connection, welcome.stock)
@@ -158,7 +166,7 @@ class Receiver:
             if is_old:
                 self._stock.begin_anew(clock.now_seconds())
         if is_old:
-            self._mailroom.rewound()
+            self._mailroom.lives.begun_anew()
         self._judged()
         self._wake_senders()
 
