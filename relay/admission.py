@@ -1,15 +1,19 @@
 """How many sockets one place in the network may hold.
 
 Owns the counts per address prefix (/32 for IPv4, /64 for IPv6), in memory only: nothing here is logged,
-stored or exported. Where all places are taken, whoever comes gets one of the prefix that holds most: else a
-few addresses could keep everybody out for as long as they like. Knows no connection.
+stored or exported. Where all places are taken, whoever comes gets one of a prefix that holds more, or of who
+has held one for long: else some addresses could keep everybody out for as long as they like. Knows no
+connection.
 """
 
 import ipaddress
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+GIVE_WAY_AFTER: Final = 5.0  # seconds before a login: half its deadline, and long for two round trips
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -59,8 +63,9 @@ class Caps:
 class Admission:
     """The sockets of every prefix."""
 
-    def __init__(self, caps: Caps) -> None:
+    def __init__(self, caps: Caps, clock: Callable[[], float] = time.monotonic) -> None:
         self.caps = caps
+        self._clock = clock
         self.before_login: dict[str, dict[Ticket, None]] = {}  # of each prefix, the oldest first
         self.submit: Counter[str] = Counter()
         self.waiting = 0
@@ -74,14 +79,22 @@ class Admission:
         if not shared and len(own) >= self.caps.before_login_per_prefix and not self._free(own, idle=True):
             return None
         if self.waiting >= self.caps.before_login:
-            most = max(self.before_login.values(), key=len)
-            if not self._free(most, idle=True) and not self._free(most):
+            # Most places, and of those who hold as many the one whose oldest is older.
+            most = max(self.before_login.values(), key=lambda held: (len(held), -next(iter(held)).since))
+            # Among those who hold alike whoever was first goes on: when a relay comes back and all dial at
+            # once, nobody would get through else. But not for ever.
+            is_due = len(most) > len(own) + 1 or self._is_late(most)
+            if not self._free(most, idle=True) and not (is_due and self._free(most)):
                 return None
-        ticket = Ticket(self, prefix)
+        ticket = Ticket(self, prefix, self._clock())
         self.before_login.setdefault(prefix, {})[ticket] = None
         self.waiting += 1
         self.in_all += 1
         return ticket
+
+    def _is_late(self, places: "dict[Ticket, None]") -> bool:
+        """Whether the oldest of these has had its time."""
+        return self._clock() - next(iter(places)).since >= GIVE_WAY_AFTER
 
     def _free(self, places: "dict[Ticket, None]", *, idle: bool = False) -> bool:
         """Take the oldest place away that can give way, of those that are idle or of all."""
@@ -96,12 +109,14 @@ class Admission:
 class Ticket:
     """The place of one socket: one in all, and until its device is known one of its prefix as well.
 
-    `give_way` ends the socket when its place is taken away; `idle`: nobody waits for anything on it.
+    `since` seconds of the clock; `give_way` ends the socket when its place is taken away; `idle`: nobody
+    waits for anything on it.
     """
 
-    def __init__(self, admission: Admission, prefix: str) -> None:
+    def __init__(self, admission: Admission, prefix: str, since: float) -> None:
         self._admission = admission
         self._prefix = prefix
+        self.since = since
         self._inside = True
         self._submits = False
         self.give_way: Callable[[], None] | None = None
@@ -110,7 +125,7 @@ class Ticket:
     @classmethod
     def none(cls, admission: Admission) -> "Ticket":
         """What a socket holds that was not let in."""
-        ticket = cls(admission, "")
+        ticket = cls(admission, "", 0.0)
         ticket._inside = False
         return ticket
 

@@ -307,10 +307,11 @@ async def test_sockets_in_all_stay_below_what_the_system_allows(tmp_path: Path) 
                 assert (await one_more.next(control.Error)).code is ErrorCode.TOO_MANY_CONNECTIONS
                 assert await one_more.close_code() == CloseCode.TOO_MANY_CONNECTIONS
             assert (await get(relay, "/healthz")).status == 200
-            # Silent ones give way to each other before the last descriptor is gone.
-            silent = [await asyncio.open_connection("127.0.0.1", relay.port) for _ in range(2 * FOR_HTTP)]
-            assert (await get(relay, "/healthz")).status == 200
-            for _, held in silent:
+            # Silent ones are turned away before the last descriptor is gone.
+            silent = [await asyncio.open_connection("127.0.0.1", relay.port) for _ in range(FOR_HTTP)]
+            reader, writer = await asyncio.open_connection("127.0.0.1", relay.port)
+            assert (await until_cut(reader)).startswith(b"HTTP/1.1 503 ")
+            for _, held in [*silent, (reader, writer)]:
                 held.close()
                 with contextlib.suppress(ConnectionError):
                     await held.wait_closed()
