@@ -13,7 +13,7 @@ from clients import clock
 from clients.card import Cards
 from clients.engine import Ahead, Alarm, Draft, Engine, Received, Undecryptable
 from clients.envelopes import Envelopes, check_writable
-from clients.errors import NotFoundError, OutboxFullError, TooLargeError, TrustError, UsageError
+from clients.errors import REMOVED, NotFoundError, OutboxFullError, TooLargeError, TrustError, UsageError
 from clients.lives import Lives
 from clients.model import ContactStatus
 from clients.notes import Notes
@@ -100,6 +100,8 @@ class Mailroom:
                 raise UsageError(f"The id {key!r} stands for another message to {contact.name!r} already.")
             return known.id
         check_writable(contact)
+        if self._profile.is_revoked:
+            raise TrustError(REMOVED)
         message_id = self._random(MESSAGE_ID)
         with self._store.transaction():
             if self.outbox.is_full():

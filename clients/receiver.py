@@ -109,9 +109,9 @@ class Receiver:
             await asyncio.sleep(max(self._backoff.next(loop.time() - began), wait))
 
     def _give_up(self, error: ClientError) -> None:
-        """The next call of the application raises it."""
+        """The next call of the application raises it; what was not sent by now is not sent."""
         self.failure = error
-        self._disconnected(str(error))
+        self._is_down(str(error))
 
     def _disconnected(self, problem: str) -> None:
         """The relay cannot be asked now, or not any more."""
@@ -142,6 +142,8 @@ class Receiver:
                 await self._register(connection, was_met=was_met)
             self.standing.registered()
             self.standing.welcomed(welcome)
+            self._judged()
+            self._wake_senders()
             await self._allow(connection)
             self._page = []
             await self._bring_up(connection, welcome.stock)
@@ -167,8 +169,6 @@ class Receiver:
                 self._stock.begin_anew(clock.now_seconds())
         if is_old:
             self._mailroom.lives.begun_anew()
-        self._judged()
-        self._wake_senders()
 
     async def _leave(self, connection: RelayConnection) -> None:
         """Leave a last checkpoint, if that can be done, so that an old copy can be told from this store."""
