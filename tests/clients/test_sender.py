@@ -107,6 +107,18 @@ async def test_a_device_waits_as_long_as_the_relay_said(
             monkeypatch.undo()
 
 
+async def test_prekeys_that_are_refused_are_published_later_on_the_same_connection(tmp_path: Path) -> None:
+    with RelayProcess(tmp_path, settings={"device-rate": "6+60/min"}) as own:
+        async with Messenger.open(tmp_path / "alice", relay=own.origin) as alice:
+            await problem_of(alice, "The relay takes no more for now; it goes on in 1 s.")
+            assert not alice.is_connected
+            assert await alice.connected(WITHIN)
+            assert alice.problems() == []
+            assert alice._receiver is not None
+            assert alice._receiver._stock.unpublished() == []
+            assert await metric(own, "blindpost_logins_total") == 1
+
+
 async def test_a_fetch_that_is_refused_is_made_again_when_the_relay_said(tmp_path: Path) -> None:
     with RelayProcess(tmp_path, settings={"fetch-rate": "1+10/min"}) as own:
         async with people(tmp_path, own, "alice", "bob", "carol", acquainted=False) as (alice, bob, carol):
