@@ -64,8 +64,9 @@ async def test_a_relay_that_refuses_is_not_asked_again_at_once(tmp_path: Path) -
 async def test_a_rate_holds_a_sender_back_in_order_on_the_same_connection(tmp_path: Path) -> None:
     with RelayProcess(tmp_path, settings={"put-rate-per-token": "5+4/s"}) as own:
         async with people(tmp_path, own, "alice", "bob") as (alice, bob):
-            await alice.send("bob", "first")  # the session is there: everything else can go at once
+            first = await alice.send("bob", "first")  # the session is there: everything else can go at once
             assert await text(bob) == "first"
+            assert await alice.wait(first, MessageStatus.DELIVERED, WITHIN) is MessageStatus.DELIVERED
             told = set[str]()
             ids = [await alice.send("bob", str(number)) for number in range(20)]
             await problem_of(alice, "takes no more for now")
