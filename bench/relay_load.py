@@ -67,7 +67,10 @@ async def relay_with_pid(directory: Path, *flags: str) -> AsyncIterator[tuple[Re
                 "fetch-rate",
                 "watch-rate",
                 "device-rate",
+                "register-rate",
+                "list-rate",
                 "socket-rate",
+                "http-rate",
             )
             for part in (f"--{name}", "9000000+9000000/s")
         ),

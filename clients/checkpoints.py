@@ -44,21 +44,27 @@ class Checkpoints:
 
         What this device did not seal is nothing: so a relay can withhold the truth, and not make one up. Nor
         can it use one twice: what was shown when a store began anew lies below the floor from then on.
+
+        A store that is shown none of those it has left goes on in a new stream: if it is an old copy after
+        all, no receipt for what was said since can pass for one of what it says.
         """
-        if sealed is None:
-            return False
+        shown, (floor, number, ids) = self._opened(sealed), self._read()
+        if shown is not None and _is_unknown(shown, floor, number, ids):
+            with self._store.transaction():
+                reached = max(number, shown.number)
+                self._store.set_meta(_META, u64(reached) + u64(reached))
+                self._mailroom.lives.begin_anew(shown.next_prekeys)
+            return True
+        if number and (shown is None or not _is_among(shown, number, ids)):
+            with self._store.transaction():
+                self._mailroom.lives.begin_stream()
+        return False
+
+    def _opened(self, sealed: bytes | None) -> Left | None:
         try:
-            shown = open_checkpoint(self._device, sealed)
+            return None if sealed is None else open_checkpoint(self._device, sealed)
         except DecryptError:
-            return False
-        floor, number, ids = self._read()
-        if not _is_unknown(shown, floor, number, ids):
-            return False
-        with self._store.transaction():
-            reached = max(number, shown.number)
-            self._store.set_meta(_META, u64(reached) + u64(reached))
-            self._mailroom.rewind(shown.next_prekeys)
-        return True
+            return None
 
     def make(self) -> Checkpoint:
         """The next one, sealed. The store knows it before the relay does. Raises StorageError."""
@@ -82,5 +88,11 @@ def _is_unknown(shown: Left, floor: int, number: int, ids: bytes) -> bool:
         return False
     if shown.number > number:
         return True
-    from_end = (number - shown.number + 1) * ID
-    return from_end <= len(ids) and not ids[len(ids) - from_end :].startswith(shown.id)
+    is_remembered = (number - shown.number + 1) * ID <= len(ids)
+    return is_remembered and not _is_among(shown, number, ids)
+
+
+def _is_among(shown: Left, number: int, ids: bytes) -> bool:
+    """Whether a store that has left these remembers the one that is shown."""
+    at = len(ids) - (number - shown.number + 1) * ID
+    return 0 <= at < len(ids) and ids[at:].startswith(shown.id)

@@ -13,7 +13,8 @@ from clients import clock
 from clients.card import Cards
 from clients.engine import Ahead, Alarm, Draft, Engine, Received, Undecryptable
 from clients.envelopes import Envelopes, check_writable
-from clients.errors import NotFoundError, OutboxFullError, TooLargeError, TrustError, UsageError
+from clients.errors import REMOVED, NotFoundError, OutboxFullError, TooLargeError, TrustError, UsageError
+from clients.lives import Lives
 from clients.model import ContactStatus
 from clients.notes import Notes
 from clients.profile import Profile
@@ -23,7 +24,7 @@ from clients.store.history import History
 from clients.store.outbox import Outbox
 from clients.store.repairs import Repairs
 from clients.store.state import KeyState
-from keys.content import MESSAGE_ID, NOTES, STREAM_ID, Extension, Kind
+from keys.content import MESSAGE_ID, NOTES, Extension, Kind
 from keys.errors import DecryptError, ForkError, VerificationError
 from keys.handshake import Party
 from keys.identities import verify_chain, verify_device_list
@@ -37,10 +38,6 @@ from wire.prekeys import PrekeyKind, decode_device_bundle
 SEAL_BATCH: Final = 64
 TAKE_IN_FOR: Final = 0.05  # seconds
 KEY_MAX: Final = 200
-ROLLED_BACK: Final = (
-    "This profile is an older copy of itself. All sessions are begun anew; what came or was written after "
-    "the copy was made is missing here, and contacts are asked for theirs."
-)
 
 
 class Mailroom:
@@ -65,8 +62,10 @@ class Mailroom:
             self.state, self.contacts, self.history, self.outbox, self._repairs, self._envelopes, random,
             self.notes.card_changed,
         )  # fmt: skip
+        self.lives = Lives(
+            self.state, self.history, self.outbox, self.repair, random, self.notes.card_changed
+        )
         self.is_judged = False  # whether our relay was asked if this store is an old copy, or cannot be asked
-        self.rolled_back = False
         self.undecryptable = 0
         self.dropped = 0  # messages of strangers that there was no room for
         self.replayed = 0
@@ -101,6 +100,8 @@ class Mailroom:
                 raise UsageError(f"The id {key!r} stands for another message to {contact.name!r} already.")
             return known.id
         check_writable(contact)
+        if self._profile.is_revoked:
+            raise TrustError(REMOVED)
         message_id = self._random(MESSAGE_ID)
         with self._store.transaction():
             if self.outbox.is_full():
@@ -282,25 +283,9 @@ class Mailroom:
         if sender is not None:
             self.repair.replayed(sender.entry.device_key)
 
-    def rewind(self, next_prekeys: tuple[int, ...]) -> None:
-        """This store is an old copy, and these prekey ids were reached since: begin anew with everybody."""
-        stream = self._random(STREAM_ID)
-        with self._store.transaction():
-            self.history.begin_life()
-            self.state.begin_life(next_prekeys, stream)
-            self.repair.begin_with_all()
-
-    def rewound(self) -> None:
-        """The transaction in which this store began anew is over."""
-        self.state.reread()
-        self.rolled_back = True
-        self.notes.card_changed()
-
     def lost(self) -> list[str]:
         """Sentences on what came in this run and was not kept."""
-        sentences = self.repair.lines()
-        if self.rolled_back:
-            sentences.append(ROLLED_BACK)
+        sentences = [*self.repair.lines(), *self.lives.lines()]
         if self.undecryptable:
             sentences.append(f"{self.undecryptable} envelopes could not be opened; they changed nothing.")
         if self.dropped:

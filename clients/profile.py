@@ -203,6 +203,11 @@ class Profile:
         """Whether this profile comes from a backup, and no relay has taken its device yet."""
         return self.store.meta("restoring") is not None
 
+    @property
+    def is_revoked(self) -> bool:
+        """Whether another list without this device was seen, so that nothing of it is sent any more."""
+        return not self.is_restoring and not self.is_enrolled
+
     def keep_list(self, devices: DeviceList) -> None:
         """A verified successor of our own device list, durably."""
         with self.store.transaction() as db:

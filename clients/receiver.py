@@ -13,7 +13,7 @@ from clients import clock
 from clients.backoff import Backoff
 from clients.bell import Bell
 from clients.checkpoints import EVERY, Checkpoints
-from clients.connection import Disconnected, RelayConnection, dial
+from clients.connection import RETRY_AFTER_MAX, Disconnected, RelayConnection, dial, takes_no_more
 from clients.enrolment import Enrolment
 from clients.errors import ClientError, LockedError, RelayError, StorageError, TrustError
 from clients.mailroom import Mailroom
@@ -45,6 +45,8 @@ from wire.login import Mode
 TOP_UPS_PER_HOUR: Final = 6  # a relay lets strangers take 60 keys an hour
 FRESHEN_EVERY: Final = 6 * 3600.0
 LEAVE_WITHIN: Final = 1.0
+PUBLISH: Final = 1  # refs
+ALLOW: Final = 2
 BATCH: Final = 64  # frames committed together
 
 
@@ -71,6 +73,8 @@ class Receiver:
         # Owned by run.
         self._backoff = Backoff()
         self._page: PrekeyPage = []
+        self._page_refused = asyncio.Event()
+        self._publish_after = 0.0  # seconds, since then
         self.is_connected = False
         self.problem: str | None = None
         self._is_welcome = False
@@ -95,7 +99,10 @@ class Receiver:
             except TrustError as error:
                 self._give_up(error)
                 return
-            except (RelayError, StorageError) as error:
+            except StorageError as error:
+                # Perhaps the relay has shown that this is an old copy, and that could not be written down.
+                self._is_down(str(error))
+            except RelayError as error:
                 self._disconnected(str(error))
                 last_word = error.error if isinstance(error, Disconnected) else None
                 # Only a relay that has welcomed this device can say so: anybody may answer a dial.
@@ -106,13 +113,18 @@ class Receiver:
             await asyncio.sleep(max(self._backoff.next(loop.time() - began), wait))
 
     def _give_up(self, error: ClientError) -> None:
-        """The next call of the application raises it."""
+        """The next call of the application raises it; what was not sent by now is not sent."""
         self.failure = error
-        self._disconnected(str(error))
+        self._is_down(str(error))
 
     def _disconnected(self, problem: str) -> None:
-        self.is_connected, self.problem = False, problem
+        """The relay cannot be asked now, or not any more."""
+        self._is_down(problem)
         self._judged()
+
+    def _is_down(self, problem: str) -> None:
+        self.is_connected, self.problem = False, problem
+        self._bell.ring()
 
     def _judged(self) -> None:
         """Whatever is known now of this store's age: senders need not wait for more."""
@@ -129,13 +141,16 @@ class Receiver:
             welcome = await connection.log_in(self._profile.device)
             self._pins.keep(relay, connection.greeting.relay_key)
             self._is_welcome = True
+            self._judge(welcome.checkpoint)
             if not welcome.registered or not self._profile.is_enrolled:
                 await self._register(connection, was_met=was_met)
             self.standing.registered()
             self.standing.welcomed(welcome)
-            self._judge(welcome.checkpoint)
+            self._judged()
+            self._wake_senders()
             await self._allow(connection)
             self._page = []
+            self._page_refused.clear()
             await self._bring_up(connection, welcome.stock)
             await connection.send(Pull())
             incoming: asyncio.Queue[Deliver] = asyncio.Queue(maxsize=2 * UNACKNOWLEDGED_FRAMES)
@@ -144,6 +159,7 @@ class Receiver:
                     self._read(connection, incoming),
                     self._commit(connection, incoming),
                     self._keep_fresh(connection),
+                    self._keep_published(connection),
                     self._keep_allowed(connection),
                     self._keep_checkpoint(connection),
                 )
@@ -158,9 +174,7 @@ class Receiver:
             if is_old:
                 self._stock.begin_anew(clock.now_seconds())
         if is_old:
-            self._mailroom.rewound()
-        self._judged()
-        self._wake_senders()
+            self._mailroom.lives.begun_anew()
 
     async def _leave(self, connection: RelayConnection) -> None:
         """Leave a last checkpoint, if that can be done, so that an old copy can be told from this store."""
@@ -207,17 +221,31 @@ class Receiver:
                     # The relay has others under these ids: our store is older than it can know.
                     self._stock.skip_ahead(clock.now_seconds())
                     raise Disconnected(message.message, message)
+                case Error() if message.code is ErrorCode.RATE_LIMITED and message.ref == PUBLISH:
+                    self._publish_after = min(float(message.retry_after or 0), RETRY_AFTER_MAX)
+                    self._page_refused.set()
                 case Error() if message.ref is not None:
                     raise Disconnected(message.message, message)
                 case _:
                     pass  # the last words of a relay that is closing are kept by the connection
+
+    async def _keep_published(self, connection: RelayConnection) -> None:
+        """A page that the relay does not take for its rate goes out again when it does, and none before."""
+        while True:
+            await self._page_refused.wait()
+            self._page_refused.clear()
+            if not self.is_connected:
+                self._is_down(takes_no_more(self._publish_after))
+            await asyncio.sleep(max(self._publish_after, self._backoff.next()))
+            self._page = []
+            await self._publish(connection)
 
     async def _allow(self, connection: RelayConnection) -> None:
         """Tell the relay which delivery tokens hold, and by what those who may can see us online."""
         self._card_changed.clear()
         cards, now = self._mailroom.cards, clock.now_seconds()
         tokens = [AllowedToken(hash=token_hash(token), until=until) for token, until in cards.allowed(now)]
-        await connection.send(Allow(ref=2, tokens=tokens))
+        await connection.send(Allow(ref=ALLOW, tokens=tokens))
         # Shown in any case: whoever may not see us holds no capability of this secret.
         await connection.send(Appear(secrets=[cards.presence_secret(now)]))
 
@@ -251,7 +279,7 @@ class Receiver:
         if self._page:
             anew = True if self._stock.is_anew else None
             pages = [encoded for _, _, encoded in self._page]
-            await connection.send(Publish(ref=1, prekeys=pages, anew=anew))
+            await connection.send(Publish(ref=PUBLISH, prekeys=pages, anew=anew))
         elif not self.is_connected:
             self.is_connected, self.problem = True, None
             self._bell.ring()

@@ -65,6 +65,7 @@ class Sender:
         self._window = Window()
         self._retry_after = 0.0
         self._backoff = Backoff()
+        self._got_on = False  # whether a frame was accepted on this connection
         self.problem: str | None = None
         # Set by others.
         self.watchers = 0  # how many look at this contact now
@@ -98,7 +99,8 @@ class Sender:
                     await self._connect_once(contact)
                 finally:
                     self._on_presence(self._contact_id, None)
-                continue
+                if self._got_on or not self._has_work():
+                    continue
             except (RelayError, StorageError, TrustError) as error:
                 if isinstance(error, Disconnected):
                     self._retry_after = error.retry_after
@@ -128,7 +130,7 @@ class Sender:
             if self._has_work():
                 contact = await self._make_ready(connection, contact)
             self._window = Window()
-            self._attached, self._watched = None, None
+            self._attached, self._watched, self._got_on = None, None, False
             await until_one_ends(self._put(connection), self._hear(connection))
 
     async def _make_ready(self, connection: RelayConnection, contact: ContactRow) -> ContactRow:
@@ -243,7 +245,7 @@ class Sender:
             return
         self._window.widen(len(known))
         self._mailroom.frame_accepted(known, as_request=as_request)
-        self.problem = None
+        self.problem, self._got_on = None, True
         self._backoff.reset()
         self._work.set()
         if self._mailroom.write_owed():

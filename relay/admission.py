@@ -1,14 +1,19 @@
 """How many sockets one place in the network may hold.
 
 Owns the counts per address prefix (/32 for IPv4, /64 for IPv6), in memory only: nothing here is logged,
-stored or exported. Knows no connection.
+stored or exported. Where all places are taken, whoever comes gets one of a prefix that holds more, or of who
+has held one for long: else some addresses could keep everybody out for as long as they like. Knows no
+connection.
 """
 
 import ipaddress
+import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+GIVE_WAY_AFTER: Final = 5.0  # seconds before a login: half its deadline, and long for two round trips
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -58,9 +63,10 @@ class Caps:
 class Admission:
     """The sockets of every prefix."""
 
-    def __init__(self, caps: Caps) -> None:
+    def __init__(self, caps: Caps, clock: Callable[[], float] = time.monotonic) -> None:
         self.caps = caps
-        self.before_login: Counter[str] = Counter()
+        self._clock = clock
+        self.before_login: dict[str, dict[Ticket, None]] = {}  # of each prefix, the oldest first
         self.submit: Counter[str] = Counter()
         self.waiting = 0
         self.in_all = 0
@@ -69,30 +75,58 @@ class Admission:
         """A place before login, or None when a cap is reached. `shared`: a proxy, many clients behind it."""
         if self.in_all >= self.caps.in_all:
             return None
+        own = self.before_login.get(prefix, {})
+        if not shared and len(own) >= self.caps.before_login_per_prefix and not self._free(own, idle=True):
+            return None
         if self.waiting >= self.caps.before_login:
-            return None
-        if not shared and self.before_login[prefix] >= self.caps.before_login_per_prefix:
-            return None
-        self.before_login[prefix] += 1
+            # Most places, and of those who hold as many the one whose oldest is older.
+            most = max(self.before_login.values(), key=lambda held: (len(held), -next(iter(held)).since))
+            # Among those who hold alike whoever was first goes on: when a relay comes back and all dial at
+            # once, nobody would get through else. But not for ever.
+            is_due = len(most) > len(own) + 1 or self._is_late(most)
+            if not self._free(most, idle=True) and not (is_due and self._free(most)):
+                return None
+        ticket = Ticket(self, prefix, self._clock())
+        self.before_login.setdefault(prefix, {})[ticket] = None
         self.waiting += 1
         self.in_all += 1
-        return Ticket(self, prefix)
+        return ticket
+
+    def _is_late(self, places: "dict[Ticket, None]") -> bool:
+        """Whether the oldest of these has had its time."""
+        return self._clock() - next(iter(places)).since >= GIVE_WAY_AFTER
+
+    def _free(self, places: "dict[Ticket, None]", *, idle: bool = False) -> bool:
+        """Take the oldest place away that can give way, of those that are idle or of all."""
+        for ticket in places:
+            if ticket.give_way is not None and (ticket.idle or not idle):
+                ticket.release()
+                ticket.give_way()
+                return True
+        return False
 
 
 class Ticket:
-    """The place of one socket: one in all, and until its device is known one of its prefix as well."""
+    """The place of one socket: one in all, and until its device is known one of its prefix as well.
 
-    def __init__(self, admission: Admission, prefix: str) -> None:
+    `since` seconds of the clock; `give_way` ends the socket when its place is taken away; `idle`: nobody
+    waits for anything on it.
+    """
+
+    def __init__(self, admission: Admission, prefix: str, since: float) -> None:
         self._admission = admission
         self._prefix = prefix
-        self._held: Counter[str] | None = admission.before_login
+        self.since = since
         self._inside = True
+        self._submits = False
+        self.give_way: Callable[[], None] | None = None
+        self.idle = False
 
     @classmethod
     def none(cls, admission: Admission) -> "Ticket":
         """What a socket holds that was not let in."""
-        ticket = cls(admission, "")
-        ticket._held, ticket._inside = None, False
+        ticket = cls(admission, "", 0.0)
+        ticket._inside = False
         return ticket
 
     def submit(self) -> bool:
@@ -100,28 +134,33 @@ class Ticket:
         admission = self._admission
         if admission.submit[self._prefix] >= admission.caps.submit_per_prefix:
             return False
-        self._release()
+        self.release()
         admission.submit[self._prefix] += 1
-        self._held = admission.submit
+        self._submits = True
         return True
 
     def settle(self) -> None:
         """A registered device has a mailbox to be known by, and no longer counts for its prefix."""
-        self._release()
+        self.release()
 
     def leave(self) -> None:
         """Give the place back; twice does no harm."""
-        self._release()
+        self.release()
         if self._inside:
             self._inside = False
             self._admission.in_all -= 1
 
-    def _release(self) -> None:
-        if self._held is None:
-            return
-        if self._held is self._admission.before_login:
-            self._admission.waiting -= 1
-        self._held[self._prefix] -= 1
-        if not self._held[self._prefix]:
-            del self._held[self._prefix]
-        self._held = None
+    def release(self) -> None:
+        """Give the place of its prefix back, and not yet the one in all."""
+        admission, prefix = self._admission, self._prefix
+        if self._submits:
+            self._submits = False
+            admission.submit[prefix] -= 1
+            if not admission.submit[prefix]:
+                del admission.submit[prefix]
+        places = admission.before_login.get(prefix, {})
+        if self in places:
+            del places[self]
+            admission.waiting -= 1
+            if not places:
+                del admission.before_login[prefix]

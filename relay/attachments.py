@@ -14,7 +14,7 @@ class Attachments:
 
     def __init__(self) -> None:
         self._tokens: dict[bytes, bytes] = {}  # mailbox: hash of its token
-        self._watches: set[int] = set()
+        self._watches: dict[int, bytes] = {}  # ref: capability
 
     def attach(self, mailbox: bytes, token: bytes) -> None:
         """Note a token for later frames to `mailbox`, in place of the one before. Raises TOO_LARGE."""
@@ -28,10 +28,17 @@ class Attachments:
         """The hash of the token that frames to `mailbox` come with, if there is one."""
         return self._tokens.get(mailbox)
 
-    def watch(self, ref: int) -> None:
-        """Note a watch. Raises WireError(TOO_LARGE)."""
+    def watch(self, ref: int, capability: bytes) -> None:
+        """Note a watch. Raises WireError: TOO_LARGE, or BAD_REQUEST for what is watched already."""
+        if any(capability == watched for other, watched in self._watches.items() if other != ref):
+            # Each is told at every change: one connection hears it once.
+            raise WireError(
+                ErrorCode.BAD_REQUEST,
+                "watch: this connection watches it already, by another ref",
+                "capability",
+            )
         if ref not in self._watches and len(self._watches) >= WATCHES_MAX:
             raise WireError(
                 ErrorCode.TOO_LARGE, f"watch: at most {WATCHES_MAX} watches on one connection", "ref"
             )
-        self._watches.add(ref)
+        self._watches[ref] = capability

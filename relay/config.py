@@ -131,7 +131,14 @@ class Config(BaseSettings):
         Rate(300, 10, 1),
         description="changes by one device: lists, prekeys, tokens, appearances, checkpoints",
     )
+    register_rate: RateText = Field(
+        Rate(120, 12, 60), description="lists brought from one prefix by devices that are not registered"
+    )
+    list_rate: RateText = Field(
+        Rate(12, 4, 3600), description="lists of one account brought by its registered devices"
+    )
     socket_rate: RateText = Field(Rate(240, 10, 1), description="sockets opened from one prefix")
+    http_rate: RateText = Field(Rate(240, 10, 1), description="HTTP requests from one prefix")
     trusted_proxies: Texts = Field((), description="addresses or networks whose X-Forwarded-For is believed")
     metrics_token: str | None = Field(
         None, min_length=16, repr=False, description="lets others than loopback read /metrics"
@@ -230,8 +237,12 @@ class Config(BaseSettings):
         return Quota(self.mailbox_frames, self.mailbox_bytes, self.request_frames, self.request_bytes)
 
     def caps(self, in_all: int) -> Caps:
-        """How many sockets are let in; `in_all` is what the system allows."""
-        return Caps(self.sockets_before_login, self.sockets_per_prefix, self.submit_per_prefix, in_all)
+        """How many sockets are let in; `in_all` is what the system allows.
+
+        Those before login, and the same number again that have not asked for anything, leave half of them.
+        """
+        before_login = min(self.sockets_before_login, max(1, in_all // 4))
+        return Caps(before_login, self.sockets_per_prefix, self.submit_per_prefix, in_all)
 
     @property
     def rates(self) -> dict[Limit, Rate]:

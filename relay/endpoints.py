@@ -91,7 +91,7 @@ async def info(request: Request) -> JSONResponse:
                 "login_deadline": config.login_deadline,
                 "submit_idle": config.submit_idle,
                 "connections": relay.admission.caps.in_all,
-                "sockets_before_login": config.sockets_before_login,
+                "sockets_before_login": relay.admission.caps.before_login,
                 "sockets_before_login_per_prefix": config.sockets_per_prefix,
                 "submit_per_prefix": config.submit_per_prefix,
                 "errors_per_connection": ERRORS_BEFORE_CLOSE,

@@ -48,4 +48,6 @@ def enter(
         connection.restart()
     elif ticket is None:
         connection.refuse(retry_after or None)
+    else:
+        ticket.give_way = connection.refuse
     return connection

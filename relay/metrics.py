@@ -42,6 +42,7 @@ class Drop(StrEnum):
     TOO_MANY_ERRORS = "too_many_errors"  # connection: the peer kept breaking the protocol
     IMPATIENT = "impatient"  # connection: the peer kept sending what had been refused for now
     SOCKET_RATE = "socket_rate"  # connection: its prefix opened too many in a short time
+    HTTP_RATE = "http_rate"  # connection: its prefix made too many HTTP requests in a short time
     BACKLOG = "backlog"  # connection: it held most of what waited to be read, and that was too much in all
     DEAD = "dead"  # connection: answered no ping
     PING_FLOOD = "ping_flood"  # connection: pings and pongs without an end

@@ -3,13 +3,17 @@
 Owns which device appears under which capabilities, and which open connection watches which. A watch names
 nobody: neither the watcher, who never logged in, nor the watched. All of it is in memory, and ends with the
 connections. Bounded by them: `relay.session` lets a device appear under so many capabilities and a connection
-keep so many watches. Pure; knows no socket.
+keep so many watches. However many watch one device, a turn of the event loop tells a few of them. Knows no
+socket.
 """
 
+import asyncio
 from collections.abc import Collection
-from typing import Protocol
+from typing import Final, Protocol
 
 from wire.limits import CAPABILITIES_MAX, WATCHES_MAX
+
+TOLD_AT_ONCE: Final = 32  # watchers, which takes a few tenths of a millisecond
 
 
 class Watcher(Protocol):
@@ -27,6 +31,8 @@ class Presence:
         self._online: dict[bytes, set[bytes]] = {}  # capability: device keys
         self._watches: dict[Watcher, dict[int, bytes]] = {}  # ref: capability
         self._watchers: dict[bytes, set[tuple[Watcher, int]]] = {}  # capability: connections, refs
+        self._untold: dict[bytes, list[tuple[Watcher, int]]] = {}  # capability: who has not heard of a change
+        self._is_telling = False
 
     def appear(self, device_key: bytes, capabilities: Collection[bytes]) -> None:
         """Show a connected device to who holds one of these, in place of those before."""
@@ -38,13 +44,15 @@ class Presence:
             devices = self._online.setdefault(capability, set())
             devices.add(device_key)
             if len(devices) == 1:
-                self._tell(capability, True)
+                self._changed(capability)
         for capability in before - now:
             devices = self._online[capability]
             devices.discard(device_key)
             if not devices:
                 del self._online[capability]
-                self._tell(capability, False)
+                self._changed(capability)
+        if not self._is_telling:
+            self._tell_some()
 
     def disappear(self, device_key: bytes) -> None:
         """The device's connection ended, and no newer one has taken its place."""
@@ -75,6 +83,22 @@ class Presence:
         if not watchers:
             del self._watchers[capability]
 
-    def _tell(self, capability: bytes, online: bool) -> None:
-        for watcher, ref in self._watchers.get(capability, ()):
-            watcher.tell(ref, online)
+    def _changed(self, capability: bytes) -> None:
+        # Who has not heard of the change before hears only how it is now.
+        if watchers := self._watchers.get(capability):
+            self._untold[capability] = list(watchers)
+
+    def _tell_some(self) -> None:
+        """Tell a few, and the next ones in the next turn of the event loop, which others share."""
+        for _ in range(TOLD_AT_ONCE):
+            capability = next(iter(self._untold), None)
+            if capability is None:
+                break
+            watcher, ref = self._untold[capability].pop()
+            if not self._untold[capability]:
+                del self._untold[capability]
+            if self._watches.get(watcher, {}).get(ref) == capability:  # it may be gone, or watch another
+                watcher.tell(ref, capability in self._online)
+        self._is_telling = bool(self._untold)
+        if self._is_telling:
+            asyncio.get_running_loop().call_soon(self._tell_some)

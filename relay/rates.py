@@ -27,13 +27,18 @@ class Limit(StrEnum):
     FETCH = "fetch_rate"  # per prefix
     WATCH = "watch_rate"  # per prefix
     DEVICE = "device_rate"
+    REGISTER = "register_rate"  # per prefix
+    LIST = "list_rate"  # per account
     SOCKET = "socket_rate"  # per prefix
+    HTTP = "http_rate"  # per prefix
 
 
 _SENTENCES: Final = {
     Limit.FETCH: "too many fetches from your address",
     Limit.WATCH: "too many watches from your address",
     Limit.DEVICE: "this device asks for too many changes",
+    Limit.REGISTER: "too many new devices from your address",
+    Limit.LIST: "this account changes its device list too often",
 }
 
 
@@ -78,6 +83,10 @@ class Rates:
         """Count a new socket in: 0, or the seconds until this prefix may open another one."""
         return 0 if self.of(Limit.SOCKET).take(prefix).count else self.refuse(Limit.SOCKET, prefix)
 
+    def http(self, prefix: str) -> int:
+        """Count an HTTP request in: 0, or the seconds until this prefix may make another one."""
+        return 0 if self.of(Limit.HTTP).take(prefix).count else self.refuse(Limit.HTTP, prefix)
+
     def forget(self) -> None:
         """Forget every bucket that is full, so that a quiet relay remembers no prefix for long."""
         for buckets in self._buckets.values():
@@ -97,6 +106,14 @@ class Pace:
     def device(self, device_key: bytes) -> None:
         """Count a change that a device asks for. Raises WireError(RATE_LIMITED)."""
         self._rates.check(Limit.DEVICE, device_key)
+
+    def newcomer(self) -> None:
+        """Count a list that a device brings which is not registered. Raises WireError(RATE_LIMITED)."""
+        self._rates.check(Limit.REGISTER, self._prefix)
+
+    def device_list(self, account_key: bytes) -> None:
+        """Count a list that a registered device brings. Raises WireError(RATE_LIMITED)."""
+        self._rates.check(Limit.LIST, account_key)
 
     def fetch(self) -> None:
         """Count a fetch. Raises WireError(RATE_LIMITED)."""

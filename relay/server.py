@@ -1,7 +1,6 @@
 """uvicorn, bounded: deadlines and caps it does not have by itself, and an orderly end.
 
-Owns the HTTP head's deadline and size, signals and the drain.
-Knows no message.
+Owns the event loop, signals and the drain; what comes before a WebSocket is `relay.heads`'. Knows no message.
 """
 
 import asyncio
@@ -15,147 +14,17 @@ from typing import Any, Final
 
 import uvicorn
 from uvicorn.loops.auto import auto_loop_factory
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from relay.admission import Ticket, is_proxy, prefix_of
 from relay.app import Relay, create_app
+from relay.heads import READ_MAX, HeadDeadline
 from relay.listening import BACKLOG, ListenError, check_readable
-from relay.metrics import Drop
-from relay.websocket import opening
 from relay.websocket.protocol import CLOSE_HANDSHAKE, WebSocket
 from wire.limits import DRAIN
 
-HEAD_MAX: Final = 65_536
 # asyncio accepts as many sockets in one turn of its loop as its backlog says, and nobody else is served
 # meanwhile. The others wait in the kernel.
 ACCEPT_AT_ONCE: Final = 16
-COME_BACK: Final = 10  # seconds, where a cap on sockets was reached
-TOO_MANY: Final = (
-    "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\ncontent-length: 21\r\n"
-    "retry-after: {}\r\nconnection: close\r\n\r\ntoo many connections\n"
-)
 KEEP_ALIVE: Final = 5
-# What one turn of the event loop takes from one socket, where asyncio takes 256 KiB. Under TLS every socket
-# holds a buffer of this size from its accept on.
-READ_MAX: Final = 65_536
-# What waits in the system for its turn on the wire: more would only put answers and pings behind frames.
-UNSENT_MAX: Final = 131_072
-
-
-def _take_little(transport: asyncio.BaseTransport) -> None:
-    """Let one read take READ_MAX bytes, and the system hold UNSENT_MAX, where they have such settings."""
-    if hasattr(transport, "max_size"):
-        transport.max_size = READ_MAX
-    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
-        with contextlib.suppress(OSError):  # not TCP
-            transport.get_extra_info("socket").setsockopt(
-                socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_MAX
-            )
-
-
-class HeadDeadline(HttpToolsProtocol):
-    """HTTP with a limit in time and size on everything before a complete request head.
-
-    uvicorn bounds neither: without this, a silent socket or an endless head is held for ever.
-    """
-
-    relay: Relay
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own class narrows it
-        """Note the time of the accept and start the clock."""
-        self.accepted_at = self.loop.time()
-        self.head_bytes = 0
-        self.head_timer: asyncio.TimerHandle | None = None
-        self.deaf_timer: asyncio.TimerHandle | None = None
-        _take_little(transport)
-        super().connection_made(transport)
-        self.relay.sockets += 1
-        self.ticket: Ticket | None = None
-        peer, proxies = self.client[0] if self.client else None, self.relay.config.proxies
-        place, shared = prefix_of(peer, (), ()), is_proxy(peer, proxies)
-        # Who is behind a proxy is told by its request, and is counted then.
-        retry_after = 0 if shared else self.relay.rates.socket(place)
-        if not retry_after and self.relay.sockets <= self.relay.most_sockets:
-            self.ticket = self.relay.heads.enter(place, shared=shared)
-        if self.ticket is None:
-            self.relay.metrics.dropped(Drop.SOCKET_RATE if retry_after else Drop.TOO_MANY_SOCKETS)
-            transport.write(TOO_MANY.format(retry_after or COME_BACK).encode())
-            transport.close()
-            return
-        self._start_clock()
-
-    def handle_websocket_upgrade(self) -> None:
-        """From here on the session's own admission counts this socket."""
-        answer = opening.refused(self.scope, self.url)
-        if answer is not None:
-            self.transport.write(answer)
-            self.transport.close()
-            return
-        self._leave()
-        super().handle_websocket_upgrade()
-
-    def _leave(self) -> None:
-        self._stop_clock()
-        if self.ticket is not None:
-            self.ticket.leave()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock, give the place back."""
-        self.relay.sockets -= 1
-        self._leave()
-        self._stop_deaf_timer()
-        super().connection_lost(exc)
-
-    @property
-    def _between_requests(self) -> bool:
-        cycle: RequestResponseCycle | None = self.cycle
-        return self in self.connections and (cycle is None or cycle.response_complete)
-
-    def data_received(self, data: bytes) -> None:
-        """Count what comes while no request is being answered."""
-        if self.ticket is None:
-            return
-        if self._between_requests:
-            self.head_bytes += len(data)
-            if self.head_bytes > HEAD_MAX:
-                self._cut(Drop.HEAD_TOO_LARGE)
-                return
-            if self.head_timer is None:
-                self._start_clock()
-        super().data_received(data)
-        if not self._between_requests:
-            self._stop_clock()
-            self.head_bytes = 0
-
-    def _start_clock(self) -> None:
-        # The same limit as for a login: nobody holds a socket longer without saying who or what for.
-        deadline = self.relay.config.login_deadline
-        self.head_timer = self.loop.call_later(deadline, self._cut, Drop.HEAD_TIMEOUT)
-
-    def _stop_clock(self) -> None:
-        if self.head_timer is not None:
-            self.head_timer.cancel()
-            self.head_timer = None
-
-    def pause_writing(self) -> None:
-        """The peer does not read its answer: for so long and no longer."""
-        super().pause_writing()
-        self.deaf_timer = self.loop.call_later(self.relay.config.login_deadline, self._cut, Drop.DEAF)
-
-    def resume_writing(self) -> None:
-        """The peer read on."""
-        super().resume_writing()
-        self._stop_deaf_timer()
-
-    def _stop_deaf_timer(self) -> None:
-        if self.deaf_timer is not None:
-            self.deaf_timer.cancel()
-            self.deaf_timer = None
-
-    def _cut(self, reason: Drop) -> None:
-        self._stop_clock()
-        self.relay.metrics.dropped(reason)
-        self.transport.abort()
 
 
 class Server(uvicorn.Server):
@@ -215,6 +84,29 @@ def _loop_factory(handshake: float) -> Callable[[], asyncio.AbstractEventLoop]:
     usual.close()
 
     class Loop(base):  # type: ignore[misc]  # a base known at run time only
+        def _make_ssl_transport(
+            self, rawsock: socket.socket, protocol: Any, context: Any, waiter: Any = None, **options: Any
+        ) -> Any:
+            """Count a socket before its handshake: asyncio tells its protocol only afterwards, uvloop too."""
+            make = super()._make_ssl_transport
+            if not isinstance(protocol, HeadDeadline) or waiter is None:
+                return make(rawsock, protocol, context, waiter, **options)
+
+            def end() -> None:
+                # A transport cannot be aborted before its first turn; a socket ends at any time.
+                with contextlib.suppress(OSError):
+                    rawsock.shutdown(socket.SHUT_RDWR)
+
+            peer = (options.get("extra") or {}).get("peername")
+            if not protocol.count(peer[0] if peer else None, end):
+                protocol.discount()
+                rawsock.close()
+                raise ConnectionRefusedError
+            waiter.add_done_callback(
+                lambda done: protocol.discount() if done.cancelled() or done.exception() else None
+            )
+            return make(rawsock, protocol, context, waiter, **options)
+
         async def create_server(self, *arguments: Any, **options: Any) -> Any:
             if options.get("ssl") is not None:
                 options["ssl_handshake_timeout"] = handshake

@@ -118,9 +118,8 @@ class Session:
     def _move(self, event: str) -> None:
         next_state = TRANSITIONS[self.state].get(event)
         if next_state is None:
-            raise WireError(
-                ErrorCode.OUT_OF_TURN, "this may not be said now, or not on this kind of connection"
-            )
+            why = "this may not be said now, or not on this kind of connection"
+            raise WireError(ErrorCode.OUT_OF_TURN, why)
         self.state = next_state
 
     def _move_registered(self, event: str) -> None:
@@ -137,16 +136,20 @@ class Session:
             case control.Register():
                 self._move("register")
                 self._pace.device(self._device_key)
+                if not self.registered:  # keys are free: only the address tells who goes on making them
+                    self._pace.newcomer()
                 device_list = decode_device_list(message.device_list)
                 if device_list.entry(self._device_key) is None:
                     raise WireError(
                         ErrorCode.REGISTRATION_REFUSED, "device list: this device is not in it", "device_list"
                     )
                 self._authority.check_device_list(device_list)
+                if self.registered:  # after the signature, or anybody could use up anybody's rate
+                    self._pace.device_list(device_list.account_key)
                 invite = None if message.invite is None else invite_hash(message.invite)
                 return [Register(message.ref, device_list, invite)]
             case control.Publish():
-                self._move("publish")
+                self._move_registered("publish")
                 self._pace.device(self._device_key)
                 prekeys = tuple(decode_prekey(item) for item in message.prekeys)
                 self._authority.check_prekeys(self._device_key, prekeys)
@@ -162,7 +165,7 @@ class Session:
             case control.Watch():
                 self._move("watch")
                 self._pace.watch()
-                self._attachments.watch(message.ref)
+                self._attachments.watch(message.ref, message.capability)
                 return [Watch(message.ref, message.capability)]
             case control.Allow():
                 self._move_registered("allow")

@@ -23,6 +23,7 @@ from clients.cli.program import (
     run,
 )
 from clients.errors import (
+    REMOVED,
     ClientError,
     ExitCode,
     LockedError,
@@ -271,7 +272,9 @@ class _Batch:
             for message_id in self._ids[self._told :]:
                 self._tell(message_id, "queued")
         count = len(self._ids)
-        if isinstance(error, TrustError):
+        if str(error) == REMOVED:
+            self._output.note(f"{count} not sent, and not to be:")
+        elif isinstance(error, TrustError):
             self._output.note(f"{count} queued safely; nothing goes out until this is settled:")
         elif isinstance(error, ClientError):
             self._output.note(f"{count} queued safely before this:")

@@ -96,6 +96,10 @@ class Outbox:
         """Forget the frames to a device that belong to no message."""
         self._db.execute("DELETE FROM outbox WHERE mailbox = ? AND message IS NULL", (mailbox,))
 
+    def drop_all(self) -> None:
+        """Forget every frame: nobody can read them."""
+        self._db.execute("DELETE FROM outbox")
+
     def is_full(self) -> bool:
         """Whether 10,000 messages or 256 MiB wait."""
         return bool(
@@ -109,21 +113,24 @@ class Outbox:
         are any.
         """
         waits = False
-        keep = ", ".join("?" * len(mailboxes))
+        keep, unsent = ", ".join("?" * len(mailboxes)), "contact = ? AND accepted = 0"
         gone = self._db.execute(
-            f"DELETE FROM outbox WHERE contact = ? AND mailbox NOT IN ({keep}) RETURNING message",  # noqa: S608 marks
+            f"DELETE FROM outbox WHERE {unsent} AND mailbox NOT IN ({keep}) RETURNING message",  # noqa: S608 marks
             (contact, *mailboxes),
         ).fetchall()
         devices = f"SELECT device_key FROM devices WHERE contact = ? AND device_key NOT IN ({keep})"  # noqa: S608 marks
-        gone += self._db.execute(
-            f"DELETE FROM sent WHERE delivered = 0 AND device_key IN ({devices}) RETURNING message",  # noqa: S608 marks
+        its = f"device_key IN ({devices})"
+        unsaid: list[tuple[Any, ...]] = self._db.execute(
+            f"DELETE FROM sent WHERE delivered = 0 AND {its} RETURNING device_key, message",  # noqa: S608 marks
             (contact, *mailboxes),
         ).fetchall()
+        for mailbox, row in unsaid:  # what a relay has accepted, too
+            self.drop(bytes(mailbox), row)
         self._db.execute(
-            f"UPDATE sent SET again = 0 WHERE again = 1 AND device_key IN ({devices})",  # noqa: S608 marks
+            f"UPDATE sent INDEXED BY sent_again SET again = 0 WHERE again = 1 AND {its}",  # noqa: S608 marks
             (contact, *mailboxes),
         )
-        for row in {row[0] for row in gone if row[0] is not None}:
+        for row in {row for *_, row in (*gone, *unsaid) if row is not None}:
             self._db.execute(
                 "UPDATE messages SET sealed = 0, "
                 "status = iif(status = 'accepted', 'queued', status) "

@@ -215,9 +215,9 @@ class Outgoing(Conversations):
             "UPDATE sent SET again = 0 WHERE device_key = ? AND sequence = ?", (device_key, sequence)
         )
 
-    def begin_life(self) -> int:
+    def begin_stream(self) -> int:
         """Everything that is not delivered is to be encrypted anew; returns how many messages that are."""
-        self._db.execute("DELETE FROM outbox")
+        self._db.execute("DELETE FROM outbox WHERE message IS NOT NULL")
         self._db.execute("DELETE FROM sent")  # its sequences are those of the stream before
         undelivered = "outgoing = 1 AND status IN ('queued', 'requested', 'accepted')"
         return self._move(f"status = 'queued', sealed = 0 WHERE {undelivered}")

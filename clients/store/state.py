@@ -30,11 +30,11 @@ class KeyState:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._db = store.db
-        self.reread()
 
-    def reread(self) -> None:
-        """Take the stream id from the store."""
-        self.stream = self._store.meta("stream") or b""
+    @property
+    def stream(self) -> bytes:
+        """The 16-byte stream id of this store's life."""
+        return self._store.meta("stream") or b""
 
     def _value(self, sql: str, *arguments: bytes | int | str) -> bytes | None:
         value = self._db.execute(sql, arguments).get
@@ -49,16 +49,17 @@ class KeyState:
     def _number(self, name: str) -> int:
         return int.from_bytes(self._store.meta(name) or b"", "big")
 
-    def begin_life(self, next_prekeys: tuple[int, ...], stream: bytes) -> None:
-        """This store is an old copy: go on as somebody who has lost its sessions.
-
-        Nothing that was used in between is used again: no session, no sequence of a stream, no prekey's id.
-        """
+    def begin_stream(self, stream: bytes) -> None:
+        """Go on in another stream, whose sequences begin at 1 with each device."""
         self._store.set_meta("stream", stream)
+        self._db.execute("DELETE FROM sequences")
+        self._db.execute("UPDATE devices SET read_ours = 0")
+
+    def lose_sessions(self, next_prekeys: tuple[int, ...]) -> None:
+        """Drop all sessions, and go on with prekey ids that were not reached in between."""
         for kind, mine, used in zip(PrekeyKind, self.next_prekeys(), next_prekeys, strict=True):
             self._store.set_meta(f"next_prekey_{kind.value}", max(mine, used).to_bytes(4, "big"))
-        self._db.execute("DELETE FROM sequences")
-        self._db.execute("UPDATE devices SET sessions = NULL, told_sealing = 0, told_card = 0, read_ours = 0")
+        self._db.execute("UPDATE devices SET sessions = NULL, told_sealing = 0, told_card = 0")
 
     # --- device lists ---------------------------------------------------------------------------------
 

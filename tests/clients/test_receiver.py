@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
+from clients.checkpoints import Checkpoints
 from clients.connection import dial
-from clients.errors import LockedError
+from clients.errors import LockedError, StorageError
 from clients.mailroom import Mailroom
 from clients.messenger import Messenger
 from clients.model import MessageStatus
@@ -67,6 +68,46 @@ async def test_nothing_is_lost_when_the_process_ends_before_the_commit(
                 await bob.receive(WITHIN)
     async with Messenger.open(tmp_path / "bob") as bob:
         assert await text(bob) == "hi"
+
+
+async def test_nothing_is_sent_while_it_cannot_be_written_down_that_this_is_an_old_copy(
+    tmp_path: Path, relay: RelayProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with people(tmp_path, relay, "alice", "bob") as (alice, bob):
+        await alice.send("bob", "hello")
+        assert await text(bob) == "hello"
+        assert await alice.flushed(WITHIN)
+    store = tmp_path / "alice" / "store.db"
+    copy = store.read_bytes()
+    async with Messenger.open(tmp_path / "alice") as alice:
+        assert await alice.connected(WITHIN)
+    store.write_bytes(copy)
+    judge, judged = Checkpoints.judge, 0
+
+    def full(checkpoints: Checkpoints, shown: bytes | None) -> bool:
+        nonlocal judged
+        judged += 1
+        assert judge(checkpoints, shown)
+        if judged == 1:
+            raise StorageError("The disk is full.")
+        return True
+
+    async with Messenger.open(tmp_path / "bob") as bob:
+        assert await bob.connected(WITHIN)
+        monkeypatch.setattr(Checkpoints, "judge", full)
+        async with Messenger.open(tmp_path / "alice") as alice:
+            stream = alice._mailroom.state.stream
+            sent = await alice.send("bob", "from the copy")
+            async with asyncio.timeout(WITHIN):
+                while "The disk is full." not in alice.problems():
+                    await alice._bell.rung(WITHIN)
+            assert not alice._mailroom.is_judged
+            assert alice._mailroom.state.stream == stream
+            assert alice.status(sent)[0] is MessageStatus.QUEUED
+            assert await text(bob) == "from the copy"
+            assert judged == 2
+            assert alice._mailroom.state.stream != stream
+            assert any("older copy" in notice for notice in alice.notices())
 
 
 async def test_everything_is_published_before_it_counts_as_connected(

@@ -440,7 +440,7 @@ def test_an_old_copy_is_recognised_and_everything_said_afterwards_arrives(pair: 
     put_back(alice, copy)
     assert checkpoints(alice).judge(left)
     alice.stock.begin_anew(clock.now_seconds())
-    alice.mailroom.rewound()
+    alice.mailroom.lives.begun_anew()
     assert alice.mailroom.state.stream != stream
     assert "older copy of itself" in alice.mailroom.lost()[0]
     assert sessions(alice, bob) == Sessions()
@@ -482,7 +482,7 @@ def test_a_copy_that_went_on_by_itself_is_recognised_and_no_relay_can_use_that_t
         alice.say(bob, str(number))
     assert not checkpoints(alice).judge(mine[1])
     assert checkpoints(alice).judge(elsewhere[1])
-    alice.mailroom.rewound()
+    alice.mailroom.lives.begun_anew()
     for shown in (*elsewhere, *mine):
         assert not checkpoints(alice).judge(shown)
     assert not checkpoints(alice).judge(checkpoints(alice).make().checkpoint)
@@ -499,13 +499,65 @@ def test_a_copy_that_is_put_back_twice_is_recognised_twice(pair: tuple[Home, Hom
         put_back(alice, copy)
         assert checkpoints(alice).judge(left)
         alice.stock.begin_anew(clock.now_seconds())
-        alice.mailroom.rewound()
+        alice.mailroom.lives.begun_anew()
         streams.append(alice.mailroom.state.stream)
         alice.say(bob, text)
         exchange(alice, bob)
         left = checkpoints(alice).make().checkpoint
     assert len(set(streams)) == 2
     assert bob.texts() == ["x", "one", "two"]
+
+
+def test_no_receipt_of_the_store_that_is_gone_counts_for_a_copy_whose_checkpoint_is_withheld(
+    pair: tuple[Home, Home], time: Clock
+) -> None:
+    alice, bob = pair
+    shown = checkpoints(alice).make().checkpoint
+    alice.say(bob, "before the copy")  # on the sending chain that the copy goes on with
+    deliver(alice, bob)
+    copy = copy_of(alice)
+    alice.say(bob, "said by the store that is gone")
+    deliver(alice, bob)
+    bob.mailroom.write_owed()
+    receipt, said = bob.send(alice), b""
+    for withheld in (None, os.urandom(85)):
+        put_back(alice, copy)
+        before = sessions(alice, bob)
+        assert not checkpoints(alice).judge(withheld)
+        said = alice.say(bob, "said by the copy, and lost")
+        alice.send(bob)
+        alice.take_in(*receipt)
+        assert alice.mailroom.history.status(said) == "accepted"
+        assert [one.transcript for one in sessions(alice, bob)] == [one.transcript for one in before]
+    time.now += 60
+    alice.say(bob, "said by the copy")
+    exchange(alice, bob)
+    heard = [message.text for message in bob.heard(at_ms=(time.now + 60) * 1000)]
+    assert heard == [
+        "before the copy", "said by the store that is gone", "said by the copy, and lost", "said by the copy"
+    ]  # fmt: skip
+    assert alice.mailroom.history.status(said) == "delivered"
+    # One that it knows, be it the last one or not, is no reason for anything.
+    stream = alice.mailroom.state.stream
+    for known in (checkpoints(alice).make().checkpoint, shown):
+        assert not checkpoints(alice).judge(known)
+        assert alice.mailroom.state.stream == stream
+
+
+def test_what_waits_goes_out_once_in_a_new_stream(pair: tuple[Home, Home]) -> None:
+    alice, bob = pair
+    checkpoints(alice).make()
+    alice.say(bob, "accepted, and on its way")
+    on_its_way = alice.send(bob)
+    bob.say(alice, "x")
+    deliver(bob, alice)
+    alice.mailroom.write_owed()  # a receipt waits, which is as good as before
+    alice.say(bob, "not sent yet")
+    assert not checkpoints(alice).judge(None)
+    bob.take_in(*on_its_way)
+    exchange(alice, bob)
+    assert bob.texts() == ["accepted, and on its way", "not sent yet"]
+    assert statuses(alice, bob)[-2:] == statuses(bob, alice)[-1:] * 2 == ["delivered"] * 2
 
 
 def test_what_comes_again_in_a_new_stream_behind_later_messages_is_marked(
@@ -525,7 +577,7 @@ def test_what_comes_again_in_a_new_stream_behind_later_messages_is_marked(
     put_back(alice, copy)
     assert checkpoints(alice).judge(left)
     alice.stock.begin_anew(clock.now_seconds())
-    alice.mailroom.rewound()
+    alice.mailroom.lives.begun_anew()
     time.now += 10
     alice.say(bob, "after the copy")
     exchange(alice, bob)
@@ -576,7 +628,7 @@ def begin_anew(home: Home, copy: bytes, left: bytes) -> bytes:
     put_back(home, copy)
     assert checkpoints(home).judge(left)
     home.stock.begin_anew(clock.now_seconds())
-    home.mailroom.rewound()
+    home.mailroom.lives.begun_anew()
     return checkpoints(home).make().checkpoint
 
 
@@ -654,8 +706,8 @@ def test_nothing_waits_for_a_blocked_contact_after_a_copy_was_put_back(pair: tup
     alice.send(bob)
     with alice.profile.store.transaction() as db:
         db.execute("UPDATE contacts SET status = 'blocked'")
-        alice.mailroom.rewind(alice.mailroom.state.next_prekeys())
-    alice.mailroom.rewound()
+        alice.mailroom.lives.begin_anew(alice.mailroom.state.next_prekeys())
+    alice.mailroom.lives.begun_anew()
     assert alice.mailroom.contacts_waiting() == []
 
 

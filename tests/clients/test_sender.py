@@ -6,8 +6,12 @@ from pathlib import Path
 import pytest
 
 from clients import sender as sender_module
+from clients.backoff import Backoff
+from clients.mailroom import Mailroom
 from clients.messenger import Messenger
 from clients.model import MessageStatus
+from clients.sender import Sender
+from clients.store.contacts import ContactRow
 from tests.clients.test_messenger import WITHIN, people, text
 from tests.relay.web import metric
 from tests.support.relay_process import RelayProcess
@@ -60,8 +64,9 @@ async def test_a_relay_that_refuses_is_not_asked_again_at_once(tmp_path: Path) -
 async def test_a_rate_holds_a_sender_back_in_order_on_the_same_connection(tmp_path: Path) -> None:
     with RelayProcess(tmp_path, settings={"put-rate-per-token": "5+4/s"}) as own:
         async with people(tmp_path, own, "alice", "bob") as (alice, bob):
-            await alice.send("bob", "first")  # the session is there: everything else can go at once
+            first = await alice.send("bob", "first")  # the session is there: everything else can go at once
             assert await text(bob) == "first"
+            assert await alice.wait(first, MessageStatus.DELIVERED, WITHIN) is MessageStatus.DELIVERED
             told = set[str]()
             ids = [await alice.send("bob", str(number)) for number in range(20)]
             await problem_of(alice, "takes no more for now")
@@ -101,6 +106,18 @@ async def test_a_device_waits_as_long_as_the_relay_said(
                 while not any(170 < wait <= 180 for wait in waits):
                     await sleep(0)
             monkeypatch.undo()
+
+
+async def test_prekeys_that_are_refused_are_published_later_on_the_same_connection(tmp_path: Path) -> None:
+    with RelayProcess(tmp_path, settings={"device-rate": "6+60/min"}) as own:
+        async with Messenger.open(tmp_path / "alice", relay=own.origin) as alice:
+            await problem_of(alice, "The relay takes no more for now; it goes on in 1 s.")
+            assert not alice.is_connected
+            assert await alice.connected(WITHIN)
+            assert alice.problems() == []
+            assert alice._receiver is not None
+            assert alice._receiver._stock.unpublished() == []
+            assert await metric(own, "blindpost_logins_total") == 1
 
 
 async def test_a_fetch_that_is_refused_is_made_again_when_the_relay_said(tmp_path: Path) -> None:
@@ -165,3 +182,42 @@ async def test_a_message_the_relay_accepted_twice_is_shown_once(tmp_path: Path, 
         await alice.send("bob", "next")
         assert await text(bob) == "next"
         assert bob._mailroom.replayed == 1
+
+
+async def test_a_connection_that_brings_nothing_is_followed_by_a_wait(
+    tmp_path: Path, relay: RelayProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits, connections, enough = 0, 0, asyncio.Event()
+    connect = Sender._connect_once
+
+    def wait(backoff: Backoff, lasted: float = 0.0) -> float:
+        nonlocal waits
+        waits += backoff is before._backoff
+        return 0.01
+
+    async def counted(sender: Sender, contact: ContactRow) -> None:
+        nonlocal connections
+        connections += sender is before
+        if connections == 6:
+            enough.set()
+        await connect(sender, contact)
+
+    async with people(tmp_path, relay, "alice", "bob") as (alice, bob):
+        await alice.send("bob", "first")
+        assert await text(bob) == "first"
+        assert alice._senders is not None
+        (before,) = alice._senders._all.values()
+        async with asyncio.timeout(WITHIN):
+            while not (before._window.is_empty and not alice._mailroom.contacts_waiting()):
+                await alice._bell.rung(WITHIN)
+        # It ends as if only another session could carry what waits, and the next one can do no more.
+        monkeypatch.setattr(Mailroom, "waits_for_bundle", lambda *_: True)
+        monkeypatch.setattr(Sender, "_connect_once", counted)
+        monkeypatch.setattr(Backoff, "next", wait)
+        await alice.send("bob", "second")
+        async with asyncio.timeout(WITHIN):
+            await enough.wait()
+        assert waits >= 5
+        assert before.problem is None
+        monkeypatch.undo()
+        assert await text(bob) == "second"

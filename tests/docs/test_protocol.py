@@ -144,7 +144,7 @@ def test_the_limits_are_those_of_the_code() -> None:
         (8, f"more than {limits.WATCHES_MAX} refs are TOO_LARGE"),
         (8, f"for all together: {Config().buffered_bytes >> 20} MiB, the setting `buffered_bytes`"),
         (8, f"each frame that is kept counts {KEPT_COUNTS} back, and at {REFUSED_MAX} the connection"),
-        (5, f"No WebSocket message may exceed {value_of('relay.server.MESSAGE_MAX'):,} bytes"),
+        (5, f"No WebSocket message may exceed {value_of('relay.websocket.protocol.MESSAGE_MAX'):,} bytes"),
         (7, f"{13 + 32 + 64} bytes for X25519, {PREKEY_MAX} for ML-KEM-768"),
         (9, f"handshake header, {HEADER_SIZE} bytes"),
         (9, f"of X's device, {32 + 8 + 32 + ENTRY_SIZE} bytes"),

@@ -10,6 +10,7 @@ from clients.errors import ExitCode
 from relay.store.beside import beside
 from tests.support.client_process import ClientProcess
 from tests.support.relay_process import RelayProcess
+from tests.support.terminal import Terminal
 from wire.invites import invite_hash, parse_invite
 
 OTHER = "bpinvite1qgyncnqk20xufhajg9r3xv94tdqs7kzj3"  # well formed, and nobody's
@@ -115,3 +116,27 @@ def test_a_relay_killed_behind_the_spending_has_the_account(
     joining.close()
     assert alice.json("doctor")[-1]["what"] == "works, and the account is registered"
     refused(ClientProcess(tmp_path, "bob"), relay, "--invite", token)
+
+
+def test_a_chat_says_that_the_relay_wants_an_invite(
+    tmp_path: Path, relay: RelayProcess, operator: ClientProcess
+) -> None:
+    alice, bob = ClientProcess(tmp_path, "alice"), ClientProcess(tmp_path, "bob")
+    alice.init(relay.origin, "--invite", invite(operator))
+    why = "this relay wants an invite; ask its operator for one."
+    piped = bob.run("chat", alice.address, "--as", "alice", stdin=b"through a pipe\n")
+    assert why in piped.stderr.decode()
+    at_bob = Terminal(bob.command("chat", "alice"), 24, 100, bob.environment)
+    try:
+        at_bob.until(why)
+        # Writing needs no account at a relay; only answers would find no mailbox.
+        at_bob.type("at a terminal\r").until(lambda: "✓" in at_bob.line_with("at a terminal"))
+    finally:
+        at_bob.close()
+    bob.run("init", "--invite", invite(operator))
+    at_bob = Terminal(bob.command("chat", "alice"), 24, 100, bob.environment)
+    try:
+        at_bob.until("connected")
+        assert why not in at_bob.text
+    finally:
+        at_bob.close()

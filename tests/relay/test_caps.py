@@ -28,13 +28,19 @@ async def error_for(peer: Peer, text: str) -> control.Error:
 async def test_sockets_before_login_in_all(tmp_path: Path) -> None:
     with running_relay(tmp_path, sockets_before_login=2, trusted_proxies="127.0.0.1") as relay:
         assert (await limits_of(relay))["sockets_before_login"] == 2
-        async with dial(relay.url, place="198.51.100.1"), dial(relay.url, place="198.51.100.2") as second:
-            async with dial(relay.url, place="198.51.100.3") as third:
-                assert (await third.next(control.Error)).code is ErrorCode.TOO_MANY_CONNECTIONS
-                assert await third.close_code() == CloseCode.TOO_MANY_CONNECTIONS
-            await second.hello(Mode.SUBMIT)  # no longer one of those before login
-            async with dial(relay.url, place="198.51.100.3") as third:
-                await third.hello(Mode.SUBMIT)
+        places = [f"198.51.100.{number}" for number in (1, 1, 2)]
+        async with (
+            dial(relay.url, place=places[0]) as first,
+            dial(relay.url, place=places[1]) as second,
+            dial(relay.url, place=places[2]) as third,
+        ):
+            # The oldest of the address that held most gave its place.
+            assert (await first.next(control.Error)).code is ErrorCode.TOO_MANY_CONNECTIONS
+            assert await first.close_code() == CloseCode.TOO_MANY_CONNECTIONS
+            await third.hello(Mode.SUBMIT)  # no longer one of those before login
+            async with dial(relay.url, place=places[2]) as fourth:
+                await fourth.hello(Mode.SUBMIT)
+            await second.hello(Mode.SUBMIT)
 
 
 async def test_devices_of_an_account(relay: RelayProcess) -> None:
@@ -79,9 +85,9 @@ async def test_mailboxes_with_a_token_and_watches(relay: RelayProcess) -> None:
         await peer.send(control.Attach(mailbox=os.urandom(32), token=bytes(16)))
         assert (await peer.next(control.Error)).code is ErrorCode.TOO_LARGE
         for ref in range(limits["watches_per_submit"]):
-            await peer.send(control.Watch(ref=ref, capability=bytes(32)))
+            await peer.send(control.Watch(ref=ref, capability=bytes([ref]) * 32))
             await peer.next(control.Presence)
-        await peer.send(control.Watch(ref=99, capability=bytes(32)))
+        await peer.send(control.Watch(ref=99, capability=bytes([99]) * 32))
         assert (await peer.next(control.Error)).code is ErrorCode.TOO_LARGE
 
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 from relay.connection import Connection
 from relay.outbound import Outbound
-from relay.presence import Presence
+from relay.presence import TOLD_AT_ONCE, Presence
 from tests.relay.devices import Account
 from tests.relay.shells import Bench, FakeSocket
 from wire import control
@@ -88,6 +88,45 @@ def test_nothing_is_left_when_either_side_ends() -> None:
     presence.leave(ears[1])
     assert len(ears[0].heard) == heard
     assert not any(vars(presence).values())
+
+
+async def test_a_turn_of_the_event_loop_tells_a_few_and_in_the_end_all_have_heard() -> None:
+    presence, ears = Presence(), [Ear() for _ in range(1000)]
+    for ear in ears:
+        presence.watch(ear, 1, HASH)
+        ear.heard.clear()
+
+    def told() -> int:
+        return sum(bool(ear.heard) for ear in ears)
+
+    presence.appear(ALICE, [HASH])
+    turns = 0
+    while told() < len(ears):
+        before = told()
+        turns += 1
+        await asyncio.sleep(0)
+        assert told() - before <= TOLD_AT_ONCE
+    assert turns >= len(ears) // TOLD_AT_ONCE - 1
+    assert all(ear.heard == [(1, True)] for ear in ears)
+
+
+async def test_a_device_that_comes_and_goes_is_told_to_nobody_more_often_than_there_are_turns() -> None:
+    presence, ears = Presence(), [Ear() for _ in range(1000)]
+    for ear in ears:
+        presence.watch(ear, 1, HASH)
+        ear.heard.clear()
+    for number in range(101):
+        presence.appear(ALICE, [HASH] if number % 2 == 0 else [])
+    assert sum(len(ear.heard) for ear in ears) <= TOLD_AT_ONCE
+    presence.leave(ears[0])
+    presence.watch(ears[1], 1, OTHER)
+    while presence._untold:  # noqa: ASYNC110 nobody tells when it is done
+        await asyncio.sleep(0)
+    # The last word is the truth, for each that still wants to know; and nobody else hears it.
+    assert {ear.heard[-1] for ear in ears[2:]} == {(1, True)}
+    assert (1, False) in ears[1].heard[-1:]
+    assert len(ears[0].heard) <= 1
+    assert not presence._is_telling
 
 
 async def test_notices_to_a_slow_watcher_replace_each_other_and_wait_for_answers() -> None:

@@ -100,18 +100,25 @@ def test_no_hour_has_more_than_sixty_takes_of_an_account() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "ask"), [("fetch_rate", "fetch"), ("watch_rate", "watch"), ("device_rate", "device")]
+    ("name", "ask"),
+    [
+        ("fetch_rate", "fetch"),
+        ("watch_rate", "watch"),
+        ("device_rate", "device"),
+        ("register_rate", "newcomer"),
+        ("list_rate", "device_list"),
+    ],
 )
 def test_a_refusal_says_how_long_to_wait(name: str, ask: str) -> None:
     slow = Slow(**{name: "2+6/min"})
-    arguments = (BOX,) if ask == "device" else ()
+    arguments = (BOX,) if ask.startswith("device") else ()
     for _ in range(2):
         getattr(slow.pace(HERE), ask)(*arguments)
     with pytest.raises(WireError, match="go on in 10 s") as raised:
         getattr(slow.pace(HERE), ask)(*arguments)
     assert (raised.value.code, raised.value.retry_after) == (ErrorCode.RATE_LIMITED, 10)
     assert slow.refusals == [Limit(name)]
-    getattr(slow.pace(HERE if ask == "device" else THERE), ask)(*((OTHER,) if arguments else ()))
+    getattr(slow.pace(HERE if arguments else THERE), ask)(*((OTHER,) if arguments else ()))
 
 
 def test_sockets_are_counted_by_prefix() -> None:
@@ -120,16 +127,23 @@ def test_sockets_are_counted_by_prefix() -> None:
     assert slow.rates.socket(THERE) == 0
 
 
+def test_http_requests_are_counted_by_prefix() -> None:
+    slow = Slow(http_rate="2+6/min")
+    assert [slow.rates.http(HERE) for _ in range(3)] == [0, 0, 10]
+    assert slow.rates.http(THERE) == 0
+
+
 def test_a_quiet_relay_remembers_nobody() -> None:
     slow = Slow(**dict.fromkeys(Limit, "9+9/min"))
     pace = slow.pace(HERE)
-    for ask in (pace.fetch, pace.watch):
+    for ask in (pace.fetch, pace.watch, pace.newcomer):
         ask()
-    for ask_for in (pace.device, pace.take):
+    for ask_for in (pace.device, pace.device_list, pace.take):
         ask_for(BOX)
     pace.put(TOKEN, 1)
     pace.request(BOX, 1)
     slow.rates.socket(HERE)
+    slow.rates.http(HERE)
     assert [len(slow.rates.of(limit)) for limit in Limit] == [1] * len(Limit)
     slow.rates.forget()
     assert [len(slow.rates.of(limit)) for limit in Limit] == [1] * len(Limit)

@@ -1,5 +1,7 @@
 """Rates in the session alone: what is refused, in which words, and that order holds behind it."""
 
+from dataclasses import replace
+
 import pytest
 
 from relay.actions import Close, PutBatch, Send
@@ -10,7 +12,7 @@ from relay.patience import KEPT_COUNTS, REFUSED_MAX
 from relay.session import ERRORS_BEFORE_CLOSE, Session
 from relay.states import State
 from relay.store.base import DeviceStatus, PutResult
-from tests.relay.devices import Account
+from tests.relay.devices import Account, Device
 from tests.relay.paces import Slow
 from tests.relay.test_session import (
     KEY,
@@ -19,6 +21,7 @@ from tests.relay.test_session import (
     ORIGIN,
     batch_of,
     closes,
+    device_session,
     error_of,
     errors,
     hello,
@@ -112,6 +115,66 @@ def test_a_signature_is_not_checked_for_whom_the_rate_refuses() -> None:
     forged = control.Publish(ref=2, prekeys=[Account().device.lasting()[0].encode()])
     assert errors(say(session, forged)) == [ErrorCode.BAD_PREKEY]
     assert errors(say(session, forged)) == [ErrorCode.RATE_LIMITED]
+
+
+def test_no_signature_is_checked_for_who_is_not_registered() -> None:
+    forged = control.Publish(ref=2, prekeys=[Account().device.lasting()[0].encode()])
+    session = device_session(Account().device, registered=False)
+    assert errors(say(session, forged)) == [ErrorCode.NOT_REGISTERED]
+    for _ in range(ERRORS_BEFORE_CLOSE - 2):
+        assert closes(say(session, forged)) == []
+    assert closes(say(session, forged)) == [CloseCode.BAD_REQUEST]
+
+
+def listing(account: Account) -> control.Register:
+    return control.Register(ref=1, device_list=account.list().encode())
+
+
+def unregistered(slow: Slow, account: Account, prefix: str) -> Session:
+    session = Session(Authority(KEY), {ORIGIN}, NONCE, slow.pace(prefix))
+    say(session, hello(Mode.DEVICE))
+    say(session, login(account.device))
+    session.welcome(DeviceStatus())
+    return session
+
+
+def test_keys_out_of_thin_air_bring_so_many_lists_from_an_address() -> None:
+    slow, forged = Slow(register_rate="2+6/min"), Account()
+    for code in (ErrorCode.REGISTRATION_REFUSED, None, ErrorCode.RATE_LIMITED):
+        account = Account()
+        listed = replace(account.list(), signature=forged.list().signature) if code else account.list()
+        register = control.Register(ref=1, device_list=listed.encode())
+        expected = [] if code is None else [code]
+        assert errors(say(unregistered(slow, account, "192.0.2.7/32"), register)) == expected
+    # The rate is the address's: no signature was checked for the third.
+    account = Account()
+    here, there = unregistered(slow, account, "192.0.2.7/32"), unregistered(slow, account, "192.0.2.8/32")
+    error = error_of(say(here, listing(account)))
+    assert (error.code, error.ref, error.retry_after) == (ErrorCode.RATE_LIMITED, 1, 10)
+    assert errors(say(there, listing(account))) == []
+
+
+def test_an_account_changes_its_list_so_often_on_all_its_devices() -> None:
+    slow = Slow(list_rate="2+6/h", register_rate="1+1/h")
+    account = Account(devices=[Device(), Device()])
+    for device in account.devices:
+        session = slow_session(slow, Mode.DEVICE, Account(account.signing, [device]))
+        assert errors(say(session, listing(account))) == []
+    error = error_of(say(slow_session(slow, Mode.DEVICE, account), listing(account)))
+    assert (error.code, error.retry_after) == (ErrorCode.RATE_LIMITED, 600)
+    other = Account()
+    assert errors(say(slow_session(slow, Mode.DEVICE, other), listing(other))) == []
+
+
+def test_nobody_uses_up_the_rate_of_an_account_without_its_key() -> None:
+    slow, bob, mallory = Slow(list_rate="1+6/h"), Account(), Account()
+    session = slow_session(slow, Mode.DEVICE, mallory)
+    forged = Account(bob.signing, [bob.device, mallory.device]).list()
+    forged = replace(forged, signature=mallory.list().signature)
+    for _ in range(3):
+        refused = say(session, control.Register(ref=1, device_list=forged.encode()))
+        assert errors(refused) == [ErrorCode.REGISTRATION_REFUSED]
+    assert errors(say(slow_session(slow, Mode.DEVICE, bob), listing(bob))) == []
 
 
 def blocked_session() -> Session:

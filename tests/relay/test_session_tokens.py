@@ -147,12 +147,23 @@ def test_tokens_for_64_mailboxes_and_no_more() -> None:
 def test_eight_watches_and_no_more() -> None:
     session = submit_session()
     for ref in range(WATCHES_MAX):
-        (action,) = say(session, control.Watch(ref=ref, capability=b"w" * 32))
-        assert action == Watch(ref, b"w" * 32)
+        (action,) = say(session, control.Watch(ref=ref, capability=bytes([ref]) * 32))
+        assert action == Watch(ref, bytes([ref]) * 32)
     error = error_of(say(session, control.Watch(ref=WATCHES_MAX, capability=b"w" * 32)))
     assert (error.code, error.ref) == (ErrorCode.TOO_LARGE, WATCHES_MAX)
     again = b"c" * 32
     assert say(session, control.Watch(ref=0, capability=again)) == [Watch(0, again)]
+
+
+def test_a_connection_watches_a_capability_once() -> None:
+    session = submit_session()
+    watch = control.Watch(ref=1, capability=b"w" * 32)
+    assert say(session, watch) == say(session, watch) == [Watch(1, b"w" * 32)]
+    error = error_of(say(session, control.Watch(ref=2, capability=b"w" * 32)))
+    assert (error.code, error.field, error.ref) == (ErrorCode.BAD_REQUEST, "capability", 2)
+    # The refused one is not kept, and the first may be moved on.
+    assert say(session, control.Watch(ref=1, capability=b"c" * 32)) == [Watch(1, b"c" * 32)]
+    assert say(session, control.Watch(ref=2, capability=b"w" * 32)) == [Watch(2, b"w" * 32)]
 
 
 def test_nothing_prints_a_token_a_capability_or_a_hash() -> None:

@@ -49,7 +49,10 @@ AMPLE: Final = dict.fromkeys(
         "fetch-rate",
         "watch-rate",
         "device-rate",
+        "register-rate",
+        "list-rate",
         "socket-rate",
+        "http-rate",
     ),
     "1000000+1000000/s",
 )

@@ -247,3 +247,41 @@ def test_a_full_outbox_is_known_at_once(desk: Desk) -> None:
 def test_nothing_of_an_envelope_is_in_a_repr(desk: Desk) -> None:
     desk.outbox.add(desk.bob, Put(b"i" * 16, MAILBOX, b"SECRET" * 10), None)
     assert "SECRET" not in repr(desk.outbox.frames(desk.bob, 0, 1))
+
+
+def test_devices_that_are_gone_are_dropped_without_looking_at_what_others_wait_for(desk: Desk) -> None:
+    gone, steps = b"g" * 32, 0
+    with desk.store.transaction():
+        rows = [
+            desk.history.add_outgoing(desk.bob, Kind.TEXT, number.to_bytes(16, "big"), b"", 1)
+            for number in range(1000)
+        ]
+        for row in rows:
+            desk.history.sealed(row, {MAILBOX: row})
+    with desk.store.transaction() as db:
+        for device in (MAILBOX, gone):
+            db.execute("INSERT INTO devices (device_key, contact) VALUES (?, ?)", (device, desk.bob))
+        for number, row in enumerate(rows):
+            desk.outbox.add(desk.bob, frame(number), row)
+            if number in (7, 8):
+                other = Put(bytes([number]) * 16, gone, bytes(1024))
+                desk.outbox.add(desk.bob, other, row)
+                db.execute(
+                    "INSERT INTO sent (device_key, sequence, message) VALUES (?, ?, ?)",
+                    (gone, 1 + number, row),
+                )
+                desk.outbox.accepted(other.frame_id, keep=number == 7)
+            desk.outbox.accepted(frame(number).frame_id, keep=True)
+
+    def count() -> bool:
+        nonlocal steps
+        steps += 1
+        return False
+
+    desk.store.db.set_progress_handler(count, 1)
+    with desk.store.transaction():
+        assert not desk.outbox.drop_gone(desk.bob, [MAILBOX])
+    desk.store.db.set_progress_handler(None)
+    assert desk.store.db.execute("SELECT count(*) FROM outbox").get == 1000
+    assert desk.store.db.execute("SELECT count(*) FROM sent WHERE device_key = ?", (gone,)).get == 0
+    assert steps < 1000
