@@ -6,7 +6,7 @@ import pytest
 
 from keys import primitives
 from keys.handshake import Agreement, Party, accept, decode_header
-from keys.identities import Device
+from keys.identities import Device, verify_device_list
 from keys.prekeys import PrivatePrekey
 from tests.vectors import independent
 from tests.vectors.reading import NOW, cases, fails, load, unhex
@@ -38,6 +38,14 @@ def acceptance(header: str, item: dict[str, Any]) -> Agreement:
         prekey(decoded.kem_kind, decoded.kem_id, unhex(item["kem_seed"])),
         prekey(PrekeyKind.ONE_TIME, decoded.one_time_id, unhex(one_time)) if one_time else None,
     )
+
+
+def test_sides() -> None:
+    for side in ("initiator", "acceptor"):
+        devices = decode_device_list(unhex(FILE[side]["device_list"]))
+        verify_device_list(devices, unhex(FILE[side]["account_key"]))
+        identity = primitives.dh_key(unhex(FILE[side]["identity_private"]))
+        assert [entry.identity_key for entry in devices.devices] == [identity]
 
 
 @pytest.mark.parametrize("item", FILE["valid"], ids=lambda item: item["name"])

@@ -64,7 +64,7 @@ def test_device_lists() -> None:
     for item in LISTS["valid"]:
         encoded = unhex(item["encoded"])
         devices = decode_device_list(encoded)
-        verify_device_list(devices, devices.account_key)
+        verify_device_list(devices, unhex(LISTS["account_key"]))
         assert devices.hash() == unhex(item["hash"]) == independent.device_list_hash(encoded)
         account_key = independent.signing_public(unhex(item["account_seed"]))
         entries = [

@@ -8,7 +8,7 @@ from keys import primitives
 from keys.content import decode_content, decode_receipt
 from keys.handshake import HEADER_SIZE, Party, accept, decode_header
 from keys.identities import Device, verify_device_list
-from keys.prekeys import PrivatePrekey, verify_prekey
+from keys.prekeys import KEM_KINDS, PrivatePrekey, verify_prekey
 from keys.ratchet import Ratchet
 from keys.seal import InnerType, bucket_for, open_envelope, seal
 from tests.vectors import independent
@@ -59,8 +59,12 @@ class Person:
         }
         account = primitives.signing_key(unhex(described["account_seed"]))
         verify_device_list(self.devices, account)
-        for prekey in self.prekeys.values():
+        assert self.devices.devices == (self.device.entry(account),)
+        assert sorted(self.prekeys) == sorted(PrekeyKind)
+        for kind, prekey in self.prekeys.items():
             verify_prekey(prekey.public, self.device.key)
+            made = primitives.kem_key if kind in KEM_KINDS else primitives.dh_key
+            assert (prekey.public.kind, prekey.public.key) == (kind, made(prekey.private))
 
     def private(self, kind: PrekeyKind) -> bytes:
         return self.prekeys[kind].private
