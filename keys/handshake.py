@@ -100,6 +100,34 @@ def _transcript(
     return sha256(label("pqxdh-t") + parties + header.encode() + signed + (one_time or bytes(KEY)) + kem)
 
 
+def _initiator_secrets(
+    identity_private: bytes, ephemeral: bytes, identity_key: bytes, signed: bytes, one_time: bytes
+) -> tuple[bytes, ...]:
+    """DH1 to DH4 of X3DH section 3.3; DH4 only where there is a one-time prekey. 32 bytes each."""
+    return (
+        dh(identity_private, signed),
+        dh(ephemeral, identity_key),
+        dh(ephemeral, signed),
+        *((dh(ephemeral, one_time),) if one_time else ()),
+    )
+
+
+def _acceptor_secrets(
+    identity_private: bytes,
+    signed_private: bytes,
+    one_time_private: bytes,
+    identity_key: bytes,
+    ephemeral: bytes,
+) -> tuple[bytes, ...]:
+    """The same, of the other side: X3DH section 3.4."""
+    return (
+        dh(signed_private, identity_key),
+        dh(identity_private, ephemeral),
+        dh(signed_private, ephemeral),
+        *((dh(one_time_private, ephemeral),) if one_time_private else ()),
+    )
+
+
 def _agreement(transcript: bytes, secrets: tuple[bytes, ...]) -> Agreement:
     """KDF of PQXDH section 2.2: F || DH1 || .. || SS, with the transcript in the info."""
     ikm = b"\xff" * 32 + b"".join(secrets)
@@ -128,16 +156,12 @@ def initiate(
         bundle.kem.id,
         ciphertext,
     )
-    secrets = (
-        dh(device.identity_private, bundle.signed.key),
-        dh(ephemeral, peer.entry.identity_key),
-        dh(ephemeral, bundle.signed.key),
-        *((dh(ephemeral, one_time.key),) if one_time else ()),
-        shared,
-    )
     one_time_key = one_time.key if one_time else b""
+    secrets = _initiator_secrets(
+        device.identity_private, ephemeral, peer.entry.identity_key, bundle.signed.key, one_time_key
+    )
     transcript = _transcript(own, peer, header, bundle.signed.key, one_time_key, bundle.kem.key)
-    return header, _agreement(transcript, secrets)
+    return header, _agreement(transcript, (*secrets, shared))
 
 
 def accept(
@@ -154,13 +178,10 @@ def accept(
     `own` is this device as the initiator saw it. Raises DecryptError. Whether initiator and acceptor
     really agree only shows when the first ratchet message authenticates.
     """
-    secrets = (
-        dh(signed.private, peer.entry.identity_key),
-        dh(device.identity_private, header.ephemeral),
-        dh(signed.private, header.ephemeral),
-        *((dh(one_time.private, header.ephemeral),) if one_time else ()),
-        kem_decapsulate(kem.private, header.ciphertext),
+    one_time_private, one_time_key = (one_time.private, one_time.public.key) if one_time else (b"", b"")
+    secrets = _acceptor_secrets(
+        device.identity_private, signed.private, one_time_private, peer.entry.identity_key, header.ephemeral
     )
-    one_time_key = one_time.public.key if one_time else b""
+    shared = kem_decapsulate(kem.private, header.ciphertext)
     transcript = _transcript(peer, own, header, signed.public.key, one_time_key, kem.public.key)
-    return _agreement(transcript, secrets)
+    return _agreement(transcript, (*secrets, shared))

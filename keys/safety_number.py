@@ -61,7 +61,7 @@ def matches(own: bytes, other: bytes, text: str) -> bool:
     which says nothing about anybody.
     """
     given = "".join(text.split())
-    if given.startswith(SCANNABLE):
+    if given.isascii() and given.startswith(SCANNABLE):
         return equal(given.encode(), scannable(other, own).encode())
     if len(given) != 60 or not (given.isascii() and given.isdecimal()):
         raise ValueError("neither 60 digits nor a scanned code")

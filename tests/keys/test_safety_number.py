@@ -111,7 +111,17 @@ def test_one_wrong_digit_does_not_match(at: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "1" * 59, "1" * 61, "\u0661" * 60, "x" * 60, "blindpost-verify:2:abc", "\ud800"]
+    "text",
+    [
+        "",
+        "1" * 59,
+        "1" * 61,
+        "\u0661" * 60,
+        "x" * 60,
+        "blindpost-verify:2:abc",
+        "\ud800",
+        SCANNABLE + "\udcff",
+    ],
 )
 def test_what_is_neither_says_nothing(text: str) -> None:
     with pytest.raises(ValueError, match="neither"):

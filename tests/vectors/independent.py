@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import nacl.bindings as sodium
 import nacl.pwhash
@@ -103,9 +103,22 @@ def agreement(
     return transcript, out[:32], out[32:]
 
 
+def body(key: bytes, plaintext: bytes, associated: bytes, fresh: bytes) -> bytes:
+    """What a message key makes of a plaintext: fresh bytes, commitment, ciphertext and tag."""
+    out = derive(fresh, key, named("dr/msg"), 88)
+    sealed = sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(plaintext, associated, out[32:56], out[:32])
+    return fresh + out[56:] + sealed
+
+
+def open_body(key: bytes, body: bytes, associated: bytes) -> bytes:
+    out = derive(body[:16], key, named("dr/msg"), 88)
+    assert out[56:] == body[16:48]
+    return sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(body[48:], associated, out[32:56], out[:32])
+
+
 @dataclass
 class Side:
-    """One side of a Double Ratchet that never loses a message (section 3 of the specification)."""
+    """One side of a Double Ratchet (section 3 of the specification), without its limits."""
 
     root: bytes
     associated: bytes
@@ -116,6 +129,7 @@ class Side:
     sent: int = 0
     got: int = 0
     before: int = 0
+    skipped: dict[bytes, bytes] = field(default_factory=dict)
 
     def _step(self, private: bytes) -> bytes:
         out = derive(self.root, agree(private, self.remote), named("dr/root"), 64)
@@ -130,31 +144,36 @@ class Side:
         header = public(self.own) + big(self.before, 4) + big(self.sent, 4)
         key, self.sending = (hmac.digest(self.sending, step, "sha256") for step in (b"\x01", b"\x02"))
         self.sent += 1
-        out = derive(random, key, named("dr/msg"), 88)
-        body = sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(
-            plaintext, self.associated + header, out[32:56], out[:32]
-        )
-        return header + random + out[56:] + body
+        return header + body(key, plaintext, self.associated + header, random)
 
-    def decrypt(self, message: bytes) -> bytes:
-        header, fresh, commitment, body = message[:40], message[40:56], message[56:88], message[88:]
-        if header[:32] != self.remote or not self.receiving:
-            self.remote, self.sending, self.got = header[:32], b"", 0
-            self.receiving = self._step(self.own)
-        assert int.from_bytes(header[36:], "big") == self.got
+    def _next_key(self) -> bytes:
         key, self.receiving = (hmac.digest(self.receiving, step, "sha256") for step in (b"\x01", b"\x02"))
         self.got += 1
-        out = derive(fresh, key, named("dr/msg"), 88)
-        assert out[56:] == commitment
-        return sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(
-            body, self.associated + header, out[32:56], out[:32]
-        )
+        return key
+
+    def _skip(self, until: int) -> None:
+        while self.receiving and self.got < until:
+            place = self.remote + big(self.got, 4)
+            self.skipped[place] = self._next_key()
+
+    def decrypt(self, message: bytes) -> bytes:
+        header, remote, number = message[:40], message[:32], int.from_bytes(message[36:40], "big")
+        key = self.skipped.pop(remote + message[36:40], None)
+        if key is None:
+            if remote != self.remote or not self.receiving:
+                self._skip(int.from_bytes(message[32:36], "big"))
+                self.remote, self.sending, self.got = remote, b"", 0
+                self.receiving = self._step(self.own)
+            self._skip(number)
+            assert number == self.got
+            key = self._next_key()
+        return open_body(key, message[40:], self.associated + header)
 
 
 def envelope(
     device_key: bytes, identity_private: bytes, sealing: bytes, type: int, inner: bytes, ephemeral: bytes
 ) -> bytes:
-    """The smallest envelope: 1 KiB."""
+    """The smallest envelope that fits."""
     head = b"\x01" + public(ephemeral)
     names = public(ephemeral) + sealing
     one = derive(bytes(32), agree(ephemeral, sealing), named("seal-e") + names, 56)
@@ -162,8 +181,43 @@ def envelope(
     front = head + sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(sender, head, one[32:], one[:32])
     ikm = one[:32] + agree(identity_private, sealing)
     two = derive(one[:32], ikm, named("seal-s") + names + front[33:], 56)
-    plain = (bytes([type]) + inner + b"\x80").ljust(1024 - 113 - 16, b"\x00")
+    size = min(1024 << k for k in range(7) if 113 + 16 + len(inner) + 2 <= 1024 << k)
+    plain = (bytes([type]) + inner + b"\x80").ljust(size - 113 - 16, b"\x00")
     return front + sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(plain, front, two[32:], two[:32])
+
+
+def checkpoint(
+    seed: bytes, number: int, id: bytes, next_prekeys: tuple[int, ...], nonce: bytes
+) -> tuple[bytes, bytes, bytes]:
+    """Key, associated data, and the whole."""
+    associated = named("checkpoint") + signing_public(seed)
+    key = derive(bytes(32), seed, associated, 32)
+    plain = b"\x01" + big(number, 8) + id + b"".join(big(next, 4) for next in next_prekeys)
+    sealed = sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(plain, associated, nonce, key)
+    return key, associated, nonce + sealed
+
+
+def fingerprint(account_key: bytes) -> bytes:
+    """Signal's, of an account: SHA-512 iterated 5200 times over byte type, key and identifier."""
+    key = b"\x01" + account_key
+    value = b"\0\0" + key + account_key
+    for _ in range(5200):
+        value = hashlib.sha512(value + key).digest()
+    return value
+
+
+def safety_number(one: bytes, other: bytes) -> str:
+    halves = []
+    for account_key in (one, other):
+        value = fingerprint(account_key).hex()
+        halves.append(
+            "".join(str(int(value[at : at + 10], 16))[-5:].rjust(5, "0") for at in range(0, 60, 10))
+        )
+    return min(halves) + max(halves)
+
+
+def labelled_hash(purpose: str, value: bytes) -> bytes:
+    return hashlib.sha256(named(purpose) + value).digest()
 
 
 def backup(passphrase: bytes, operations: int, memory: int, salt: bytes, content: bytes) -> bytes:
@@ -185,12 +239,12 @@ def backup(passphrase: bytes, operations: int, memory: int, salt: bytes, content
 LETTERS = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 
 
-def key_text(account_key: bytes, token: bytes | None) -> str:
+def bech32m(name: str, version: int, content: bytes) -> str:
     """BIP-350 as arithmetic of polynomials over GF(32), its checksum as one long division."""
-    bits = "".join(f"{byte:08b}" for byte in account_key + (token or b""))
+    bits = "".join(f"{byte:08b}" for byte in content)
     bits += "0" * (-len(bits) % 5)
-    data = [0 if token is None else 1, *(int(bits[at : at + 5], 2) for at in range(0, len(bits), 5))]
-    prefix = [ord(c) >> 5 for c in "bp"] + [0] + [ord(c) & 31 for c in "bp"]
+    data = [version, *(int(bits[at : at + 5], 2) for at in range(0, len(bits), 5))]
+    prefix = [ord(c) >> 5 for c in name] + [0] + [ord(c) & 31 for c in name]
     remainder = [0, 0, 0, 0, 0, 1]
     for value in (*prefix, *data, 0, 0, 0, 0, 0, 0):
         top, *rest = remainder
@@ -198,7 +252,7 @@ def key_text(account_key: bytes, token: bytes | None) -> str:
         for place, factor in enumerate(GENERATOR):
             remainder[place] ^= times(top, factor)
     checksum = [place ^ constant for place, constant in zip(remainder, FINAL, strict=True)]
-    return "bp1" + "".join(LETTERS[value] for value in (*data, *checksum))
+    return name + "1" + "".join(LETTERS[value] for value in (*data, *checksum))
 
 
 # BIP-173: x^6 + {29}x^5 + {22}x^4 + {20}x^3 + {21}x^2 + {29}x + {18}, over GF(32) modulo x^5 + x^3 + 1.
