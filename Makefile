@@ -10,7 +10,7 @@ UV_VERSION := 0.13.8
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test faults proxies check bench soak fuzz screenshots lock relay-wheel clean
+.PHONY: help demo test faults proxies check bench bench-programs soak fuzz screenshots lock relay-wheel clean
 
 help:
 	@echo 'make demo         show the main job working, here and now'
@@ -19,7 +19,7 @@ help:
 	@echo 'make proxies      the relay behind the real Caddy and nginx, 4 minutes; installs them (Debian, root)'
 	@echo 'make check        format, lint, types, import contracts'
 	@echo 'make fuzz         every decoder under a fuzzer, 20 s each; ARGS="--seconds 60 --only content"'
-	@echo 'make bench        what a message costs, and what others cost it: three minutes; ARGS=fairness: the latter'
+	@echo 'make bench        what a message costs, beside others (needs cc); ARGS="--help", ARGS=fairness'
 	@echo 'make soak         20 minutes of people writing: does anything grow? ARGS="--minutes N"'
 	@echo 'make screenshots  docs/pictures/: the real program in real terminals'
 	@echo 'make lock         renew requirements.lock and requirements-dev.lock; UPGRADE=1 takes newer versions'
@@ -58,6 +58,13 @@ fuzz: $(READY)
 bench: $(READY)
 	@$(BIN)/python -m bench $(ARGS)
 
+# The programs in C that `make bench` measures with.
+bench-programs: .bench/load
+
+.bench/load: $(wildcard bench/load/*.c bench/load/*.h)
+	@mkdir -p .bench
+	@cc -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Wconversion -Wshadow -Werror -o $@ $(filter %.c,$^)
+
 soak: $(READY)
 	@$(BIN)/python -m bench.soak $(ARGS)
 
@@ -71,5 +78,5 @@ relay-wheel: $(READY)
 	@cd packaging/relay && ../../$(BIN)/python -m hatchling build -t wheel -d ../../dist
 
 clean:
-	rm -rf .venv .venv.lock .fuzz dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv.lock .bench .fuzz dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -12,7 +12,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from bench.relay_load import TOKEN, BrokenPromise, Pair, make_pairs, register
+from bench.relay_load import TOKEN, Pair, make_pairs, register
+from bench.verdict import BrokenPromise
 from clients.connection import RelayConnection, dial
 from wire.addresses import RelayUrl
 from wire.control import Accepted, Acknowledge, Attach, Pull

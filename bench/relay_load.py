@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.verdict import BrokenPromise
 from clients.connection import RelayConnection, dial
 from keys.identities import Account, Device
 from wire.addresses import RelayUrl
@@ -35,10 +36,6 @@ from wire.login import Mode
 
 WINDOW = 128
 TOKEN = os.urandom(16)  # one for all mailboxes: without, only a hundred frames would be taken as requests
-
-
-class BrokenPromise(Exception):
-    """The relay lost, repeated or reordered a frame, or refused one without a reason to."""
 
 
 @asynccontextmanager

@@ -1,0 +1,56 @@
+"""The relay under measurement: started with its real limits raised by its own flags, and its metrics read.
+
+Owns the flags; knows nothing of the load.
+"""
+
+import http.client
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final, Self
+
+from bench.servers import Server
+from bench.verdict import BrokenHarness
+from wire.addresses import RelayUrl
+
+ENOUGH: Final = "900000000+900000000/s"
+RAISED: Final = {
+    "put-rate-per-prefix": ENOUGH,
+    "put-rate-per-token": ENOUGH,
+    "device-rate": ENOUGH,
+    "socket-rate": ENOUGH,
+    "sockets-before-login": "20000",
+    "sockets-per-prefix": "20000",
+    "submit-per-prefix": "20000",
+    "submit-idle": "3600",
+    "login-deadline": "60",
+    "mailbox-frames": "10000000",
+    "mailbox-bytes": "100000000000",
+}
+
+
+class MeasuredRelay(Server):
+    """A relay of its own on a free port, with its store on disk; `flags` come after the raised limits."""
+
+    def __init__(self, directory: Path, *flags: str, python: str = sys.executable) -> None:
+        raised = [part for name, value in RAISED.items() for part in (f"--{name}", value)]
+        command = [python, "-P", "-m", "relay", "--json", "--port", "0", "--data-directory", directory]
+        super().__init__([*command, "--log-level", "warning", *raised, *flags], output=subprocess.PIPE)
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise BrokenHarness("the relay did not start; its own words are above")
+        self.url = RelayUrl.parse(json.loads(line)["url"])
+
+    def metrics(self) -> dict[str, float]:
+        """Everything that the relay counts, by name and labels."""
+        connection = http.client.HTTPConnection(self.url.host, self.url.port, timeout=30)
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+        connection.close()
+        lines = (line.rpartition(" ") for line in text.splitlines() if line and not line.startswith("#"))
+        return {name: float(value) for name, _, value in lines}
+
+    def __enter__(self) -> Self:
+        return self

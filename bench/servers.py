@@ -1,0 +1,75 @@
+"""A server under measurement: a process pinned to the first core, with its CPU time and memory from /proc.
+
+Owns the process; knows nothing of what it serves.
+"""
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Final, Self
+
+from bench.verdict import BrokenHarness
+
+PATIENCE: Final = 20.0
+
+
+def first_core() -> int:
+    """The core of the servers; the generator has the last."""
+    return min(os.sched_getaffinity(0))
+
+
+def cpu_seconds(pid: int) -> float:
+    """What all threads of a process have used so far, to the microsecond and better."""
+    total = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            total += int((task / "schedstat").read_text().split()[0])
+    return total / 1e9
+
+
+class Server:
+    """One process on the first core; use as a context."""
+
+    def __init__(
+        self, command: Sequence[object], *, output: int | IO[str] | None = None, **options: object
+    ) -> None:
+        core = first_core()
+        self.process = subprocess.Popen(
+            [str(part) for part in command],
+            stdout=output,
+            stderr=subprocess.DEVNULL if output is None else None,
+            preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+            text=True,
+            **options,  # type: ignore[call-overload]
+        )
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return int(self.process.pid)
+
+    def cpu(self) -> float:
+        """CPU seconds so far."""
+        return cpu_seconds(self.pid)
+
+    def memory(self) -> int:
+        """Resident bytes."""
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS"):
+                return int(line.split()[1]) * 1024
+        raise BrokenHarness("the server has ended")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()

@@ -1,0 +1,111 @@
+"""What is measured, behind one face: the relay here, others in bench/peers.
+
+Owns how connections are arranged for a mode. A system opens a generator over connections of its own, and says
+what CPU its server has used.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from bench.crowd import Line, Person, enter, log_in, submit
+from bench.generator import Flow, Generator
+from bench.measured_relay import MeasuredRelay
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """So many flows with so many frames in flight on each; both ways: every user sends and receives."""
+
+    name: str
+    flows: int
+    window: int
+    both_ways: bool = False
+
+    def arrangement(self) -> list[tuple[int, int]]:
+        """For each flow its sender and its recipient, by connection, where one connection does both."""
+        if self.both_ways:
+            return [(number, number ^ 1) for number in range(self.flows)]
+        return [(number, self.flows + number) for number in range(self.flows)]
+
+
+BURST: Final = Mode("burst", 50, 64)
+LONE: Final = Mode("lone", 50, 1)
+USERS: Final = Mode("2000", 2000, 1, both_ways=True)
+PAIR: Final = Mode("one pair", 1, 1)
+LIVE: Final = (LONE, USERS, BURST, PAIR)
+PRODUCERS: Final = Mode("durable", 256, 16)
+
+
+class System(Protocol):
+    """A server with a dialect of the generator."""
+
+    name: str
+    size: int
+
+    def open(self, mode: Mode) -> Generator:
+        """Connections for this mode, in a generator."""
+        ...
+
+    def cpu(self) -> float:
+        """Seconds that the server has used."""
+        ...
+
+
+class Blindpost:
+    """The relay: a submit connection for each sender, a device connection for each recipient."""
+
+    def __init__(self, directory: Path, *flags: str, name: str = "blindpost", size: int = 1024) -> None:
+        self.name, self.size = name, size
+        self.relay = MeasuredRelay(directory, *flags)
+
+    def cpu(self) -> float:
+        """See `System`."""
+        return self.relay.cpu()
+
+    def open(self, mode: Mode) -> Generator:
+        """Everybody is registered anew, so that mailboxes are empty."""
+        people = [Person.generate() for _ in range(mode.flows)]
+        devices = enter(self.relay.url, people)
+        return self._generator(submit(self.relay.url, people), devices, people)
+
+    def away(self, people: Sequence[Person]) -> Generator:
+        """Senders to people of whom none is there."""
+        for line in enter(self.relay.url, people, pull=False):
+            line.socket.close()
+        return self._generator(submit(self.relay.url, people), [], people)
+
+    def back(self, people: Sequence[Person], waiting: int) -> Generator:
+        """The same people, logged in and about to pull so many frames each."""
+        devices = [
+            line
+            for start in range(0, len(people), 200)
+            for line in log_in(self.relay.url, people[start : start + 200])
+        ]
+        return self._generator([], devices, people, waiting)
+
+    def _generator(
+        self, senders: Sequence[Line], devices: Sequence[Line], people: Sequence[Person], sent: int = 0
+    ) -> Generator:
+        flows = [
+            Flow(
+                number if senders else -1,
+                len(senders) + number if devices else -1,
+                person.device_key,
+                sent,
+            )
+            for number, person in enumerate(people)
+        ]
+        sockets = [line.hand_on() for line in (*senders, *devices)]
+        return Generator("blindpost", self.size, sockets, flows)
+
+    def __enter__(self) -> "Blindpost":
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.relay.__exit__(*details)
+
+
+Opened = AbstractContextManager[System]
