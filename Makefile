@@ -7,6 +7,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 # Makes the locks, and nothing else.
 UV_VERSION := 0.13.8
+BENCH_CFLAGS := -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Wconversion -Wshadow -Werror
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -59,11 +60,15 @@ bench: $(READY)
 	@$(BIN)/python -m bench $(ARGS)
 
 # The programs in C that `make bench` measures with.
-bench-programs: .bench/load
+bench-programs: .bench/load .bench/forwarder
 
 .bench/load: $(wildcard bench/load/*.c bench/load/*.h)
 	@mkdir -p .bench
-	@cc -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Wconversion -Wshadow -Werror -o $@ $(filter %.c,$^)
+	@cc $(BENCH_CFLAGS) -o $@ $(filter %.c,$^)
+
+.bench/forwarder: bench/peers/forwarder.c
+	@mkdir -p .bench
+	@cc $(BENCH_CFLAGS) -o $@ $^
 
 soak: $(READY)
 	@$(BIN)/python -m bench.soak $(ARGS)

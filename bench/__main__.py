@@ -19,6 +19,7 @@ from pathlib import Path
 from bench import client_rates, durable, fairness, live
 from bench.generator import build
 from bench.measured_relay import RAISED
+from bench.peers.comparison import Comparison
 from bench.rows import HEAD, Row, show
 from bench.systems import LIVE, Blindpost, System
 from bench.verdict import BrokenHarness, BrokenPromise
@@ -40,13 +41,18 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} cores, {system}, Python {platform.python_version()}"
 
 
-def measure_servers(only: Sequence[str], rounds: int, seconds: float) -> list[Row]:
+def measure_servers(only: Sequence[str], rounds: int, seconds: float, with_peers: bool) -> list[Row]:
     """Every live mode, then durable, over all servers, which stay up all the time."""
     rows = []
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="blindpost-bench-"))
         relay = stack.enter_context(Blindpost(Path(directory) / "relay"))
-        systems: list[System] = [relay]
+        peers = Comparison(Path(directory), stack)
+        if with_peers and any(mode.name in only for mode in LIVE):
+            peers.start_live()
+        if with_peers and "durable" in only:
+            peers.start_durable()
+        systems: list[System] = [relay, *peers.live]
         before = relay.relay.metrics()
         print(HEAD, flush=True)
         for mode in LIVE:
@@ -54,16 +60,21 @@ def measure_servers(only: Sequence[str], rounds: int, seconds: float) -> list[Ro
                 rows += live.measure(mode, systems, rounds, seconds)
         if "durable" in only:
             put, drained = Row("durable", relay.name, relay.size), Row("drain", relay.name, relay.size)
+            kept = [Row("durable", peer.name, peer.size) for peer in peers.durable]
             for _ in range(rounds):
                 durable.measure_relay(relay, seconds, put, drained)
-            show([put, drained])
-            rows += [put, drained]
+                for peer, row in zip(peers.durable, kept, strict=True):
+                    durable.measure_peer(peer, seconds, row)
+            show([put, drained, *kept])
+            rows += [put, drained, *kept]
         after = relay.relay.metrics()
         counts = {name: int(after[name] - before.get(name, 0)) for name in after if counted(name)}
         print(
             "\nthe relay's own count: "
             + ", ".join(f"{name} {count:,}" for name, count in counts.items() if count)
         )
+        for sentence in peers.absent:
+            print(sentence)
         print("limits raised: " + ", ".join(f"{name} {value}" for name, value in RAISED.items()))
     return rows
 
@@ -73,7 +84,7 @@ def counted(name: str) -> bool:
     return name.startswith("blindpost_") and ("_total" in name or name.endswith("_seconds_count"))
 
 
-def measure(only: Sequence[str], rounds: int, seconds: float) -> list[Row]:
+def measure(only: Sequence[str], rounds: int, seconds: float, with_peers: bool) -> list[Row]:
     """All that was asked for."""
     rows = []
     parts: dict[str, Callable[[int], list[Row]]] = {
@@ -87,7 +98,7 @@ def measure(only: Sequence[str], rounds: int, seconds: float) -> list[Row]:
             rows += found
     if {*(mode.name for mode in LIVE), "durable"} & set(only):
         build()
-        rows += measure_servers(only, rounds, seconds)
+        rows += measure_servers(only, rounds, seconds, with_peers)
     return rows
 
 
@@ -99,6 +110,7 @@ def main() -> int:
     flags.add_argument("--only", default=",".join(PARTS), help=f"parts, by commas: {', '.join(PARTS)}")
     flags.add_argument("--rounds", type=int, default=3, help="medians are over so many (default: 3)")
     flags.add_argument("--seconds", type=float, default=2.0, help="length of one run (default: 2)")
+    flags.add_argument("--alone", action="store_true", help="the relay without its peers")
     flags.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     asked = flags.parse_args()
     only = asked.only.split(",")
@@ -107,7 +119,7 @@ def main() -> int:
     date = time.strftime("%Y-%m-%d")
     print(f"{machine()}, {date}; medians of {asked.rounds} rounds of {asked.seconds:g} s\n", flush=True)
     try:
-        rows = measure(only, asked.rounds, asked.seconds)
+        rows = measure(only, asked.rounds, asked.seconds, not asked.alone)
     except (BrokenPromise, BrokenHarness) as broken:
         print(f"bench: FAILED: {broken}")
         return 1

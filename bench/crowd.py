@@ -1,7 +1,7 @@
 """Many connections to a relay, made in step: upgrade, hello, login, register, attach, over raw sockets.
 
 Owns what comes before the steady state; then the sockets are handed to the load generator as they are.
-Nothing is left read ahead. Knows the protocol from docs/protocol.md, and takes signatures and bytes from wire/.
+Nothing is left read ahead. Knows the protocol from docs/protocol.md; signatures and bytes are those of wire/.
 """
 
 import base64
@@ -34,7 +34,7 @@ from wire.login import Greeting, Mode
 
 AT_ONCE: Final = 200  # connections that are between accept and login: fewer than a relay's deadline bounds
 PATIENCE: Final = 60.0  # seconds for one answer
-PING, PONG, TEXT = 9, 10, 1
+TEXT, BINARY, PING, PONG = 1, 2, 9, 10
 Each = TypeVar("Each")
 
 
@@ -42,7 +42,7 @@ class Unexpected(Exception):
     """The server said something else than it has to."""
 
 
-def text_frame(payload: bytes, opcode: int = TEXT) -> bytes:
+def masked_frame(payload: bytes, opcode: int = TEXT) -> bytes:
     """A masked WebSocket frame of up to 64 KiB."""
     mask = os.urandom(4)
     size = len(payload)
@@ -61,12 +61,13 @@ class Line:
         self.socket = connected
         self._ahead = b""
 
-    def request(self, url: RelayUrl, path: str = "/v1/ws") -> None:
-        """Ask for the upgrade."""
+    def request(self, path: str, more: str = "") -> None:
+        """Ask for the upgrade; `more` are whole header lines."""
         key = base64.b64encode(os.urandom(16)).decode()
         self.socket.sendall(
-            f"GET {path} HTTP/1.1\r\nHost: {url.host}:{url.port}\r\nUpgrade: websocket\r\n"
-            f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+            f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\n"
+            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n{more}\r\n".encode()
         )
 
     def upgraded(self) -> None:
@@ -79,14 +80,14 @@ class Line:
 
     def send(self, message: ControlMessage) -> None:
         """Say one control message."""
-        self.socket.sendall(text_frame(message.encode().encode()))
+        self.socket.sendall(masked_frame(message.encode().encode()))
 
     def hear(self, kind: str) -> dict[str, Any]:
         """The next control message, which must be of this kind; news of the stock is passed over."""
         while True:
-            opcode, payload = self._frame()
+            opcode, payload = self.receive()
             if opcode == PING:
-                self.socket.sendall(text_frame(payload, PONG))
+                self.socket.sendall(masked_frame(payload, PONG))
             elif opcode == TEXT:
                 message: dict[str, Any] = json.loads(payload)
                 if message["type"] == kind:
@@ -108,7 +109,8 @@ class Line:
             raise Unexpected("the server ended the connection")
         self._ahead += data
 
-    def _frame(self) -> tuple[int, bytes]:
+    def receive(self) -> tuple[int, bytes]:
+        """The next WebSocket frame: opcode and payload."""
         while len(self._ahead) < 2:
             self._read()
         size, head = self._ahead[1] & 0x7F, 2
@@ -164,7 +166,7 @@ def open_lines(url: RelayUrl, count: int) -> list[Line]:
     """So many upgraded connections."""
     lines = [Line(connect(url.host, url.port)) for _ in range(count)]
     for line in lines:
-        line.request(url)
+        line.request("/v1/ws")
     for line in lines:
         line.upgraded()
     return lines

@@ -77,9 +77,10 @@ class Generator:
         sockets: Sequence[socket.socket],
         flows: Sequence[Flow],
         *,
-        nonce: int = 1,
+        base: int = 0,
     ) -> None:
         core = last_core()
+        self._what = f"{dialect}, {size} B"
         self._process = subprocess.Popen(
             [BUILT / "load"],
             stdin=subprocess.PIPE,
@@ -88,7 +89,7 @@ class Generator:
             preexec_fn=lambda: os.sched_setaffinity(0, {core}),
             text=True,
         )
-        lines = [f"dialect {dialect}", f"size {size}", f"nonce {nonce}"]
+        lines = [f"dialect {dialect}", f"size {size}", f"base {base}"]
         lines += [f"conn {each.fileno()}" for each in sockets]
         lines += [f"flow {flow.sender} {flow.receiver} {flow.key.hex()} {flow.sent}" for flow in flows]
         self._say("\n".join(lines))
@@ -110,12 +111,12 @@ class Generator:
             raise BrokenHarness(f"the load generator ended with {self._process.wait()}")
         fields = json.loads(answer)
         if "fault" in fields:
-            raise BrokenHarness(f"the load generator says: {fields['fault']}")
+            raise BrokenHarness(f"the load generator says of {self._what}: {fields['fault']}")
         figures = Figures(**fields)
         if figures.lost or figures.twice or figures.disordered or figures.altered:
             raise BrokenPromise(
-                f"of {figures.finished} frames {figures.lost} were lost, {figures.twice} came twice, "
-                f"{figures.disordered} out of order, {figures.altered} altered"
+                f"{self._what}: of {figures.all} frames {figures.lost} were lost, "
+                f"{figures.twice} came twice, {figures.disordered} out of order, {figures.altered} altered"
             )
         return figures
 

@@ -5,13 +5,11 @@ Owns the flags; knows nothing of the load.
 
 import http.client
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Final, Self
 
 from bench.servers import Server
-from bench.verdict import BrokenHarness
 from wire.addresses import RelayUrl
 
 ENOUGH: Final = "900000000+900000000/s"
@@ -36,12 +34,8 @@ class MeasuredRelay(Server):
     def __init__(self, directory: Path, *flags: str, python: str = sys.executable) -> None:
         raised = [part for name, value in RAISED.items() for part in (f"--{name}", value)]
         command = [python, "-P", "-m", "relay", "--json", "--port", "0", "--data-directory", directory]
-        super().__init__([*command, "--log-level", "warning", *raised, *flags], output=subprocess.PIPE)
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise BrokenHarness("the relay did not start; its own words are above")
-        self.url = RelayUrl.parse(json.loads(line)["url"])
+        super().__init__([*command, "--log-level", "warning", *raised, *flags], speaks=True)
+        self.url = RelayUrl.parse(json.loads(self.first_line())["url"])
 
     def metrics(self) -> dict[str, float]:
         """Everything that the relay counts, by name and labels."""

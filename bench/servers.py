@@ -8,7 +8,7 @@ import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Final, Self
+from typing import Final, Self
 
 from bench.verdict import BrokenHarness
 
@@ -32,18 +32,24 @@ def cpu_seconds(pid: int) -> float:
 class Server:
     """One process on the first core; use as a context."""
 
-    def __init__(
-        self, command: Sequence[object], *, output: int | IO[str] | None = None, **options: object
-    ) -> None:
+    def __init__(self, command: Sequence[object], *, speaks: bool = False, cwd: Path | None = None) -> None:
         core = first_core()
         self.process = subprocess.Popen(
             [str(part) for part in command],
-            stdout=output,
-            stderr=subprocess.DEVNULL if output is None else None,
+            stdout=subprocess.PIPE if speaks else subprocess.DEVNULL,
+            stderr=None if speaks else subprocess.DEVNULL,
             preexec_fn=lambda: os.sched_setaffinity(0, {core}),
             text=True,
-            **options,  # type: ignore[call-overload]
+            cwd=cwd,
         )
+
+    def first_line(self) -> str:
+        """What a server that speaks says first; usually its port."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise BrokenHarness(f"a server ended at once: {self.process.args!r}")
+        return line
 
     @property
     def pid(self) -> int:

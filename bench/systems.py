@@ -4,8 +4,8 @@ Owns how connections are arranged for a mode. A system opens a generator over co
 what CPU its server has used.
 """
 
+import socket
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -34,7 +34,7 @@ class Mode:
 BURST: Final = Mode("burst", 50, 64)
 LONE: Final = Mode("lone", 50, 1)
 USERS: Final = Mode("2000", 2000, 1, both_ways=True)
-PAIR: Final = Mode("one pair", 1, 1)
+PAIR: Final = Mode("pair", 1, 1)
 LIVE: Final = (LONE, USERS, BURST, PAIR)
 PRODUCERS: Final = Mode("durable", 256, 16)
 
@@ -42,8 +42,15 @@ PRODUCERS: Final = Mode("durable", 256, 16)
 class System(Protocol):
     """A server with a dialect of the generator."""
 
-    name: str
-    size: int
+    @property
+    def name(self) -> str:
+        """As it stands in the table."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Bytes of payload."""
+        ...
 
     def open(self, mode: Mode) -> Generator:
         """Connections for this mode, in a generator."""
@@ -108,4 +115,37 @@ class Blindpost:
         self.relay.__exit__(*details)
 
 
-Opened = AbstractContextManager[System]
+class Network(Protocol):
+    """A server to which anybody may connect."""
+
+    def connect(self, flows: Sequence[tuple[int, int]], base: int) -> list[socket.socket]:
+        """Sockets, the greetings done; `flows` are pairs of places in this list, sender and recipient.
+
+        Flow 7 is called base + 7 at the server.
+        """
+        ...
+
+    def cpu(self) -> float:
+        """Seconds that it has used."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A server that is compared, in one dialect and with one size of payload."""
+
+    name: str
+    size: int
+    dialect: str
+    network: Network
+    base: int = 0  # no two peers on one server have the same
+
+    def open(self, mode: Mode) -> Generator:
+        """See `System`."""
+        flows = mode.arrangement()
+        sockets = self.network.connect(flows, self.base)
+        return Generator(self.dialect, self.size, sockets, [Flow(*flow) for flow in flows], base=self.base)
+
+    def cpu(self) -> float:
+        """See `System`."""
+        return self.network.cpu()

@@ -1,7 +1,7 @@
 /* A load generator on one thread: it takes open sockets from the harness that started it, and judges every frame.
  *
  * Commands are lines on standard input, results are JSON lines on standard output:
- *     dialect NAME | size BYTES | nonce NUMBER | conn FD [tls] | flow SENDER RECEIVER KEY SENT
+ *     dialect NAME | size BYTES | nonce NUMBER | base NUMBER | conn FD [tls] | flow SENDER RECEIVER KEY SENT
  *     begin | pull | run SECONDS WINDOW | put FRAMES-OF-EACH WINDOW | drain | quit
  * Between runs pings are answered. Exits 1 where a frame was lost, altered, doubled or out of order. */
 #include "load.h"
@@ -24,7 +24,7 @@ enum { READ = 262144, EVENTS = 512, LINE = 4096 };
 static const double PATIENCE = 10; /* s, for what is under way at the end of a run */
 
 size_t payload_size = 1024;
-uint32_t nonce, flow_count;
+uint32_t nonce, base, flow_count;
 struct flow *flows;
 struct run run;
 
@@ -323,7 +323,8 @@ static void add_flow(int sender, int receiver, const char *key, uint64_t sent) {
 }
 
 static void choose(const char *name) {
-    static const struct dialect *all[] = {&blindpost};
+    static const struct dialect *all[] = {&blindpost, &bare,      &nats,   &nats_request, &jetstream,
+                                          &published, &streamed, &mqtt_0, &mqtt_1};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (strcmp(all[i]->name, name) == 0) {
             dialect = all[i];
@@ -345,6 +346,8 @@ static void obey(const char *line) {
         choose(text);
     else if (sscanf(line, "size %llu", &number) == 1)
         payload_size = number;
+    else if (sscanf(line, "base %llu", &number) == 1)
+        base = (uint32_t)number;
     else if (sscanf(line, "nonce %llu", &number) == 1)
         nonce = (uint32_t)number;
     else if (sscanf(line, "run %lf %llu", &length, &window) == 2)

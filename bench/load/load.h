@@ -47,9 +47,9 @@ struct dialect {
     void (*pull)(struct conn *);                      /* begin to drain, NULL for nothing */
 };
 
-extern const struct dialect blindpost, bare, nats, nats_request, jetstream, publish, stream, mqtt0, mqtt1;
+extern const struct dialect blindpost, bare, nats, nats_request, jetstream, published, streamed, mqtt_0, mqtt_1;
 extern size_t payload_size;
-extern uint32_t nonce;
+extern uint32_t nonce, base; /* at the server, flow 7 is called base + 7 */
 extern struct flow *flows;
 extern uint32_t flow_count;
 
