@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import client_rates, durable, fairness, live
+from bench import client_rates, durable, fairness, idle, live, logins
 from bench.generator import build
 from bench.measured_relay import RAISED
 from bench.peers.comparison import Comparison
@@ -24,7 +24,7 @@ from bench.rows import HEAD, Row, show
 from bench.systems import LIVE, Blindpost, System
 from bench.verdict import BrokenHarness, BrokenPromise
 
-PARTS = ("keys", "client", *(mode.name for mode in LIVE), "durable", "fairness")
+PARTS = ("keys", "client", *(mode.name for mode in LIVE), "durable", "logins", "idle", "fairness")
 
 
 def machine() -> str:
@@ -59,14 +59,13 @@ def measure_servers(only: Sequence[str], rounds: int, seconds: float, with_peers
             if mode.name in only:
                 rows += live.measure(mode, systems, rounds, seconds)
         if "durable" in only:
-            put, drained = Row("durable", relay.name, relay.size), Row("drain", relay.name, relay.size)
-            kept = [Row("durable", peer.name, peer.size) for peer in peers.durable]
-            for _ in range(rounds):
-                durable.measure_relay(relay, seconds, put, drained)
-                for peer, row in zip(peers.durable, kept, strict=True):
-                    durable.measure_peer(peer, seconds, row)
-            show([put, drained, *kept])
-            rows += [put, drained, *kept]
+            kept = durable.measure(relay, peers.durable, rounds, seconds, Path(directory))
+            show(kept)
+            rows += kept
+        if "logins" in only:
+            found = logins.measure(relay.relay, rounds, seconds)
+            show(found)
+            rows += found
         after = relay.relay.metrics()
         counts = {name: int(after[name] - before.get(name, 0)) for name in after if counted(name)}
         print(
@@ -86,6 +85,7 @@ def counted(name: str) -> bool:
 
 def measure(only: Sequence[str], rounds: int, seconds: float, with_peers: bool) -> list[Row]:
     """All that was asked for."""
+    build()
     rows = []
     parts: dict[str, Callable[[int], list[Row]]] = {
         "keys": client_rates.measure_keys,
@@ -96,9 +96,12 @@ def measure(only: Sequence[str], rounds: int, seconds: float, with_peers: bool) 
             found = part(rounds)
             show(found)
             rows += found
-    if {*(mode.name for mode in LIVE), "durable"} & set(only):
-        build()
+    if {*(mode.name for mode in LIVE), "durable", "logins"} & set(only):
         rows += measure_servers(only, rounds, seconds, with_peers)
+    if "idle" in only:
+        found = idle.measure(seconds)
+        show(found)
+        rows += found
     return rows
 
 

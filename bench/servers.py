@@ -20,6 +20,11 @@ def first_core() -> int:
     return min(os.sched_getaffinity(0))
 
 
+def pinned_to_first() -> None:
+    """In a child, before it becomes a server."""
+    os.sched_setaffinity(0, {first_core()})
+
+
 def cpu_seconds(pid: int) -> float:
     """What all threads of a process have used so far, to the microsecond and better."""
     total = 0
@@ -33,12 +38,11 @@ class Server:
     """One process on the first core; use as a context."""
 
     def __init__(self, command: Sequence[object], *, speaks: bool = False, cwd: Path | None = None) -> None:
-        core = first_core()
         self.process = subprocess.Popen(
             [str(part) for part in command],
             stdout=subprocess.PIPE if speaks else subprocess.DEVNULL,
             stderr=None if speaks else subprocess.DEVNULL,
-            preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+            preexec_fn=pinned_to_first,
             text=True,
             cwd=cwd,
         )

@@ -36,7 +36,7 @@ LONE: Final = Mode("lone", 50, 1)
 USERS: Final = Mode("2000", 2000, 1, both_ways=True)
 PAIR: Final = Mode("pair", 1, 1)
 LIVE: Final = (LONE, USERS, BURST, PAIR)
-PRODUCERS: Final = Mode("durable", 256, 16)
+DURABLE: Final = (Mode("durable", 256, 16), Mode("durable 1", 256, 1))
 
 
 class System(Protocol):

@@ -21,6 +21,7 @@ LIMIT, FASTAPI, NODE = "C forwarder", "FastAPI route", "Node ws"
 NATS, NATS_REQUEST = "nats-server", "nats request-reply"
 JETSTREAM, JETSTREAM_SYNCED = "JetStream", "JetStream, sync always"
 VALKEY, VALKEY_STREAMS = "Valkey pub/sub", "Valkey streams, fsync always"
+SQLITE = "SQLite alone, 256 rows a commit"
 MQTT_0, MQTT_1 = "mosquitto QoS 0", "mosquitto QoS 1"
 
 Startable = BareWebSocket | LineServer | Mosquitto
