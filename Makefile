@@ -23,7 +23,7 @@ help:
 	@echo 'make bench        what a message costs, beside others (needs cc); ARGS="--help", ARGS=fairness'
 	@echo 'make soak         20 minutes of people writing: does anything grow? ARGS="--minutes N"'
 	@echo 'make screenshots  docs/pictures/: the real program in real terminals'
-	@echo 'make lock         renew requirements.lock and requirements-dev.lock; UPGRADE=1 takes newer versions'
+	@echo 'make lock         renew the requirements*.lock; UPGRADE=1 takes newer versions'
 	@echo 'make relay-wheel  build dist/blindpost_relay-*.whl: relay/ and wire/ alone'
 	@echo 'make clean        remove .venv, caches and dist/'
 
@@ -57,6 +57,7 @@ fuzz: $(READY)
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 bench: $(READY)
+	@$(BIN)/python scripts/make_bench_peers.py
 	@$(BIN)/python -m bench $(ARGS)
 
 # The programs in C that `make bench` measures with.

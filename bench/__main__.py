@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import client_rates, durable, fairness, idle, live, logins
+from bench import client_rates, durable, fairness, goals, idle, live, logins
 from bench.generator import build
 from bench.measured_relay import RAISED
 from bench.peers.comparison import Comparison
@@ -129,6 +129,7 @@ def main() -> int:
     if asked.json:
         found = {"machine": machine(), "date": date, "rows": [row.as_json() for row in rows]}
         asked.json.write_text(json.dumps(found, indent=1) + "\n")
+    goals.show(rows)
     if "fairness" in only:
         asyncio.run(fairness.main([]))
     print("\nbench: ok: nothing lost, nothing twice, nothing out of order, nothing altered")

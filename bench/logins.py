@@ -1,7 +1,7 @@
 """How many devices log in per second: connect, upgrade, hello, login with true signatures, and away again.
 
-Owns the processes that do so on the generator's core, and what they cost. The relay's own CPU time for a login
-is the figure that does not depend on them.
+Owns the processes that do so on the generator's core, and what they cost. The relay's own CPU time for a
+login is the figure that does not depend on them.
 """
 
 import multiprocessing

@@ -1,7 +1,7 @@
 """The bound of what is durable: SQLite alone, which takes rows in transactions and does nothing else.
 
-Rows of 1 KiB in WAL with synchronous=FULL, recipients as integers, one index; a transaction has one row of each
-of 256 producers. Run as a program: `sqlite_append.py FILE SECONDS` prints rows per second.
+Rows of 1 KiB in WAL with synchronous=FULL, recipients as integers, one index; a transaction has one row of
+each of 256 producers. Run as a program: `sqlite_append.py FILE SECONDS` prints rows per second.
 """
 
 import os
