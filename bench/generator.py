@@ -4,6 +4,7 @@ Owns the process, the lines spoken with it, and the rule that a lost, doubled, a
 ends the bench. Knows no protocol.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -78,6 +79,7 @@ class Generator:
         flows: Sequence[Flow],
         *,
         base: int = 0,
+        patience: float = 10.0,
     ) -> None:
         core = last_core()
         self._what = f"{dialect}, {size} B"
@@ -89,7 +91,7 @@ class Generator:
             preexec_fn=lambda: os.sched_setaffinity(0, {core}),
             text=True,
         )
-        lines = [f"dialect {dialect}", f"size {size}", f"base {base}"]
+        lines = [f"dialect {dialect}", f"size {size}", f"base {base}", f"patience {patience}"]
         lines += [f"conn {each.fileno()}" for each in sockets]
         lines += [f"flow {flow.sender} {flow.receiver} {flow.key.hex()} {flow.sent}" for flow in flows]
         self._say("\n".join(lines))
@@ -139,7 +141,9 @@ class Generator:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.stdin and self._process.stdin.close()
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:

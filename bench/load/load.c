@@ -1,7 +1,7 @@
 /* A load generator on one thread: it takes open sockets from the harness that started it, and judges every frame.
  *
  * Commands are lines on standard input, results are JSON lines on standard output:
- *     dialect NAME | size BYTES | nonce NUMBER | base NUMBER | conn FD [tls] | flow SENDER RECEIVER KEY SENT
+ *     dialect NAME | size BYTES | nonce NUMBER | base NUMBER | patience SECONDS | conn FD [tls] | flow SENDER RECEIVER KEY SENT
  *     begin | pull | run SECONDS WINDOW | put FRAMES-OF-EACH WINDOW | drain | quit
  * Between runs pings are answered. Exits 1 where a frame was lost, altered, doubled or out of order. */
 #include "load.h"
@@ -21,7 +21,7 @@
 #include "run.h"
 
 enum { READ = 262144, EVENTS = 512, LINE = 4096 };
-static const double PATIENCE = 10; /* s, for what is under way at the end of a run */
+static double patience = 10; /* s, for what is under way at the end of a run */
 
 size_t payload_size = 1024;
 uint32_t nonce, base, flow_count;
@@ -226,7 +226,7 @@ static void show(uint64_t count, double taken, double used, uint64_t all) {
 }
 
 static void settle(void) {
-    double end = seconds() + PATIENCE;
+    double end = seconds() + patience;
     while (unfinished() && seconds() < end)
         turn(0.1, false);
     run.lost = unfinished();
@@ -268,7 +268,7 @@ static void put_all(uint64_t each, uint64_t window) {
     begin_run(true, false, window, 0);
     run.limit = each + (flow_count ? flows[0].sent : 0);
     uint64_t before = finished();
-    double start = seconds(), used = cpu(), end = start + 120;
+    double start = seconds(), used = cpu(), end = start + 12 * patience;
     start_flows();
     while (unfinished() && seconds() < end)
         turn(1, false);
@@ -284,7 +284,7 @@ static void drain(void) {
     double start = seconds(), used = cpu(), heard = start;
     for (uint32_t i = 0; i < conn_count; i++)
         dialect->pull(conns[i]);
-    while (unfinished() && seconds() < heard + PATIENCE) {
+    while (unfinished() && seconds() < heard + patience) {
         turn(1, false);
         if (finished() != last)
             last = finished(), heard = seconds();
@@ -348,6 +348,8 @@ static void obey(const char *line) {
         payload_size = number;
     else if (sscanf(line, "base %llu", &number) == 1)
         base = (uint32_t)number;
+    else if (sscanf(line, "patience %lf", &length) == 1)
+        patience = length;
     else if (sscanf(line, "nonce %llu", &number) == 1)
         nonce = (uint32_t)number;
     else if (sscanf(line, "run %lf %llu", &length, &window) == 2)
