@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import client_rates, durable, fairness, goals, idle, live, logins
+from bench import client_rates, durable, fairness, goals, idle, live, logins, profile
 from bench.generator import build
 from bench.measured_relay import RAISED
 from bench.peers.comparison import Comparison
@@ -24,7 +24,7 @@ from bench.rows import HEAD, Row, show
 from bench.systems import LIVE, Blindpost, System
 from bench.verdict import BrokenHarness, BrokenPromise
 
-PARTS = ("keys", "client", *(mode.name for mode in LIVE), "durable", "logins", "idle", "fairness")
+PARTS = ("keys", "client", *(mode.name for mode in LIVE), "durable", "logins", "idle", "profile", "fairness")
 
 
 def machine() -> str:
@@ -123,11 +123,20 @@ def main() -> int:
     print(f"{machine()}, {date}; medians of {asked.rounds} rounds of {asked.seconds:g} s\n", flush=True)
     try:
         rows = measure(only, asked.rounds, asked.seconds, not asked.alone)
+        where = profile.measure(asked.seconds) if "profile" in only else {}
+        profile.show(where)
     except (BrokenPromise, BrokenHarness) as broken:
         print(f"bench: FAILED: {broken}")
         return 1
     if asked.json:
-        found = {"machine": machine(), "date": date, "rows": [row.as_json() for row in rows]}
+        found = {
+            "machine": machine(),
+            "date": date,
+            "rounds": asked.rounds,
+            "seconds": asked.seconds,
+            "rows": [row.as_json() for row in rows],
+            "profile": where,
+        }
         asked.json.write_text(json.dumps(found, indent=1) + "\n")
     goals.show(rows)
     if "fairness" in only:
