@@ -72,7 +72,7 @@ bench-programs: .bench/load .bench/forwarder
 
 .bench/load: $(wildcard bench/load/*.c bench/load/*.h)
 	@$(NEEDS_CC)
-	@cc $(BENCH_CFLAGS) -o $@ $(filter %.c,$^)
+	@cc $(BENCH_CFLAGS) -o $@ $(filter %.c,$^) -ldl
 
 .bench/forwarder: bench/peers/forwarder.c
 	@$(NEEDS_CC)

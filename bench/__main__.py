@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import client_rates, durable, fairness, goals, idle, live, logins, profile
+from bench import client_rates, durable, fairness, features, goals, growth, idle, live, logins, profile
 from bench.generator import build
 from bench.measured_relay import RAISED
 from bench.peers.comparison import Comparison
@@ -24,7 +24,15 @@ from bench.rows import HEAD, Row, show
 from bench.systems import LIVE, Blindpost, System
 from bench.verdict import BrokenHarness, BrokenPromise
 
-PARTS = ("keys", "client", *(mode.name for mode in LIVE), "durable", "logins", "idle", "profile", "fairness")
+SERVERS = (*(mode.name for mode in LIVE), "durable", "logins")  # over servers that stay up together
+ALONE: dict[str, Callable[[int, float], list[Row]]] = {
+    "keys": lambda rounds, seconds: client_rates.measure_keys(rounds),
+    "client": lambda rounds, seconds: client_rates.measure_clients(rounds),
+    "features": features.measure,
+    "idle": lambda rounds, seconds: idle.measure(seconds),
+    "growth": growth.measure,
+}
+PARTS = (*SERVERS, *ALONE, "profile", "fairness")
 
 
 def machine() -> str:
@@ -86,22 +94,15 @@ def counted(name: str) -> bool:
 def measure(only: Sequence[str], rounds: int, seconds: float, with_peers: bool) -> list[Row]:
     """All that was asked for."""
     build()
+    idle.raise_descriptors()
     rows = []
-    parts: dict[str, Callable[[int], list[Row]]] = {
-        "keys": client_rates.measure_keys,
-        "client": client_rates.measure_clients,
-    }
-    for name, part in parts.items():
+    if set(SERVERS) & set(only):
+        rows += measure_servers(only, rounds, seconds, with_peers)
+    for name, part in ALONE.items():
         if name in only:
-            found = part(rounds)
+            found = part(rounds, seconds)
             show(found)
             rows += found
-    if {*(mode.name for mode in LIVE), "durable", "logins"} & set(only):
-        rows += measure_servers(only, rounds, seconds, with_peers)
-    if "idle" in only:
-        found = idle.measure(seconds)
-        show(found)
-        rows += found
     return rows
 
 
@@ -125,7 +126,7 @@ def main() -> int:
         rows = measure(only, asked.rounds, asked.seconds, not asked.alone)
         where = profile.measure(asked.seconds) if "profile" in only else {}
         profile.show(where)
-    except (BrokenPromise, BrokenHarness) as broken:
+    except (BrokenPromise, BrokenHarness, OSError) as broken:
         print(f"bench: FAILED: {broken}")
         return 1
     if asked.json:

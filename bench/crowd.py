@@ -10,12 +10,13 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
 
+from bench.verdict import BrokenHarness
 from keys.identities import Account, Device
 from wire.addresses import RelayUrl
 from wire.capabilities import token_hash
@@ -36,9 +37,10 @@ AT_ONCE: Final = 200  # connections that are between accept and login: fewer tha
 PATIENCE: Final = 60.0  # seconds for one answer
 TEXT, BINARY, PING, PONG = 1, 2, 9, 10
 Each = TypeVar("Each")
+Dial = Callable[[RelayUrl], socket.socket]
 
 
-class Unexpected(Exception):
+class Unexpected(BrokenHarness):
     """The server said something else than it has to."""
 
 
@@ -162,9 +164,14 @@ def unpadded(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
-def open_lines(url: RelayUrl, count: int) -> list[Line]:
+def to_relay(url: RelayUrl) -> socket.socket:
+    """A socket of its own; the other kind of `Dial` takes one end of a tunnel."""
+    return connect(url.host, url.port)
+
+
+def open_lines(url: RelayUrl, count: int, dial: Dial) -> list[Line]:
     """So many upgraded connections."""
-    lines = [Line(connect(url.host, url.port)) for _ in range(count)]
+    lines = [Line(dial(url)) for _ in range(count)]
     for line in lines:
         line.request("/v1/ws")
     for line in lines:
@@ -185,9 +192,9 @@ def greet(url: RelayUrl, lines: Sequence[Line], mode: Mode) -> list[Greeting]:
     return greetings
 
 
-def log_in(url: RelayUrl, people: Sequence[Person]) -> list[Line]:
+def log_in(url: RelayUrl, people: Sequence[Person], dial: Dial = to_relay) -> list[Line]:
     """A connection for each, logged in; no more than a few hundred at once."""
-    lines = open_lines(url, len(people))
+    lines = open_lines(url, len(people), dial)
     for line, person, greeting in zip(lines, people, greet(url, lines, Mode.DEVICE), strict=True):
         line.send(person.login(greeting))
     for line in lines:
@@ -201,11 +208,13 @@ def batches(people: Sequence[Each]) -> Iterator[Sequence[Each]]:
         yield people[start : start + AT_ONCE]
 
 
-def enter(url: RelayUrl, people: Sequence[Person], *, tokens: bool = True, pull: bool = True) -> list[Line]:
+def enter(
+    url: RelayUrl, people: Sequence[Person], *, tokens: bool = True, pull: bool = True, dial: Dial = to_relay
+) -> list[Line]:
     """Log in and register people that are new to the relay; each is left logged in."""
     entered = []
     for batch in batches(people):
-        lines = log_in(url, batch)
+        lines = log_in(url, batch, dial)
         for line, person in zip(lines, batch, strict=True):
             line.send(Register(ref=0, device_list=person.device_list))
             if tokens:
@@ -220,11 +229,11 @@ def enter(url: RelayUrl, people: Sequence[Person], *, tokens: bool = True, pull:
     return entered
 
 
-def submit(url: RelayUrl, recipients: Sequence[Person | None]) -> list[Line]:
+def submit(url: RelayUrl, recipients: Sequence[Person | None], dial: Dial = to_relay) -> list[Line]:
     """A submit connection for each, with the recipient's token attached where there is a recipient."""
     ready = []
     for batch in batches(recipients):
-        lines = open_lines(url, len(batch))
+        lines = open_lines(url, len(batch), dial)
         greet(url, lines, Mode.SUBMIT)
         for line, recipient in zip(lines, batch, strict=True):
             if recipient is not None:

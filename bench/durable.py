@@ -52,12 +52,17 @@ def _append(directory: Path, seconds: float, row: Row) -> None:
 
 
 def measure(
-    relay: Blindpost, peers: Sequence[Peer], rounds: int, seconds: float, directory: Path
+    relay: Blindpost,
+    peers: Sequence[Peer],
+    rounds: int,
+    seconds: float,
+    directory: Path,
+    modes: Sequence[Mode] = DURABLE,
 ) -> list[Row]:
     """Each mode, round by round: the relay and its drain, the peers, SQLite alone."""
     rows = []
     bound = Row("durable", SQLITE, 1024)
-    for mode in DURABLE:
+    for mode in modes:
         put, drained = Row(mode.name, relay.name, relay.size), Row("drain", relay.name, relay.size)
         kept = [Row(mode.name, peer.name, peer.size) for peer in peers]
         for _ in range(rounds):

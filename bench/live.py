@@ -14,7 +14,9 @@ WARM_UP: Final = 0.3  # seconds
 LONGEST: Final = 10.0
 
 
-def measure(mode: Mode, systems: Sequence[System], rounds: int, seconds: float) -> list[Row]:
+def measure(
+    mode: Mode, systems: Sequence[System], rounds: int, seconds: float, *, shown: bool = True
+) -> list[Row]:
     """Every system in turn, then the next round; medians are then of the same minutes."""
     rows = [Row(mode.name, system.name, system.size) for system in systems]
     with contextlib.ExitStack() as stack:
@@ -27,5 +29,6 @@ def measure(mode: Mode, systems: Sequence[System], rounds: int, seconds: float) 
                 before = system.cpu()
                 figures = generator.run(length, mode.window)
                 row.add(figures, system.cpu() - before)
-    show(rows)
+    if shown:
+        show(rows)
     return rows

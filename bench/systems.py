@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from bench.crowd import Line, Person, enter, log_in, submit
+from bench.crowd import Line, Person, batches, connect, enter, log_in, submit
 from bench.generator import Flow, Generator
 from bench.measured_relay import MeasuredRelay
 
@@ -61,6 +61,15 @@ class System(Protocol):
         ...
 
 
+def _flows(people: Sequence[Person], *, senders: bool, devices: bool, sent: int = 0) -> list[Flow]:
+    """One to each; connections are numbered senders first."""
+    before = len(people) if senders else 0
+    return [
+        Flow(place if senders else -1, before + place if devices else -1, person.device_key, sent)
+        for place, person in enumerate(people)
+    ]
+
+
 class Blindpost:
     """The relay: a submit connection for each sender, a device connection for each recipient."""
 
@@ -75,6 +84,8 @@ class Blindpost:
     def open(self, mode: Mode) -> Generator:
         """Everybody is registered anew, so that mailboxes are empty."""
         people = [Person.generate() for _ in range(mode.flows)]
+        if self.relay.url.scheme == "wss":
+            return self._through_tunnels(people)
         devices = enter(self.relay.url, people)
         return self._generator(submit(self.relay.url, people), devices, people)
 
@@ -86,27 +97,29 @@ class Blindpost:
 
     def back(self, people: Sequence[Person], waiting: int) -> Generator:
         """The same people, logged in and about to pull so many frames each."""
-        devices = [
-            line
-            for start in range(0, len(people), 200)
-            for line in log_in(self.relay.url, people[start : start + 200])
-        ]
+        devices = [line for batch in batches(people) for line in log_in(self.relay.url, batch)]
         return self._generator([], devices, people, waiting)
 
     def _generator(
         self, senders: Sequence[Line], devices: Sequence[Line], people: Sequence[Person], sent: int = 0
     ) -> Generator:
-        flows = [
-            Flow(
-                number if senders else -1,
-                len(senders) + number if devices else -1,
-                person.device_key,
-                sent,
-            )
-            for number, person in enumerate(people)
-        ]
-        sockets = [line.hand_on() for line in (*senders, *devices)]
-        return Generator("blindpost", self.size, sockets, flows)
+        flows = _flows(people, senders=bool(senders), devices=bool(devices), sent=sent)
+        return Generator("blindpost", self.size, [line.hand_on() for line in (*senders, *devices)], flows)
+
+    def _through_tunnels(self, people: Sequence[Person]) -> Generator:
+        """The generator has the TLS; the logins pass through it."""
+        url = self.relay.url
+        sockets = [connect(url.host, url.port) for _ in range(2 * len(people))]
+        tunnels = [socket.socketpair() for _ in sockets]
+        flows = _flows(people, senders=True, devices=True)
+        generator = Generator("blindpost", self.size, sockets, flows, tunnels=[far for _, far in tunnels])
+        ends = iter([near for near, _ in tunnels])
+        senders = submit(url, people, lambda _: next(ends))
+        lines = [*senders, *enter(url, people, dial=lambda _: next(ends))]
+        generator.begin()
+        for line in lines:
+            line.hand_on().close()
+        return generator
 
     def __enter__(self) -> "Blindpost":
         return self

@@ -1,7 +1,7 @@
 /* A load generator on one thread: it takes open sockets from the harness that started it, and judges every frame.
  *
  * Commands are lines on standard input, results are JSON lines on standard output:
- *     dialect NAME | size BYTES | nonce NUMBER | base NUMBER | patience SECONDS | conn FD [tls] | flow SENDER RECEIVER KEY SENT
+ *     dialect NAME | size BYTES | nonce NUMBER | base NUMBER | patience SECONDS | conn FD [tls TUNNEL-FD] | flow SENDER RECEIVER KEY SENT
  *     begin | pull | run SECONDS WINDOW | put FRAMES-OF-EACH WINDOW | drain | quit
  * Between runs pings are answered. Exits 1 where a frame was lost, altered, doubled or out of order. */
 #include "load.h"
@@ -176,13 +176,17 @@ static void receive(struct conn *conn) {
                 die("connection %u: %s", conn->number, strerror(errno));
             break;
         }
+        if (conn->through) {
+            append(conn->through, to, (size_t)size);
+            continue;
+        }
         run.now = nanoseconds();
         conn->in.size += (size_t)size;
         size_t taken = dialect->read(conn, conn->in.data, conn->in.size);
         conn->in.size -= taken;
         memmove(conn->in.data, conn->in.data + taken, conn->in.size);
     } while (conn->tls);
-    if (dialect->answer)
+    if (dialect->answer && !conn->through)
         dialect->answer(conn);
 }
 
@@ -293,17 +297,39 @@ static void drain(void) {
     show(finished() - before, seconds() - start, cpu() - used, finished() - before);
 }
 
-static void add_conn(int fd, bool with_tls) {
-    conns = grown(conns, conn_count + 1, sizeof *conns);
-    to_flush = grown(to_flush, conn_count + 1, sizeof *to_flush);
+static struct conn *watched(int fd) {
     struct conn *conn = grown(NULL, 1, sizeof *conn);
     *conn = (struct conn){.fd = fd, .number = conn_count};
-    conns[conn_count++] = conn;
-    conn->tls = with_tls ? tls_begin(fd) : NULL;
     struct epoll_event event = {EPOLLIN, {.ptr = conn}};
     if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) != 0 ||
         epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event) != 0)
         die("%d is no socket", fd);
+    return conn;
+}
+
+/* With TLS, the harness speaks through a tunnel until the steady state begins. */
+static void add_conn(int fd, int tunnel) {
+    conns = grown(conns, conn_count + 1, sizeof *conns);
+    to_flush = grown(to_flush, 2 * (size_t)(conn_count + 1), sizeof *to_flush);
+    struct tls *tls = tunnel < 0 ? NULL : tls_begin(fd);
+    struct conn *conn = conns[conn_count] = watched(fd);
+    conn->tls = tls;
+    if (tls) {
+        conn->through = watched(tunnel);
+        conn->through->through = conn;
+    }
+    conn_count++;
+}
+
+static void end_tunnels(void) {
+    for (uint32_t i = 0; i < conn_count; i++)
+        if (conns[i]->through) {
+            close(conns[i]->through->fd);
+            free(conns[i]->through);
+            conns[i]->through = NULL;
+        }
+    puts("{}");
+    fflush(stdout);
 }
 
 static struct conn *conn_at(int index) {
@@ -337,11 +363,13 @@ static void obey(const char *line) {
     char text[2 * KEY + 1];
     double length;
     unsigned long long number, window;
-    int fd, sender, receiver;
+    int fd, tunnel = -1, sender, receiver;
     if (sscanf(line, "flow %d %d %64s %llu", &sender, &receiver, text, &number) == 4)
         add_flow(sender, receiver, text, number);
-    else if (sscanf(line, "conn %d", &fd) == 1)
-        add_conn(fd, strstr(line, "tls") != NULL);
+    else if (sscanf(line, "conn %d tls %d", &fd, &tunnel) >= 1)
+        add_conn(fd, tunnel);
+    else if (strcmp(line, "begin") == 0)
+        end_tunnels();
     else if (sscanf(line, "dialect %64s", text) == 1)
         choose(text);
     else if (sscanf(line, "size %llu", &number) == 1)

@@ -19,6 +19,7 @@ struct conn {
     uint32_t number;
     struct bytes in, out, inner; /* inner: what WebSocket messages carried, where it is a stream of its own */
     struct tls *tls;             /* NULL without */
+    struct conn *through;        /* until `begin`: the harness on one side of a tunnel, TLS on the other */
     bool wants_out, dirty;
     bool owes;            /* blindpost: an acknowledgement */
     uint64_t acknowledge; /* through this one */
