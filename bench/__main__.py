@@ -13,12 +13,12 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from bench import client_rates, durable, fairness, features, goals, growth, idle, live, logins, profile
 from bench.generator import build
-from bench.measured_relay import RAISED
+from bench.measured_relay import raised
 from bench.peers.comparison import Comparison
 from bench.rows import HEAD, Row, show
 from bench.systems import LIVE, Blindpost, System
@@ -75,20 +75,25 @@ def measure_servers(only: Sequence[str], rounds: int, seconds: float, with_peers
             show(found)
             rows += found
         after = relay.relay.metrics()
-        counts = {name: int(after[name] - before.get(name, 0)) for name in after if counted(name)}
-        print(
-            "\nthe relay's own count: "
-            + ", ".join(f"{name} {count:,}" for name, count in counts.items() if count)
-        )
+        print("\n" + own_count(before, after))
         for sentence in peers.absent:
             print(sentence)
-        print("limits raised: " + ", ".join(f"{name} {value}" for name, value in RAISED.items()))
+        print("limits raised: " + ", ".join(f"{name} {value}" for name, value in raised().items()))
     return rows
 
 
-def counted(name: str) -> bool:
-    """Whether a metric is a count worth a line."""
-    return name.startswith("blindpost_") and ("_total" in name or name.endswith("_seconds_count"))
+def own_count(before: Mapping[str, float], after: Mapping[str, float]) -> str:
+    """What the relay itself says that it did: frames, commits, and everything else that it counted."""
+    did = {
+        name.removeprefix("blindpost_").removesuffix("_total"): int(after[name] - before.get(name, 0))
+        for name in after
+        if name.startswith("blindpost_")
+        and (name.partition("{")[0].endswith(("_total", "commit_seconds_count")))
+    }
+    accepted, commits = did.get("frames_accepted", 0), did.get("commit_seconds_count", 0)
+    each = f" ({accepted / commits:,.1f} accepted frames each)" if commits else ""
+    counts = ", ".join(f"{name} {count:,}" for name, count in did.items() if count)
+    return f"the relay's own count: {counts}; commits {commits:,}{each}"
 
 
 def measure(only: Sequence[str], rounds: int, seconds: float, with_peers: bool) -> list[Row]:

@@ -3,9 +3,12 @@
 Owns the flags; knows nothing of the load.
 """
 
+import functools
 import http.client
 import json
+import re
 import ssl
+import subprocess
 import sys
 from pathlib import Path
 from typing import Final, Self
@@ -13,12 +16,9 @@ from typing import Final, Self
 from bench.servers import Server
 from wire.addresses import RelayUrl
 
+RELAY: Final = (sys.executable, "-P", "-m", "relay")
 ENOUGH: Final = "900000000+900000000/s"
 RAISED: Final = {
-    "put-rate-per-prefix": ENOUGH,
-    "put-rate-per-token": ENOUGH,
-    "device-rate": ENOUGH,
-    "socket-rate": ENOUGH,
     "sockets-before-login": "20000",
     "sockets-per-prefix": "20000",
     "submit-per-prefix": "20000",
@@ -29,13 +29,21 @@ RAISED: Final = {
 }
 
 
+@functools.cache
+def raised() -> dict[str, str]:
+    """Each flag that is given, and its value: every rate that this relay has, and what bounds a crowd."""
+    shown = subprocess.run([*RELAY, "--help"], check=True, capture_output=True, text=True).stdout
+    rates = sorted(set(re.findall(r"--([a-z-]*rate[a-z-]*) VALUE", shown)))
+    return dict.fromkeys(rates, ENOUGH) | RAISED
+
+
 class MeasuredRelay(Server):
     """A relay of its own on a free port, with its store on disk; `flags` come after the raised limits."""
 
-    def __init__(self, directory: Path, *flags: str, python: str = sys.executable) -> None:
-        raised = [part for name, value in RAISED.items() for part in (f"--{name}", value)]
-        command = [python, "-P", "-m", "relay", "--json", "--port", "0", "--data-directory", directory]
-        super().__init__([*command, "--log-level", "warning", *raised, *flags], speaks=True)
+    def __init__(self, directory: Path, *flags: str) -> None:
+        limits = [part for name, value in raised().items() for part in (f"--{name}", value)]
+        command = [*RELAY, "--json", "--port", "0", "--data-directory", directory]
+        super().__init__([*command, "--log-level", "warning", *limits, *flags], speaks=True)
         self.url = RelayUrl.parse(json.loads(self.first_line())["url"])
 
     def metrics(self) -> dict[str, float]:
