@@ -7,10 +7,13 @@ BIN := .venv/bin
 READY := .venv/.ready
 # Makes the locks, and nothing else.
 UV_VERSION := 0.13.8
+NEEDS_CC := mkdir -p .bench; command -v cc >/dev/null || { echo "The bench needs a C compiler: install gcc or clang\
+  (Debian: apt-get install gcc libc6-dev)." >&2; exit 1; }
+BENCH_CFLAGS := -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Wconversion -Wshadow -Werror
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test faults proxies check bench bench-programs soak fuzz screenshots lock relay-wheel clean
+.PHONY: help demo test faults proxies check bench bench-check bench-programs soak fuzz screenshots lock relay-wheel clean
 
 help:
 	@echo 'make demo         show the main job working, here and now'
@@ -20,9 +23,10 @@ help:
 	@echo 'make check        format, lint, types, import contracts'
 	@echo 'make fuzz         every decoder under a fuzzer, 20 s each; ARGS="--seconds 60 --only content"'
 	@echo 'make bench        what a message costs, beside others (needs cc); ARGS="--help", ARGS=fairness'
+	@echo 'make bench-check  does the load generator catch what a relay could do wrong? (needs cc)'
 	@echo 'make soak         20 minutes of people writing: does anything grow? ARGS="--minutes N"'
 	@echo 'make screenshots  docs/pictures/: the real program in real terminals'
-	@echo 'make lock         renew requirements.lock and requirements-dev.lock; UPGRADE=1 takes newer versions'
+	@echo 'make lock         renew the requirements*.lock; UPGRADE=1 takes newer versions'
 	@echo 'make relay-wheel  build dist/blindpost_relay-*.whl: relay/ and wire/ alone'
 	@echo 'make clean        remove .venv, caches and dist/'
 
@@ -56,14 +60,23 @@ fuzz: $(READY)
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 bench: $(READY)
+	@$(BIN)/python scripts/make_bench_peers.py
 	@$(BIN)/python -m bench $(ARGS)
 
+# Whether the load generator catches every lie that a relay can tell it.
+bench-check: $(READY) bench-programs
+	@$(BIN)/python -m pytest -q -o python_files='against_*.py' tests/bench $(ARGS)
+
 # The programs in C that `make bench` measures with.
-bench-programs: .bench/load
+bench-programs: .bench/load .bench/forwarder
 
 .bench/load: $(wildcard bench/load/*.c bench/load/*.h)
-	@mkdir -p .bench
-	@cc -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Wconversion -Wshadow -Werror -o $@ $(filter %.c,$^)
+	@$(NEEDS_CC)
+	@cc $(BENCH_CFLAGS) -o $@ $(filter %.c,$^) -ldl
+
+.bench/forwarder: bench/peers/forwarder.c
+	@$(NEEDS_CC)
+	@cc $(BENCH_CFLAGS) -o $@ $^
 
 soak: $(READY)
 	@$(BIN)/python -m bench.soak $(ARGS)

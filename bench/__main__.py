@@ -13,17 +13,26 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from bench import client_rates, durable, fairness, live
+from bench import client_rates, durable, fairness, features, goals, growth, idle, live, logins, profile
 from bench.generator import build
-from bench.measured_relay import RAISED
+from bench.measured_relay import raised
+from bench.peers.comparison import Comparison
 from bench.rows import HEAD, Row, show
 from bench.systems import LIVE, Blindpost, System
 from bench.verdict import BrokenHarness, BrokenPromise
 
-PARTS = ("keys", "client", *(mode.name for mode in LIVE), "durable", "fairness")
+SERVERS = (*(mode.name for mode in LIVE), "durable", "logins")  # over servers that stay up together
+ALONE: dict[str, Callable[[int, float], list[Row]]] = {
+    "keys": lambda rounds, seconds: client_rates.measure_keys(rounds),
+    "client": lambda rounds, seconds: client_rates.measure_clients(rounds),
+    "features": features.measure,
+    "idle": lambda rounds, seconds: idle.measure(seconds),
+    "growth": growth.measure,
+}
+PARTS = (*SERVERS, *ALONE, "profile", "fairness")
 
 
 def machine() -> str:
@@ -40,54 +49,65 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} cores, {system}, Python {platform.python_version()}"
 
 
-def measure_servers(only: Sequence[str], rounds: int, seconds: float) -> list[Row]:
+def measure_servers(only: Sequence[str], rounds: int, seconds: float, with_peers: bool) -> list[Row]:
     """Every live mode, then durable, over all servers, which stay up all the time."""
     rows = []
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="blindpost-bench-"))
         relay = stack.enter_context(Blindpost(Path(directory) / "relay"))
-        systems: list[System] = [relay]
+        peers = Comparison(Path(directory), stack)
+        if with_peers and any(mode.name in only for mode in LIVE):
+            peers.start_live()
+        if with_peers and "durable" in only:
+            peers.start_durable()
+        systems: list[System] = [relay, *peers.live]
         before = relay.relay.metrics()
         print(HEAD, flush=True)
         for mode in LIVE:
             if mode.name in only:
                 rows += live.measure(mode, systems, rounds, seconds)
         if "durable" in only:
-            put, drained = Row("durable", relay.name, relay.size), Row("drain", relay.name, relay.size)
-            for _ in range(rounds):
-                durable.measure_relay(relay, seconds, put, drained)
-            show([put, drained])
-            rows += [put, drained]
+            kept = durable.measure(relay, peers.durable, rounds, seconds, Path(directory))
+            show(kept)
+            rows += kept
+        if "logins" in only:
+            found = logins.measure(relay.relay, rounds, seconds)
+            show(found)
+            rows += found
         after = relay.relay.metrics()
-        counts = {name: int(after[name] - before.get(name, 0)) for name in after if counted(name)}
-        print(
-            "\nthe relay's own count: "
-            + ", ".join(f"{name} {count:,}" for name, count in counts.items() if count)
-        )
-        print("limits raised: " + ", ".join(f"{name} {value}" for name, value in RAISED.items()))
+        print("\n" + own_count(before, after))
+        for sentence in peers.absent:
+            print(sentence)
+        print("limits raised: " + ", ".join(f"{name} {value}" for name, value in raised().items()))
     return rows
 
 
-def counted(name: str) -> bool:
-    """Whether a metric is a count worth a line."""
-    return name.startswith("blindpost_") and ("_total" in name or name.endswith("_seconds_count"))
-
-
-def measure(only: Sequence[str], rounds: int, seconds: float) -> list[Row]:
-    """All that was asked for."""
-    rows = []
-    parts: dict[str, Callable[[int], list[Row]]] = {
-        "keys": client_rates.measure_keys,
-        "client": client_rates.measure_clients,
+def own_count(before: Mapping[str, float], after: Mapping[str, float]) -> str:
+    """What the relay itself says that it did: frames, commits, and everything else that it counted."""
+    did = {
+        name.removeprefix("blindpost_").removesuffix("_total"): int(after[name] - before.get(name, 0))
+        for name in after
+        if name.startswith("blindpost_")
+        and (name.partition("{")[0].endswith(("_total", "commit_seconds_count")))
     }
-    for name, part in parts.items():
+    accepted, commits = did.get("frames_accepted", 0), did.get("commit_seconds_count", 0)
+    each = f" ({accepted / commits:,.1f} accepted frames each)" if commits else ""
+    counts = ", ".join(f"{name} {count:,}" for name, count in did.items() if count)
+    return f"the relay's own count: {counts}; commits {commits:,}{each}"
+
+
+def measure(only: Sequence[str], rounds: int, seconds: float, with_peers: bool) -> list[Row]:
+    """All that was asked for."""
+    build()
+    idle.raise_descriptors()
+    rows = []
+    if set(SERVERS) & set(only):
+        rows += measure_servers(only, rounds, seconds, with_peers)
+    for name, part in ALONE.items():
         if name in only:
-            found = part(rounds)
+            found = part(rounds, seconds)
             show(found)
             rows += found
-    if {*(mode.name for mode in LIVE), "durable"} & set(only):
-        build()
-        rows += measure_servers(only, rounds, seconds)
     return rows
 
 
@@ -99,6 +119,7 @@ def main() -> int:
     flags.add_argument("--only", default=",".join(PARTS), help=f"parts, by commas: {', '.join(PARTS)}")
     flags.add_argument("--rounds", type=int, default=3, help="medians are over so many (default: 3)")
     flags.add_argument("--seconds", type=float, default=2.0, help="length of one run (default: 2)")
+    flags.add_argument("--alone", action="store_true", help="the relay without its peers")
     flags.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     asked = flags.parse_args()
     only = asked.only.split(",")
@@ -107,13 +128,23 @@ def main() -> int:
     date = time.strftime("%Y-%m-%d")
     print(f"{machine()}, {date}; medians of {asked.rounds} rounds of {asked.seconds:g} s\n", flush=True)
     try:
-        rows = measure(only, asked.rounds, asked.seconds)
-    except (BrokenPromise, BrokenHarness) as broken:
+        rows = measure(only, asked.rounds, asked.seconds, not asked.alone)
+        where = profile.measure(asked.seconds) if "profile" in only else {}
+        profile.show(where)
+    except (BrokenPromise, BrokenHarness, OSError) as broken:
         print(f"bench: FAILED: {broken}")
         return 1
     if asked.json:
-        found = {"machine": machine(), "date": date, "rows": [row.as_json() for row in rows]}
+        found = {
+            "machine": machine(),
+            "date": date,
+            "rounds": asked.rounds,
+            "seconds": asked.seconds,
+            "rows": [row.as_json() for row in rows],
+            "profile": where,
+        }
         asked.json.write_text(json.dumps(found, indent=1) + "\n")
+    goals.show(rows)
     if "fairness" in only:
         asyncio.run(fairness.main([]))
     print("\nbench: ok: nothing lost, nothing twice, nothing out of order, nothing altered")

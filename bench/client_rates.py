@@ -5,14 +5,17 @@ Owns the work that is timed; every message is checked.
 
 import asyncio
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Final
 
+from bench.processes import look
+from bench.receiving_client import MESSAGES, receiving
 from bench.relay_load import relay_process
 from bench.rows import Row
-from bench.verdict import BrokenPromise
+from bench.verdict import BrokenHarness, BrokenPromise
 from clients.messenger import Messenger
 from clients.model import MessageStatus
 from keys.content import Content, Kind
@@ -22,8 +25,6 @@ from keys.prekeys import generate_prekey
 from keys.seal import InnerType, open_envelope, seal
 from keys.sessions import Session
 from wire.prekeys import DeviceBundle, PrekeyKind
-
-MESSAGES: Final = 1000
 
 
 def keys_rates(rounds: int) -> tuple[list[float], list[float], list[float]]:
@@ -65,29 +66,40 @@ def keys_rates(rounds: int) -> tuple[list[float], list[float], list[float]]:
     return handshakes, written, opened
 
 
-async def end_to_end_rates(directory: Path, rounds: int) -> list[float]:
-    """Messages per second from Alice's `send` to Bob's stream and back by receipt, both stores on disk."""
+async def end_to_end_rates(directory: Path, rounds: int) -> tuple[list[float], int]:
+    """Messages per second from Alice's `send` to Bob's stream and back by receipt, both stores on disk.
+
+    Bob is a process of his own (`bench.receiving_client`). Also his resident memory at the end, bytes.
+    """
     rates = []
     async with (
         relay_process(directory / "relay") as relay,
         Messenger.open(directory / "alice", relay=relay.text) as alice,
-        Messenger.open(directory / "bob", relay=relay.text) as bob,
+        receiving(directory / "bob", relay.text, str(alice.address), rounds) as bob,
     ):
-        if not (await alice.connected(30) and await bob.connected(30)):
-            raise BrokenPromise("the clients did not connect")
-        alice.contacts.add("bob", bob.address)
-        bob.contacts.add("alice", alice.address)
+        address = await bob.hear()
+        if not await alice.connected(30):
+            raise BrokenHarness("a client did not connect")
+        alice.contacts.add("bob", address)
         for _ in range(rounds):
             start = time.perf_counter()
             ids = [await alice.send("bob", f"message {number}") for number in range(MESSAGES)]
-            for number, message_id in enumerate(ids):
-                message = await bob.receive(30)
-                if message is None or message.id != message_id or message.text != f"message {number}":
-                    raise BrokenPromise("a message is missing or out of order")
+            if (said := await bob.hear()) != "all":
+                raise BrokenPromise(said)
             if await alice.wait(ids[-1], MessageStatus.DELIVERED, 30) is not MessageStatus.DELIVERED:
                 raise BrokenPromise("the receipt is missing")
             rates.append(MESSAGES / (time.perf_counter() - start))
-    return rates
+        return rates, look(bob.pid).memory
+
+
+def start_ups(rounds: int) -> list[float]:
+    """Milliseconds from the command to its end, for the command that does least."""
+    taken = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        subprocess.run([Path(sys.executable).parent / "blindpost", "--help"], check=True, capture_output=True)
+        taken.append(1000 * (time.perf_counter() - start))
+    return taken
 
 
 def measure_keys(rounds: int) -> list[Row]:
@@ -99,5 +111,9 @@ def measure_keys(rounds: int) -> list[Row]:
 def measure_clients(rounds: int) -> list[Row]:
     """One pair of clients and a relay, all stores on disk."""
     with tempfile.TemporaryDirectory(prefix="blindpost-bench-") as directory:
-        rates = asyncio.run(end_to_end_rates(Path(directory), rounds))
-    return [Row("client", "sent, shown and receipted, one pair", 0, rates=rates)]
+        rates, memory = asyncio.run(end_to_end_rates(Path(directory), rounds))
+    return [
+        Row("client", "sent, shown and receipted, one pair", 0, rates=rates),
+        Row("client", "MB resident, after so many messages", 0, rates=[memory / 1e6]),
+        Row("client", "ms for blindpost --help", 0, rates=start_ups(rounds)),
+    ]

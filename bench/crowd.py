@@ -1,7 +1,7 @@
 """Many connections to a relay, made in step: upgrade, hello, login, register, attach, over raw sockets.
 
 Owns what comes before the steady state; then the sockets are handed to the load generator as they are.
-Nothing is left read ahead. Knows the protocol from docs/protocol.md, and takes signatures and bytes from wire/.
+Nothing is left read ahead. Knows the protocol from docs/protocol.md; signatures and bytes are those of wire/.
 """
 
 import base64
@@ -10,12 +10,13 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
 
+from bench.verdict import BrokenHarness
 from keys.identities import Account, Device
 from wire.addresses import RelayUrl
 from wire.capabilities import token_hash
@@ -34,15 +35,16 @@ from wire.login import Greeting, Mode
 
 AT_ONCE: Final = 200  # connections that are between accept and login: fewer than a relay's deadline bounds
 PATIENCE: Final = 60.0  # seconds for one answer
-PING, PONG, TEXT = 9, 10, 1
+TEXT, BINARY, PING, PONG = 1, 2, 9, 10
 Each = TypeVar("Each")
+Dial = Callable[[RelayUrl], socket.socket]
 
 
-class Unexpected(Exception):
+class Unexpected(BrokenHarness):
     """The server said something else than it has to."""
 
 
-def text_frame(payload: bytes, opcode: int = TEXT) -> bytes:
+def masked_frame(payload: bytes, opcode: int = TEXT) -> bytes:
     """A masked WebSocket frame of up to 64 KiB."""
     mask = os.urandom(4)
     size = len(payload)
@@ -61,12 +63,13 @@ class Line:
         self.socket = connected
         self._ahead = b""
 
-    def request(self, url: RelayUrl, path: str = "/v1/ws") -> None:
-        """Ask for the upgrade."""
+    def request(self, path: str, more: str = "") -> None:
+        """Ask for the upgrade; `more` are whole header lines."""
         key = base64.b64encode(os.urandom(16)).decode()
         self.socket.sendall(
-            f"GET {path} HTTP/1.1\r\nHost: {url.host}:{url.port}\r\nUpgrade: websocket\r\n"
-            f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+            f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\n"
+            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n{more}\r\n".encode()
         )
 
     def upgraded(self) -> None:
@@ -79,14 +82,14 @@ class Line:
 
     def send(self, message: ControlMessage) -> None:
         """Say one control message."""
-        self.socket.sendall(text_frame(message.encode().encode()))
+        self.socket.sendall(masked_frame(message.encode().encode()))
 
     def hear(self, kind: str) -> dict[str, Any]:
         """The next control message, which must be of this kind; news of the stock is passed over."""
         while True:
-            opcode, payload = self._frame()
+            opcode, payload = self.receive()
             if opcode == PING:
-                self.socket.sendall(text_frame(payload, PONG))
+                self.socket.sendall(masked_frame(payload, PONG))
             elif opcode == TEXT:
                 message: dict[str, Any] = json.loads(payload)
                 if message["type"] == kind:
@@ -108,7 +111,8 @@ class Line:
             raise Unexpected("the server ended the connection")
         self._ahead += data
 
-    def _frame(self) -> tuple[int, bytes]:
+    def receive(self) -> tuple[int, bytes]:
+        """The next WebSocket frame: opcode and payload."""
         while len(self._ahead) < 2:
             self._read()
         size, head = self._ahead[1] & 0x7F, 2
@@ -160,11 +164,16 @@ def unpadded(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
-def open_lines(url: RelayUrl, count: int) -> list[Line]:
+def to_relay(url: RelayUrl) -> socket.socket:
+    """A socket of its own; the other kind of `Dial` takes one end of a tunnel."""
+    return connect(url.host, url.port)
+
+
+def open_lines(url: RelayUrl, count: int, dial: Dial) -> list[Line]:
     """So many upgraded connections."""
-    lines = [Line(connect(url.host, url.port)) for _ in range(count)]
+    lines = [Line(dial(url)) for _ in range(count)]
     for line in lines:
-        line.request(url)
+        line.request("/v1/ws")
     for line in lines:
         line.upgraded()
     return lines
@@ -183,9 +192,9 @@ def greet(url: RelayUrl, lines: Sequence[Line], mode: Mode) -> list[Greeting]:
     return greetings
 
 
-def log_in(url: RelayUrl, people: Sequence[Person]) -> list[Line]:
+def log_in(url: RelayUrl, people: Sequence[Person], dial: Dial = to_relay) -> list[Line]:
     """A connection for each, logged in; no more than a few hundred at once."""
-    lines = open_lines(url, len(people))
+    lines = open_lines(url, len(people), dial)
     for line, person, greeting in zip(lines, people, greet(url, lines, Mode.DEVICE), strict=True):
         line.send(person.login(greeting))
     for line in lines:
@@ -199,11 +208,13 @@ def batches(people: Sequence[Each]) -> Iterator[Sequence[Each]]:
         yield people[start : start + AT_ONCE]
 
 
-def enter(url: RelayUrl, people: Sequence[Person], *, tokens: bool = True, pull: bool = True) -> list[Line]:
+def enter(
+    url: RelayUrl, people: Sequence[Person], *, tokens: bool = True, pull: bool = True, dial: Dial = to_relay
+) -> list[Line]:
     """Log in and register people that are new to the relay; each is left logged in."""
     entered = []
     for batch in batches(people):
-        lines = log_in(url, batch)
+        lines = log_in(url, batch, dial)
         for line, person in zip(lines, batch, strict=True):
             line.send(Register(ref=0, device_list=person.device_list))
             if tokens:
@@ -218,11 +229,11 @@ def enter(url: RelayUrl, people: Sequence[Person], *, tokens: bool = True, pull:
     return entered
 
 
-def submit(url: RelayUrl, recipients: Sequence[Person | None]) -> list[Line]:
+def submit(url: RelayUrl, recipients: Sequence[Person | None], dial: Dial = to_relay) -> list[Line]:
     """A submit connection for each, with the recipient's token attached where there is a recipient."""
     ready = []
     for batch in batches(recipients):
-        lines = open_lines(url, len(batch))
+        lines = open_lines(url, len(batch), dial)
         greet(url, lines, Mode.SUBMIT)
         for line, recipient in zip(lines, batch, strict=True):
             if recipient is not None:

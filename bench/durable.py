@@ -3,37 +3,73 @@
 Owns the rounds of durable puts and of the drain; a put counts when the server says that it has it.
 """
 
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
 
 from bench.crowd import Person
 from bench.generator import Generator
+from bench.peers.comparison import SQLITE
 from bench.rows import Row
-from bench.systems import PRODUCERS, Blindpost, System
+from bench.servers import pinned_to_first
+from bench.systems import DURABLE, Blindpost, Mode, Peer, System
 
-TRIAL = 40  # frames of each producer, to find out how many a round takes
+TRIAL: Final = 40  # frames of each producer, to find out how many a round takes
+APPEND: Final = Path(__file__).parent / "peers" / "sqlite_append.py"
 
 
-def put_for(generator: Generator, seconds: float, row: Row, cpu: Callable[[], float]) -> int:
+def _put_for(generator: Generator, mode: Mode, seconds: float, row: Row, cpu: Callable[[], float]) -> int:
     """A short trial, then as many puts as take about so long. Returns the frames of each producer."""
-    trial = generator.put(TRIAL, PRODUCERS.window)
-    each = max(TRIAL, int(trial.rate * seconds / PRODUCERS.flows))
+    trial = generator.put(TRIAL, mode.window)
+    each = max(TRIAL, int(trial.rate * seconds / mode.flows))
     before = cpu()
-    row.add(generator.put(each, PRODUCERS.window), cpu() - before)
+    row.add(generator.put(each, mode.window), cpu() - before)
     return TRIAL + each
 
 
-def measure_relay(system: Blindpost, seconds: float, put: Row, drained: Row) -> None:
-    """One round: puts while all are away, then all come back at once and take everything."""
-    people = [Person.generate() for _ in range(PRODUCERS.flows)]
-    with system.away(people) as generator:
-        each = put_for(generator, seconds, put, system.cpu)
-    with system.back(people, each) as generator:
-        before = system.cpu()
+def _relay(relay: Blindpost, mode: Mode, seconds: float, put: Row, drained: Row) -> None:
+    """Puts while all are away, then all come back at once and take everything."""
+    people = [Person.generate() for _ in range(mode.flows)]
+    with relay.away(people) as generator:
+        each = _put_for(generator, mode, seconds, put, relay.cpu)
+    with relay.back(people, each) as generator:
+        before = relay.cpu()
         figures = generator.drain()
-        drained.add(figures, system.cpu() - before)
+        drained.add(figures, relay.cpu() - before)
 
 
-def measure_peer(system: System, seconds: float, put: Row) -> None:
-    """One round of puts with acknowledgements."""
-    with system.open(PRODUCERS) as generator:
-        put_for(generator, seconds, put, system.cpu)
+def _peer(peer: System, mode: Mode, seconds: float, put: Row) -> None:
+    with peer.open(mode) as generator:
+        _put_for(generator, mode, seconds, put, peer.cpu)
+
+
+def _append(directory: Path, seconds: float, row: Row) -> None:
+    command = [sys.executable, str(APPEND), str(directory / "append.db"), str(seconds)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, preexec_fn=pinned_to_first)
+    row.rates.append(float(done.stdout))
+
+
+def measure(
+    relay: Blindpost,
+    peers: Sequence[Peer],
+    rounds: int,
+    seconds: float,
+    directory: Path,
+    modes: Sequence[Mode] = DURABLE,
+) -> list[Row]:
+    """Each mode, round by round: the relay and its drain, the peers, SQLite alone."""
+    rows = []
+    bound = Row("durable", SQLITE, 1024)
+    for mode in modes:
+        put, drained = Row(mode.name, relay.name, relay.size), Row("drain", relay.name, relay.size)
+        kept = [Row(mode.name, peer.name, peer.size) for peer in peers]
+        for _ in range(rounds):
+            _relay(relay, mode, seconds, put, drained)
+            for peer, row in zip(peers, kept, strict=True):
+                _peer(peer, mode, seconds, row)
+            if mode is DURABLE[0] and peers:
+                _append(directory, seconds, bound)
+        rows += [put, *([drained] if mode is DURABLE[0] else []), *kept]
+    return rows + ([bound] if bound.rates else [])

@@ -4,6 +4,7 @@ Owns the process, the lines spoken with it, and the rule that a lost, doubled, a
 ends the bench. Knows no protocol.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from bench.verdict import BrokenHarness, BrokenPromise
 
@@ -68,7 +69,11 @@ def last_core() -> int:
 
 
 class Generator:
-    """One generator over a set of sockets, which it keeps until it is closed."""
+    """One generator over a set of sockets, which it keeps until it is closed.
+
+    With `tunnels`, one for each socket, it speaks TLS on the sockets from the start, and what is said before
+    the steady state passes through the tunnels until `begin`.
+    """
 
     def __init__(
         self,
@@ -77,22 +82,26 @@ class Generator:
         sockets: Sequence[socket.socket],
         flows: Sequence[Flow],
         *,
-        nonce: int = 1,
+        base: int = 0,
+        patience: float = 10.0,
+        tunnels: Sequence[socket.socket] = (),
     ) -> None:
         core = last_core()
+        self._what = f"{dialect}, {size} B"
         self._process = subprocess.Popen(
             [BUILT / "load"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            pass_fds=[each.fileno() for each in sockets],
+            pass_fds=[each.fileno() for each in (*sockets, *tunnels)],
             preexec_fn=lambda: os.sched_setaffinity(0, {core}),
             text=True,
         )
-        lines = [f"dialect {dialect}", f"size {size}", f"nonce {nonce}"]
-        lines += [f"conn {each.fileno()}" for each in sockets]
+        lines = [f"dialect {dialect}", f"size {size}", f"base {base}", f"patience {patience}"]
+        ends = [f" tls {each.fileno()}" for each in tunnels] or [""] * len(sockets)
+        lines += [f"conn {each.fileno()}{end}" for each, end in zip(sockets, ends, strict=True)]
         lines += [f"flow {flow.sender} {flow.receiver} {flow.key.hex()} {flow.sent}" for flow in flows]
         self._say("\n".join(lines))
-        for each in sockets:
+        for each in (*sockets, *tunnels):
             each.close()
 
     def _say(self, line: str) -> None:
@@ -101,23 +110,31 @@ class Generator:
             self._process.stdin.write(line + "\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            self._hear()
+            self._answer()
 
-    def _hear(self) -> Figures:
+    def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         answer = self._process.stdout.readline()
         if not answer:
             raise BrokenHarness(f"the load generator ended with {self._process.wait()}")
-        fields = json.loads(answer)
+        fields: dict[str, Any] = json.loads(answer)
         if "fault" in fields:
-            raise BrokenHarness(f"the load generator says: {fields['fault']}")
-        figures = Figures(**fields)
+            raise BrokenHarness(f"the load generator says of {self._what}: {fields['fault']}")
+        return fields
+
+    def _hear(self) -> Figures:
+        figures = Figures(**self._answer())
         if figures.lost or figures.twice or figures.disordered or figures.altered:
             raise BrokenPromise(
-                f"of {figures.finished} frames {figures.lost} were lost, {figures.twice} came twice, "
-                f"{figures.disordered} out of order, {figures.altered} altered"
+                f"{self._what}: of {figures.all} frames {figures.lost} were lost, "
+                f"{figures.twice} came twice, {figures.disordered} out of order, {figures.altered} altered"
             )
         return figures
+
+    def begin(self) -> None:
+        """All has been said through the tunnels."""
+        self._say("begin")
+        self._answer()
 
     def run(self, seconds: float, window: int) -> Figures:
         """Send for so long with so many in flight on each flow; what was finished by then counts."""
@@ -138,7 +155,9 @@ class Generator:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.stdin and self._process.stdin.close()
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:

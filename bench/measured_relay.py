@@ -3,23 +3,22 @@
 Owns the flags; knows nothing of the load.
 """
 
+import functools
 import http.client
 import json
+import re
+import ssl
 import subprocess
 import sys
 from pathlib import Path
 from typing import Final, Self
 
 from bench.servers import Server
-from bench.verdict import BrokenHarness
 from wire.addresses import RelayUrl
 
+RELAY: Final = (sys.executable, "-P", "-m", "relay")
 ENOUGH: Final = "900000000+900000000/s"
 RAISED: Final = {
-    "put-rate-per-prefix": ENOUGH,
-    "put-rate-per-token": ENOUGH,
-    "device-rate": ENOUGH,
-    "socket-rate": ENOUGH,
     "sockets-before-login": "20000",
     "sockets-per-prefix": "20000",
     "submit-per-prefix": "20000",
@@ -30,22 +29,32 @@ RAISED: Final = {
 }
 
 
+@functools.cache
+def raised() -> dict[str, str]:
+    """Each flag that is given, and its value: every rate that this relay has, and what bounds a crowd."""
+    shown = subprocess.run([*RELAY, "--help"], check=True, capture_output=True, text=True).stdout
+    rates = sorted(set(re.findall(r"--([a-z-]*rate[a-z-]*) VALUE", shown)))
+    return dict.fromkeys(rates, ENOUGH) | RAISED
+
+
 class MeasuredRelay(Server):
     """A relay of its own on a free port, with its store on disk; `flags` come after the raised limits."""
 
-    def __init__(self, directory: Path, *flags: str, python: str = sys.executable) -> None:
-        raised = [part for name, value in RAISED.items() for part in (f"--{name}", value)]
-        command = [python, "-P", "-m", "relay", "--json", "--port", "0", "--data-directory", directory]
-        super().__init__([*command, "--log-level", "warning", *raised, *flags], output=subprocess.PIPE)
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise BrokenHarness("the relay did not start; its own words are above")
-        self.url = RelayUrl.parse(json.loads(line)["url"])
+    def __init__(self, directory: Path, *flags: str) -> None:
+        limits = [part for name, value in raised().items() for part in (f"--{name}", value)]
+        command = [*RELAY, "--json", "--port", "0", "--data-directory", directory]
+        super().__init__([*command, "--log-level", "warning", *limits, *flags], speaks=True)
+        self.url = RelayUrl.parse(json.loads(self.first_line())["url"])
 
     def metrics(self) -> dict[str, float]:
         """Everything that the relay counts, by name and labels."""
-        connection = http.client.HTTPConnection(self.url.host, self.url.port, timeout=30)
+        if self.url.scheme == "wss":
+            unchecked = ssl._create_unverified_context()  # noqa: S323 - our own relay, on loopback
+            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+                self.url.host, self.url.port, timeout=30, context=unchecked
+            )
+        else:
+            connection = http.client.HTTPConnection(self.url.host, self.url.port, timeout=30)
         connection.request("GET", "/metrics")
         text = connection.getresponse().read().decode()
         connection.close()

@@ -8,7 +8,7 @@ import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Final, Self
+from typing import Final, Self
 
 from bench.verdict import BrokenHarness
 
@@ -18,6 +18,11 @@ PATIENCE: Final = 20.0
 def first_core() -> int:
     """The core of the servers; the generator has the last."""
     return min(os.sched_getaffinity(0))
+
+
+def pinned_to_first() -> None:
+    """In a child, before it becomes a server."""
+    os.sched_setaffinity(0, {first_core()})
 
 
 def cpu_seconds(pid: int) -> float:
@@ -32,18 +37,23 @@ def cpu_seconds(pid: int) -> float:
 class Server:
     """One process on the first core; use as a context."""
 
-    def __init__(
-        self, command: Sequence[object], *, output: int | IO[str] | None = None, **options: object
-    ) -> None:
-        core = first_core()
+    def __init__(self, command: Sequence[object], *, speaks: bool = False, cwd: Path | None = None) -> None:
         self.process = subprocess.Popen(
             [str(part) for part in command],
-            stdout=output,
-            stderr=subprocess.DEVNULL if output is None else None,
-            preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+            stdout=subprocess.PIPE if speaks else subprocess.DEVNULL,
+            stderr=None if speaks else subprocess.DEVNULL,
+            preexec_fn=pinned_to_first,
             text=True,
-            **options,  # type: ignore[call-overload]
+            cwd=cwd,
         )
+
+    def first_line(self) -> str:
+        """What a server that speaks says first; usually its port."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise BrokenHarness(f"a server ended at once: {self.process.args!r}")
+        return line
 
     @property
     def pid(self) -> int:

@@ -4,13 +4,13 @@ Owns how connections are arranged for a mode. A system opens a generator over co
 what CPU its server has used.
 """
 
+import socket
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from bench.crowd import Line, Person, enter, log_in, submit
+from bench.crowd import Line, Person, batches, connect, enter, log_in, submit
 from bench.generator import Flow, Generator
 from bench.measured_relay import MeasuredRelay
 
@@ -34,16 +34,23 @@ class Mode:
 BURST: Final = Mode("burst", 50, 64)
 LONE: Final = Mode("lone", 50, 1)
 USERS: Final = Mode("2000", 2000, 1, both_ways=True)
-PAIR: Final = Mode("one pair", 1, 1)
+PAIR: Final = Mode("pair", 1, 1)
 LIVE: Final = (LONE, USERS, BURST, PAIR)
-PRODUCERS: Final = Mode("durable", 256, 16)
+DURABLE: Final = (Mode("durable", 256, 16), Mode("durable 1", 256, 1))
 
 
 class System(Protocol):
     """A server with a dialect of the generator."""
 
-    name: str
-    size: int
+    @property
+    def name(self) -> str:
+        """As it stands in the table."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Bytes of payload."""
+        ...
 
     def open(self, mode: Mode) -> Generator:
         """Connections for this mode, in a generator."""
@@ -52,6 +59,15 @@ class System(Protocol):
     def cpu(self) -> float:
         """Seconds that the server has used."""
         ...
+
+
+def _flows(people: Sequence[Person], *, senders: bool, devices: bool, sent: int = 0) -> list[Flow]:
+    """One to each; connections are numbered senders first."""
+    before = len(people) if senders else 0
+    return [
+        Flow(place if senders else -1, before + place if devices else -1, person.device_key, sent)
+        for place, person in enumerate(people)
+    ]
 
 
 class Blindpost:
@@ -68,6 +84,8 @@ class Blindpost:
     def open(self, mode: Mode) -> Generator:
         """Everybody is registered anew, so that mailboxes are empty."""
         people = [Person.generate() for _ in range(mode.flows)]
+        if self.relay.url.scheme == "wss":
+            return self._through_tunnels(people)
         devices = enter(self.relay.url, people)
         return self._generator(submit(self.relay.url, people), devices, people)
 
@@ -79,27 +97,29 @@ class Blindpost:
 
     def back(self, people: Sequence[Person], waiting: int) -> Generator:
         """The same people, logged in and about to pull so many frames each."""
-        devices = [
-            line
-            for start in range(0, len(people), 200)
-            for line in log_in(self.relay.url, people[start : start + 200])
-        ]
+        devices = [line for batch in batches(people) for line in log_in(self.relay.url, batch)]
         return self._generator([], devices, people, waiting)
 
     def _generator(
         self, senders: Sequence[Line], devices: Sequence[Line], people: Sequence[Person], sent: int = 0
     ) -> Generator:
-        flows = [
-            Flow(
-                number if senders else -1,
-                len(senders) + number if devices else -1,
-                person.device_key,
-                sent,
-            )
-            for number, person in enumerate(people)
-        ]
-        sockets = [line.hand_on() for line in (*senders, *devices)]
-        return Generator("blindpost", self.size, sockets, flows)
+        flows = _flows(people, senders=bool(senders), devices=bool(devices), sent=sent)
+        return Generator("blindpost", self.size, [line.hand_on() for line in (*senders, *devices)], flows)
+
+    def _through_tunnels(self, people: Sequence[Person]) -> Generator:
+        """The generator has the TLS; the logins pass through it."""
+        url = self.relay.url
+        sockets = [connect(url.host, url.port) for _ in range(2 * len(people))]
+        tunnels = [socket.socketpair() for _ in sockets]
+        flows = _flows(people, senders=True, devices=True)
+        generator = Generator("blindpost", self.size, sockets, flows, tunnels=[far for _, far in tunnels])
+        ends = iter([near for near, _ in tunnels])
+        senders = submit(url, people, lambda _: next(ends))
+        lines = [*senders, *enter(url, people, dial=lambda _: next(ends))]
+        generator.begin()
+        for line in lines:
+            line.hand_on().close()
+        return generator
 
     def __enter__(self) -> "Blindpost":
         return self
@@ -108,4 +128,37 @@ class Blindpost:
         self.relay.__exit__(*details)
 
 
-Opened = AbstractContextManager[System]
+class Network(Protocol):
+    """A server to which anybody may connect."""
+
+    def connect(self, flows: Sequence[tuple[int, int]], base: int) -> list[socket.socket]:
+        """Sockets, the greetings done; `flows` are pairs of places in this list, sender and recipient.
+
+        Flow 7 is called base + 7 at the server.
+        """
+        ...
+
+    def cpu(self) -> float:
+        """Seconds that it has used."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A server that is compared, in one dialect and with one size of payload."""
+
+    name: str
+    size: int
+    dialect: str
+    network: Network
+    base: int = 0  # no two peers on one server have the same
+
+    def open(self, mode: Mode) -> Generator:
+        """See `System`."""
+        flows = mode.arrangement()
+        sockets = self.network.connect(flows, self.base)
+        return Generator(self.dialect, self.size, sockets, [Flow(*flow) for flow in flows], base=self.base)
+
+    def cpu(self) -> float:
+        """See `System`."""
+        return self.network.cpu()

@@ -1,4 +1,4 @@
-"""Renew requirements.lock and requirements-dev.lock: each package for every platform, pinned with its hashes.
+"""Renew the three requirements*.lock: each package for every platform, pinned with its hashes.
 
 Usage: lock.py UV_VERSION [--upgrade]. Works in a throw-away environment with that version of uv, so that a
 lock does not depend on what a developer has installed. Without --upgrade, versions that still fit stay.
@@ -14,8 +14,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = {
-    "requirements.lock": (),
-    "requirements-dev.lock": ("--group", "dev", "--constraint", "requirements.lock"),
+    "requirements.lock": ("pyproject.toml",),
+    "requirements-dev.lock": ("pyproject.toml", "--group", "dev", "--constraint", "requirements.lock"),
+    "requirements-bench.lock": ("--group", "bench"),
 }
 
 
@@ -34,7 +35,7 @@ def main() -> None:
             *("--generate-hashes", "--no-emit-find-links", "--no-emit-index-url", *options),
         )
         for lock, inputs in LOCKS.items():
-            command = [*compile_lock, "pyproject.toml", *inputs, "--output-file", lock]
+            command = [*compile_lock, *inputs, "--output-file", lock]
             subprocess.run(command, check=True, cwd=ROOT, env=environment)
             pinned = sum("==" in line for line in (ROOT / lock).read_text().splitlines())
             print(f"lock: {lock}, {pinned} packages")

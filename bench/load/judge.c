@@ -35,11 +35,15 @@ void payload_write(uint8_t *to, const struct flow *flow, uint64_t sequence) {
 struct flow *delivered(struct conn *conn, const uint8_t *payload, size_t size) {
     uint32_t from, number;
     uint64_t sequence;
+    if (size != payload_size) {
+        run.altered++;
+        return NULL;
+    }
     memcpy(&from, payload + 1, 4);
     memcpy(&number, payload + 5, 4);
     memcpy(&sequence, payload + 9, 8);
     struct flow *flow = number < flow_count ? &flows[number] : NULL;
-    if (size != payload_size || payload[0] != 1 || from != nonce || !flow || flow->receiver != conn ||
+    if (payload[0] != 1 || from != nonce || !flow || flow->receiver != conn ||
         sequence >= flow->sent || memcmp(payload + HEAD, filling(number, sequence), size - HEAD) != 0) {
         run.altered++;
         return NULL;

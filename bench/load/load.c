@@ -1,7 +1,7 @@
 /* A load generator on one thread: it takes open sockets from the harness that started it, and judges every frame.
  *
  * Commands are lines on standard input, results are JSON lines on standard output:
- *     dialect NAME | size BYTES | nonce NUMBER | conn FD [tls] | flow SENDER RECEIVER KEY SENT
+ *     dialect NAME | size BYTES | nonce NUMBER | base NUMBER | patience SECONDS | conn FD [tls TUNNEL-FD] | flow SENDER RECEIVER KEY SENT
  *     begin | pull | run SECONDS WINDOW | put FRAMES-OF-EACH WINDOW | drain | quit
  * Between runs pings are answered. Exits 1 where a frame was lost, altered, doubled or out of order. */
 #include "load.h"
@@ -21,10 +21,10 @@
 #include "run.h"
 
 enum { READ = 262144, EVENTS = 512, LINE = 4096 };
-static const double PATIENCE = 10; /* s, for what is under way at the end of a run */
+static double patience = 10; /* s, for what is under way at the end of a run */
 
 size_t payload_size = 1024;
-uint32_t nonce, flow_count;
+uint32_t nonce, base, flow_count;
 struct flow *flows;
 struct run run;
 
@@ -176,13 +176,17 @@ static void receive(struct conn *conn) {
                 die("connection %u: %s", conn->number, strerror(errno));
             break;
         }
+        if (conn->through) {
+            append(conn->through, to, (size_t)size);
+            continue;
+        }
         run.now = nanoseconds();
         conn->in.size += (size_t)size;
         size_t taken = dialect->read(conn, conn->in.data, conn->in.size);
         conn->in.size -= taken;
         memmove(conn->in.data, conn->in.data + taken, conn->in.size);
     } while (conn->tls);
-    if (dialect->answer)
+    if (dialect->answer && !conn->through)
         dialect->answer(conn);
 }
 
@@ -226,7 +230,7 @@ static void show(uint64_t count, double taken, double used, uint64_t all) {
 }
 
 static void settle(void) {
-    double end = seconds() + PATIENCE;
+    double end = seconds() + patience;
     while (unfinished() && seconds() < end)
         turn(0.1, false);
     run.lost = unfinished();
@@ -268,7 +272,7 @@ static void put_all(uint64_t each, uint64_t window) {
     begin_run(true, false, window, 0);
     run.limit = each + (flow_count ? flows[0].sent : 0);
     uint64_t before = finished();
-    double start = seconds(), used = cpu(), end = start + 120;
+    double start = seconds(), used = cpu(), end = start + 12 * patience;
     start_flows();
     while (unfinished() && seconds() < end)
         turn(1, false);
@@ -284,7 +288,7 @@ static void drain(void) {
     double start = seconds(), used = cpu(), heard = start;
     for (uint32_t i = 0; i < conn_count; i++)
         dialect->pull(conns[i]);
-    while (unfinished() && seconds() < heard + PATIENCE) {
+    while (unfinished() && seconds() < heard + patience) {
         turn(1, false);
         if (finished() != last)
             last = finished(), heard = seconds();
@@ -293,17 +297,39 @@ static void drain(void) {
     show(finished() - before, seconds() - start, cpu() - used, finished() - before);
 }
 
-static void add_conn(int fd, bool with_tls) {
-    conns = grown(conns, conn_count + 1, sizeof *conns);
-    to_flush = grown(to_flush, conn_count + 1, sizeof *to_flush);
+static struct conn *watched(int fd) {
     struct conn *conn = grown(NULL, 1, sizeof *conn);
     *conn = (struct conn){.fd = fd, .number = conn_count};
-    conns[conn_count++] = conn;
-    conn->tls = with_tls ? tls_begin(fd) : NULL;
     struct epoll_event event = {EPOLLIN, {.ptr = conn}};
     if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) != 0 ||
         epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event) != 0)
         die("%d is no socket", fd);
+    return conn;
+}
+
+/* With TLS, the harness speaks through a tunnel until the steady state begins. */
+static void add_conn(int fd, int tunnel) {
+    conns = grown(conns, conn_count + 1, sizeof *conns);
+    to_flush = grown(to_flush, 2 * (size_t)(conn_count + 1), sizeof *to_flush);
+    struct tls *tls = tunnel < 0 ? NULL : tls_begin(fd);
+    struct conn *conn = conns[conn_count] = watched(fd);
+    conn->tls = tls;
+    if (tls) {
+        conn->through = watched(tunnel);
+        conn->through->through = conn;
+    }
+    conn_count++;
+}
+
+static void end_tunnels(void) {
+    for (uint32_t i = 0; i < conn_count; i++)
+        if (conns[i]->through) {
+            close(conns[i]->through->fd);
+            free(conns[i]->through);
+            conns[i]->through = NULL;
+        }
+    puts("{}");
+    fflush(stdout);
 }
 
 static struct conn *conn_at(int index) {
@@ -323,7 +349,8 @@ static void add_flow(int sender, int receiver, const char *key, uint64_t sent) {
 }
 
 static void choose(const char *name) {
-    static const struct dialect *all[] = {&blindpost};
+    static const struct dialect *all[] = {&blindpost, &bare,      &nats,   &nats_request, &jetstream,
+                                          &published, &streamed, &mqtt_0, &mqtt_1};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (strcmp(all[i]->name, name) == 0) {
             dialect = all[i];
@@ -336,15 +363,21 @@ static void obey(const char *line) {
     char text[2 * KEY + 1];
     double length;
     unsigned long long number, window;
-    int fd, sender, receiver;
+    int fd, tunnel = -1, sender, receiver;
     if (sscanf(line, "flow %d %d %64s %llu", &sender, &receiver, text, &number) == 4)
         add_flow(sender, receiver, text, number);
-    else if (sscanf(line, "conn %d", &fd) == 1)
-        add_conn(fd, strstr(line, "tls") != NULL);
+    else if (sscanf(line, "conn %d tls %d", &fd, &tunnel) >= 1)
+        add_conn(fd, tunnel);
+    else if (strcmp(line, "begin") == 0)
+        end_tunnels();
     else if (sscanf(line, "dialect %64s", text) == 1)
         choose(text);
     else if (sscanf(line, "size %llu", &number) == 1)
         payload_size = number;
+    else if (sscanf(line, "base %llu", &number) == 1)
+        base = (uint32_t)number;
+    else if (sscanf(line, "patience %lf", &length) == 1)
+        patience = length;
     else if (sscanf(line, "nonce %llu", &number) == 1)
         nonce = (uint32_t)number;
     else if (sscanf(line, "run %lf %llu", &length, &window) == 2)

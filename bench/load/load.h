@@ -19,6 +19,7 @@ struct conn {
     uint32_t number;
     struct bytes in, out, inner; /* inner: what WebSocket messages carried, where it is a stream of its own */
     struct tls *tls;             /* NULL without */
+    struct conn *through;        /* until `begin`: the harness on one side of a tunnel, TLS on the other */
     bool wants_out, dirty;
     bool owes;            /* blindpost: an acknowledgement */
     uint64_t acknowledge; /* through this one */
@@ -47,9 +48,9 @@ struct dialect {
     void (*pull)(struct conn *);                      /* begin to drain, NULL for nothing */
 };
 
-extern const struct dialect blindpost, bare, nats, nats_request, jetstream, publish, stream, mqtt0, mqtt1;
+extern const struct dialect blindpost, bare, nats, nats_request, jetstream, published, streamed, mqtt_0, mqtt_1;
 extern size_t payload_size;
-extern uint32_t nonce;
+extern uint32_t nonce, base; /* at the server, flow 7 is called base + 7 */
 extern struct flow *flows;
 extern uint32_t flow_count;
 
