@@ -10,46 +10,24 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Final
 
-from relay import intake
-from relay.actions import (
-    Acknowledge,
-    Action,
-    Allow,
-    Appear,
-    Close,
-    Fetch,
-    Greeted,
-    KeepCheckpoint,
-    LogIn,
-    Publish,
-    PutBatch,
-    Register,
-    Say,
-    Send,
-    SendFrame,
-    StartDelivery,
-    Watch,
-)
+from relay import actions, endings, intake, requests
 from relay.admission import Ticket
 from relay.answers import stock_message
+from relay.delivery import Delivery
 from relay.lanes import Batch
 from relay.metrics import Drop
 from relay.outbound import Outbound
 from relay.rates import Pace
 from relay.session import Session
 from relay.sockets import Socket
-from relay.states import State
-from relay.store.base import StockCount, StoredFrame
+from relay.store.base import StockCount
+from relay.submission import Submission
 from relay.surroundings import Surroundings
 from wire import control
 from wire.control import Error, Refused
 from wire.errors import WireError
-from wire.limits import ENVELOPE_MAX
 from wire.login import Mode
 
-BATCHES: Final = 2  # of one connection with the store at a time: the next is ready when one is done
-PULLED_FRAMES: Final = 64  # at a time: nobody else's turn waits for a whole window
-BUSY: Final = 1.0  # seconds between frames that are few enough to take the longer way
 LAST_WORDS: Final = 5.0  # seconds for a peer to take what is queued before its socket is cut
 # Names of tasks: those that a lost connection leaves to finish, and the one that its peer waits for.
 PUT: Final = "put"
@@ -61,32 +39,26 @@ class Connection:
 
     __slots__ = (
         "__weakref__",
-        "_acknowledged",
         "_backlog",
-        "_batches",
-        "_deleting",
+        "_delivery",
         "_device_key",
         "_has_appeared",
         "_heard",
         "_held_notice",
         "_is_lost",
-        "_is_rung",
         "_last_words",
         "_left",
         "_loop",
         "_mode",
         "_pace",
-        "_pulled_at",
-        "_pulling",
-        "_queued",
         "_requesting",
         "_session",
         "_shared",
         "_socket",
+        "_submission",
         "_tasks",
         "_ticket",
         "_timer",
-        "_wants_room",
         "_welcomed",
         "outbound",
     )
@@ -112,14 +84,8 @@ class Connection:
         self.outbound = Outbound(socket.wake)
         self._tasks: set[asyncio.Task[None]] | None = None
         self._requesting = False
-        self._batches = 0  # with the store
-        self._queued: list[Batch] | None = None
-        self._pulling = False
-        self._pulled_at = 0.0
-        self._is_rung = False
-        self._wants_room = False  # the last pull ended because there was none
-        self._deleting = False
-        self._acknowledged = 0
+        self._submission: Submission | None = None
+        self._delivery: Delivery | None = None
         self._device_key: bytes | None = None
         self._welcomed = False
         self._held_notice: StockCount | None = None
@@ -135,18 +101,16 @@ class Connection:
 
     def ring(self) -> None:
         """See `Resident.ring`."""
-        self._is_rung = True
-        if not self._pulling and self._session.state is State.DELIVERING and not self._is_lost:
-            self._pulling = True
-            self._start(self._pull())
+        if self._delivery is not None:
+            self._delivery.ring()
 
     def replace(self) -> None:
         """See `Resident.replace`."""
-        self._end(self._session.replaced())
+        self._end(self._session.end(endings.REPLACED))
 
     def remove(self) -> None:
         """See `Resident.remove`."""
-        self._end(self._session.removed())
+        self._end(self._session.end(endings.REMOVED))
         if self._device_key is not None:
             self._shared.presence.disappear(self._device_key)
 
@@ -164,11 +128,11 @@ class Connection:
 
     def restart(self) -> None:
         """The relay goes down: say so and close."""
-        self._end(self._session.restarting())
+        self._end(self._session.end(endings.RESTARTING))
 
     def refuse(self, retry_after: int | None = None) -> None:
         """A cap on sockets was reached, or their rate: say so and close."""
-        self._end(self._session.too_many(retry_after))
+        self._end(self._session.end(endings.too_many(retry_after)))
 
     def abort(self) -> None:
         """Cut the connection now."""
@@ -193,9 +157,8 @@ class Connection:
         """See `Receiver.binary`."""
         self._heard = self._loop.time()
         try:
-            actions = self._session.receive_binary(message)
-            if actions:
-                self._perform(actions)
+            if wanted := self._session.receive_binary(message):
+                self._perform(wanted)
         except Exception as error:
             self._fail(error)
 
@@ -210,12 +173,14 @@ class Connection:
     def written(self) -> None:
         """See `Receiver.written`."""
         self._backlog.changed(self.outbound.size)
-        if self._wants_room and self.outbound.has_room_again():
-            self.ring()
+        if self._delivery is not None:
+            self._delivery.written()
 
     def lost(self) -> None:
         """See `Receiver.lost`."""
         self._is_lost = True
+        if self._delivery is not None:
+            self._delivery.end()
         for timer in (self._timer, self._last_words):
             if timer is not None:
                 timer.cancel()
@@ -230,7 +195,8 @@ class Connection:
             # Frames with the store are left to arrive, so that their doorbell rings.
             if task.get_name() != PUT:
                 task.cancel()
-        self._queued = None
+        if self._submission is not None:
+            self._submission.end()
         self._leave_when_done()
 
     # --- tasks -------------------------------------------------------------------------------------
@@ -261,7 +227,7 @@ class Connection:
 
     def _fail(self, error: BaseException) -> None:
         self._shared.fault(error)
-        self._end(self._session.fault())
+        self._end(self._session.end(endings.FAULT))
 
     def _hold_or_release(self) -> None:
         """Nothing more is heard while a request is under way, or too much has no answer."""
@@ -295,28 +261,25 @@ class Connection:
 
     # --- actions -----------------------------------------------------------------------------------
 
-    def _end(self, actions: Sequence[Action]) -> None:
+    def _end(self, wanted: Sequence[actions.Action]) -> None:
         """Carry out actions that only write."""
-        for action in actions:
+        for action in wanted:
             self._write_out(action)
 
-    def _write_out(self, action: Action) -> bool:
-        metrics = self._shared.metrics
+    def _write_out(self, action: actions.Action) -> bool:
         match action:
-            case Send(message):
+            case actions.Send(message):
                 if isinstance(message, Error | Refused):
-                    metrics.refused(message.code)
-                if not self.outbound.add_control(message.encode()):
-                    self._end(self._session.too_slow())
-            case Say(text):
-                if not self.outbound.add_control(text):
-                    self._end(self._session.too_slow())
-            case SendFrame(data):
-                metrics.delivered.inc()
+                    self._shared.metrics.refused(message.code)
+                self._say(message.encode())
+            case actions.Say(text):
+                self._say(text)
+            case actions.SendFrame(data):
+                self._shared.metrics.delivered.inc()
                 self.outbound.add_frame(data)
-            case Close(code, drop):
+            case actions.Close(code, drop):
                 if drop is not None:
-                    metrics.dropped(drop)
+                    self._shared.metrics.dropped(drop)
                 self.outbound.end(code)
                 if self._last_words is None and not self._is_lost:
                     self._last_words = self._loop.call_later(LAST_WORDS, self._cut)
@@ -324,40 +287,59 @@ class Connection:
                 return False
         return True
 
-    def _perform(self, actions: Sequence[Action]) -> None:
-        for action in actions:
+    def _say(self, text: str) -> None:
+        if not self.outbound.add_control(text):
+            self._end(self._session.too_slow())
+
+    def _perform(self, wanted: Sequence[actions.Action]) -> None:
+        for action in wanted:
             if self._write_out(action):
                 continue
             match action:
-                case PutBatch(batch):
-                    self._put(batch)
-                case Greeted(mode):
+                case actions.PutBatch(batch):
+                    self._submit(batch)
+                case actions.Greeted(mode):
                     self._greeted(mode)
-                case LogIn(device_key):
+                case actions.LogIn(device_key):
                     self._request(self._log_in(device_key))
-                case StartDelivery():
-                    self.ring()
-                case Acknowledge(through):
-                    self._acknowledge(through)
-                case KeepCheckpoint(checkpoint):
+                case actions.StartDelivery():
+                    self._deliver()
+                case actions.Acknowledge(through):
+                    assert self._delivery is not None
+                    self._delivery.acknowledge(through)
+                case actions.KeepCheckpoint(checkpoint):
                     self._request(self._keep(checkpoint))
-                case Appear(capabilities):
+                case actions.Appear(capabilities):
                     self._appear(capabilities)
-                case Watch(ref, capability):
+                case actions.Watch(ref, capability):
                     self._shared.presence.watch(self, ref, capability)
-                case Register() | Publish() | Allow() | Fetch():
+                case actions.Register() | actions.Publish() | actions.Allow() | actions.Fetch():
                     self._request(self._answer(action))
 
     def _greeted(self, mode: Mode) -> None:
         if mode is Mode.SUBMIT:
             if not self._ticket.submit():
-                self._end(self._session.too_many())
+                self._end(self._session.end(endings.too_many()))
                 return
             self._stop_timer()
             self._heard = self._loop.time()
             self._watch_idle()
         self._mode = mode
         self._shared.metrics.connected(mode, 1)
+
+    def _submit(self, batch: Batch) -> None:
+        if self._submission is None:
+            start = partial(self._start, name=PUT)
+            self._submission = Submission(self._pace, self._shared, start, self._answered)
+        self._submission.put(batch)
+
+    def _deliver(self) -> None:
+        assert self._device_key is not None
+        mailboxes = self._shared.mailboxes
+        self._delivery = Delivery(
+            self._device_key, mailboxes, self._session, self.outbound, self._start, self._end
+        )
+        self._delivery.ring()
 
     def _appear(self, capabilities: Sequence[bytes]) -> None:
         assert self._device_key is not None
@@ -403,156 +385,16 @@ class Connection:
         with contextlib.suppress(WireError):
             await self._shared.mailboxes.keep_checkpoint(self._device_key, checkpoint)
 
-    async def _answer(self, action: Register | Publish | Allow | Fetch) -> None:
-        mailboxes, session = self._shared.mailboxes, self._session
-        try:
-            match action:
-                case Register(ref, device_list, invite_hash):
-                    shared = self._shared
-                    terms = await shared.registration.terms(
-                        device_list.account_key, invite_hash, shared.now()
-                    )
-                    await mailboxes.register(device_list, terms)
-                    if not session.registered:
-                        self._stop_timer()
-                        self._ticket.settle()
-                    answer = session.enrolled(ref)
-                case Publish(ref, prekeys, anew):
-                    assert self._device_key is not None
-                    stock = await mailboxes.publish(self._device_key, prekeys, anew)
-                    answer = session.published(ref, stock)
-                case Allow(ref, tokens):
-                    assert self._device_key is not None
-                    await mailboxes.allow(self._device_key, tokens)
-                    answer = session.allowed(ref)
-                case _:
-                    offer = await self._shared.directory.fetch(action, self._pace)
-                    answer = session.offered(action.ref, offer)
-        except WireError as error:
-            answer = session.failed(error, action.ref)
-        self._end(answer)
+    async def _answer(self, request: requests.Request) -> None:
+        session, shared = self._session, self._shared
+        wanted = await requests.answer(request, self._device_key, session, self._pace, shared, self._enrolled)
+        self._end(wanted)
 
-    # --- puts --------------------------------------------------------------------------------------
-
-    def _put(self, batch: Batch) -> None:
-        answered = partial(self._answered, batch)
-        if intake.pass_on(self._shared.mailboxes, self._pace, batch, self._shared.now(), answered):
-            return
-        if self._batches < BATCHES:
-            self._batches += 1
-            self._start(self._put_and_tell(batch), PUT)
-            return
-        if self._queued is None:
-            self._queued = []
-        self._queued.append(batch)
+    def _enrolled(self) -> None:
+        self._stop_timer()
+        self._ticket.settle()
 
     def _answered(self, batch: Batch, results: Sequence[intake.Result] | WireError) -> None:
-        if self._is_lost:
-            return
-        self._perform(self._session.settle(batch, results))
-        self._hold_or_release()
-
-    async def _put_and_tell(self, batch: Batch) -> None:
-        results: list[intake.Result] | WireError
-        try:
-            results = await intake.put(self._shared.mailboxes, self._pace, batch, self._shared.now())
-        except WireError as error:
-            results = error
-        finally:
-            self._batches -= 1
-        if self._queued and not self._is_lost:
-            self._put(self._queued.pop(0))
-        self._answered(batch, results)
-
-    # --- delivery ----------------------------------------------------------------------------------
-
-    async def _pull(self) -> None:
-        """Hand over what the mailbox holds, until that is all or there is no room."""
-        assert self._device_key is not None
-        try:
-            tails, before = self._shared.mailboxes.tails, self._session.delivered
-            while self._session.state is State.DELIVERING:
-                self._is_rung = False
-                if tails.of(self._device_key) is not None:
-                    return  # what is stored was handed over before; it rings when it ends
-                max_frames, max_bytes = self._session.room()
-                max_bytes = min(max_bytes, self.outbound.frame_room())
-                self._wants_room = max_frames <= 0 or max_bytes < ENVELOPE_MAX
-                frames = []
-                if max_frames > 0 and max_bytes > 0:
-                    frames = await self._shared.mailboxes.pull(
-                        self._device_key, self._session.delivered, min(max_frames, PULLED_FRAMES), max_bytes
-                    )
-                    self._end(self._session.deliver(frames))
-                if frames or self._is_rung:
-                    continue
-                if self._session.delivered == before or self._wants_room or not self._is_busy():
-                    return
-                before = self._session.delivered
-                with contextlib.suppress(WireError):
-                    await tails.begin(self._device_key, self, self._catch_up)
-                if not self._is_rung:
-                    return
-        finally:
-            self._pulling = False
-
-    def _is_busy(self) -> bool:
-        """Whether frames come so fast that a lease is worth its commits."""
-        before, self._pulled_at = self._pulled_at, self._loop.time()
-        return self._pulled_at - before < BUSY
-
-    async def _catch_up(self, through: int) -> bool:
-        """See `relay.tails.CatchUp`."""
-        assert self._device_key is not None
-        while self._session.delivered < through and not self._is_lost:
-            max_frames, max_bytes = self._session.room()
-            max_bytes = min(max_bytes, self.outbound.frame_room())
-            if max_frames <= 0 or max_bytes < ENVELOPE_MAX:
-                return False
-            after, most = self._session.delivered, min(max_frames, PULLED_FRAMES)
-            frames = await self._shared.mailboxes.pull(self._device_key, after, most, max_bytes)
-            if not frames:
-                break
-            self._end(self._session.deliver(frames))
-        return self._session.state is State.DELIVERING and not self._is_lost
-
-    def has_room(self, frames: int, size: int) -> bool:
-        """See `Reader.has_room`."""
-        max_frames, max_bytes = self._session.room()
-        return (
-            frames <= max_frames
-            and size <= max_bytes
-            and size <= self.outbound.frame_room()
-            and self._session.state is State.DELIVERING
-        )
-
-    def hand_over(self, frames: Sequence[StoredFrame]) -> None:
-        """See `Reader.hand_over`."""
-        self._end(self._session.deliver(frames))
-
-    def stored_late(self) -> None:
-        """See `Reader.stored_late`."""
-        if not self._deleting and not self._is_lost:
-            self._deleting = True
-            self._start(self._delete_acknowledged())
-
-    def _acknowledge(self, through: int) -> None:
-        assert self._device_key is not None
-        self._acknowledged = max(self._acknowledged, through)
-        if self._shared.mailboxes.acknowledged(self._device_key, self, through):
-            self.stored_late()
-        if self._wants_room:
-            self.ring()
-
-    async def _delete_acknowledged(self) -> None:
-        """One deletion at a time; acknowledgements that arrive meanwhile share the next."""
-        assert self._device_key is not None
-        deleted = 0
-        try:
-            while deleted < self._acknowledged:
-                deleted = self._acknowledged
-                # A failed deletion costs space until the next one: the device deduplicates.
-                with contextlib.suppress(WireError):
-                    await self._shared.mailboxes.acknowledge(self._device_key, deleted)
-        finally:
-            self._deleting = False
+        if not self._is_lost:
+            self._perform(self._session.settle(batch, results))
+            self._hold_or_release()

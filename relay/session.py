@@ -38,6 +38,7 @@ from relay.answers import (
     verdicts_of,
 )
 from relay.attachments import Attachments
+from relay.endings import Ending
 from relay.lanes import Batch, Kept, Lanes, Later, Outcome, Verdict
 from relay.metrics import Drop
 from relay.patience import Patience
@@ -379,30 +380,9 @@ class Session:
         self.state = State.CLOSED
         return [Close(CloseCode.GOING_AWAY, Drop.IDLE)]
 
-    def replaced(self) -> list[Action]:
-        """A newer connection of the same device took over."""
-        return self._end(
-            WireError(ErrorCode.REPLACED, "this device is connected elsewhere now"), Drop.REPLACED
-        )
-
-    def removed(self) -> list[Action]:
-        """The device was dropped from its account's list."""
-        return self._end(
-            WireError(ErrorCode.NOT_REGISTERED, "this device is no longer in its account's list"),
-            Drop.DEVICE_REMOVED,
-        )
-
-    def restarting(self) -> list[Action]:
-        """The relay goes down."""
-        return self._end(
-            WireError(ErrorCode.RESTARTING, "the relay is going down; come back in a moment"), Drop.RESTARTING
-        )
-
-    def too_many(self, retry_after: int | None = None) -> list[Action]:
-        """A cap on sockets was reached, or with `retry_after` their rate."""
-        why = "too many connections; close some or wait"
-        error = WireError(ErrorCode.TOO_MANY_CONNECTIONS, why, retry_after=retry_after)
-        return self._end(error, Drop.TOO_MANY_SOCKETS if retry_after is None else Drop.SOCKET_RATE)
+    def end(self, why: Ending) -> list[Action]:
+        """It ends for a reason that is not in what was said here."""
+        return self._end(why.error, why.drop)
 
     def too_slow(self, drop: Drop = Drop.SLOW_READER) -> list[Action]:
         """The peer does not read its answers; the queue is full, so only the close code tells it."""
@@ -410,7 +390,3 @@ class Session:
             return []
         self.state = State.CLOSED
         return [Close(CloseCode.SLOW_READER, drop)]
-
-    def fault(self) -> list[Action]:
-        """A defect of ours; the other connections go on."""
-        return self._end(WireError(ErrorCode.INTERNAL, "the relay failed here; connect again"), Drop.FAULT)

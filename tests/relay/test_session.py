@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from relay import endings
 from relay.actions import (
     Acknowledge,
     Action,
@@ -134,7 +135,7 @@ def in_state(state: State) -> Session:
             return submit_session()
         case State.CLOSED:
             session = submit_session()
-            session.restarting()
+            session.end(endings.RESTARTING)
             return session
 
 
@@ -376,7 +377,7 @@ def test_an_acknowledgement_counts_only_for_what_was_delivered_here() -> None:
 
 def test_nothing_is_delivered_after_the_end() -> None:
     session = delivering_session(BOB.device)
-    session.replaced()
+    session.end(endings.REPLACED)
     assert session.deliver(stored(1)) == []
 
 
@@ -500,19 +501,20 @@ def test_a_peer_is_not_read_on_while_256_frames_or_a_mebibyte_have_no_answer() -
 
 
 def test_each_end_has_its_code_and_is_said_once() -> None:
+    too_many = endings.too_many()
     ends = {
-        "replaced": (ErrorCode.REPLACED, CloseCode.REPLACED, Drop.REPLACED),
-        "removed": (ErrorCode.NOT_REGISTERED, CloseCode.LOGIN_REFUSED, Drop.DEVICE_REMOVED),
-        "restarting": (ErrorCode.RESTARTING, CloseCode.RESTARTING, Drop.RESTARTING),
-        "too_many": (ErrorCode.TOO_MANY_CONNECTIONS, CloseCode.TOO_MANY_CONNECTIONS, Drop.TOO_MANY_SOCKETS),
-        "fault": (ErrorCode.INTERNAL, CloseCode.INTERNAL, Drop.FAULT),
+        endings.REPLACED: (ErrorCode.REPLACED, CloseCode.REPLACED, Drop.REPLACED),
+        endings.REMOVED: (ErrorCode.NOT_REGISTERED, CloseCode.LOGIN_REFUSED, Drop.DEVICE_REMOVED),
+        endings.RESTARTING: (ErrorCode.RESTARTING, CloseCode.RESTARTING, Drop.RESTARTING),
+        too_many: (too_many.error.code, CloseCode.TOO_MANY_CONNECTIONS, Drop.TOO_MANY_SOCKETS),
+        endings.FAULT: (ErrorCode.INTERNAL, CloseCode.INTERNAL, Drop.FAULT),
     }
-    for name, (code, close, drop) in ends.items():
+    for ending, (code, close, drop) in ends.items():
         session = delivering_session(BOB.device)
-        actions = getattr(session, name)()
+        actions = session.end(ending)
         assert errors(actions) == [code]
         assert actions[-1] == Close(close, drop)
-        assert getattr(session, name)() == []
+        assert session.end(ending) == []
     session = submit_session()
     assert session.too_slow() == [Close(CloseCode.SLOW_READER, Drop.SLOW_READER)]
     assert session.too_slow() == []
