@@ -33,7 +33,7 @@ static void add_flow(int sender, int receiver, const char *key, uint64_t sent) {
 
 static void choose(const char *name) {
     static const struct dialect *all[] = {&blindpost, &bare,      &nats,   &nats_request, &jetstream,
-                                          &published, &streamed, &mqtt_0, &mqtt_1};
+                                          &published, &streamed, &mqtt_0, &mqtt_1, &xmpp};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (strcmp(all[i]->name, name) == 0) {
             dialect = all[i];

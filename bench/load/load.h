@@ -48,7 +48,7 @@ struct dialect {
     void (*pull)(struct conn *);                      /* begin to drain, NULL for nothing */
 };
 
-extern const struct dialect blindpost, bare, nats, nats_request, jetstream, published, streamed, mqtt_0, mqtt_1;
+extern const struct dialect blindpost, bare, nats, nats_request, jetstream, published, streamed, mqtt_0, mqtt_1, xmpp;
 extern size_t payload_size;
 extern uint32_t nonce, base; /* at the server, flow 7 is called base + 7 */
 extern struct flow *flows;
