@@ -1,4 +1,4 @@
-"""A real relay process, and durable puts into it while the recipient is away: an answer is awaited for each."""
+"""A real relay process, and durable puts into it while the recipient is away; each answer is awaited."""
 
 import asyncio
 import contextlib
