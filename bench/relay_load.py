@@ -1,7 +1,4 @@
-"""Load for a real relay process: durable puts while the recipient is away, then the drain.
-
-Every frame is checked: an answer for each put, and on the way out content, order, loss and duplicates.
-"""
+"""A real relay process, and durable puts into it while the recipient is away; each answer is awaited."""
 
 import asyncio
 import contextlib
@@ -22,16 +19,14 @@ from wire.addresses import RelayUrl
 from wire.capabilities import token_hash
 from wire.control import (
     Accepted,
-    Acknowledge,
     Allow,
     Allowed,
     AllowedToken,
     Attach,
-    Pull,
     Register,
     Registered,
 )
-from wire.frames import Deliver, Put
+from wire.frames import Put
 from wire.login import Mode
 
 WINDOW = 128
@@ -140,18 +135,3 @@ async def _hear(connection: RelayConnection, room: asyncio.Semaphore, waiting: s
         for frame_id in message.frames:
             waiting.remove(frame_id)
             room.release()
-
-
-async def drain(relay: RelayUrl, pair: Pair) -> None:
-    """Pull and acknowledge everything; it must be exactly what was put, in order."""
-    async with dial(relay, Mode.DEVICE, None, os.urandom) as connection:
-        await connection.log_in(pair.device)
-        await connection.send(Pull())
-        for number, frame in enumerate(pair.frames, start=1):
-            message = await connection.receive()
-            if not isinstance(message, Deliver) or message.sequence != number:
-                raise BrokenPromise("a frame is missing or out of order")
-            if (message.frame_id, message.envelope) != (frame.frame_id, frame.envelope):
-                raise BrokenPromise("a frame is not what was put")
-            if number % 64 == 0 or number == len(pair.frames):
-                await connection.send(Acknowledge(through=number))

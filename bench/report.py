@@ -47,8 +47,9 @@ CPU time for each frame, kernel included: it is steadier than the rate.
 
 The relay's limits on rates and sockets are raised by its own flags (the run prints them); they are judged
 for every frame all the same. Envelopes have 1 KiB at least, so that the relay is always measured with 1
-KiB; peers are measured with 256 bytes as well. *Recipient away*: 256 senders, 16 or 1 in flight each, a put
-counts when it is acknowledged.
+KiB; peers are measured with 256 bytes as well. A user of the relay has two connections, one to send and one
+to hear; a user of a peer has one. *Recipient away*: 256 senders, 16 or 1 in flight each, a put counts when
+it is acknowledged.
 """
 
 

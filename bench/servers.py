@@ -5,7 +5,9 @@ Owns the process; knows nothing of what it serves.
 
 import contextlib
 import os
+import socket
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Self
@@ -59,6 +61,18 @@ class Server:
     def pid(self) -> int:
         """Its number."""
         return int(self.process.pid)
+
+    def listens_on(self, port: int) -> None:
+        """Wait until it does: such a server listens before long, and says so to nobody."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), PATIENCE).close()
+                return
+            except ConnectionRefusedError:
+                if self.process.poll() is not None or time.monotonic() > until:
+                    raise BrokenHarness(f"a server did not start: {self.process.args!r}") from None
+                time.sleep(0.02)
 
     def cpu(self) -> float:
         """CPU seconds so far."""

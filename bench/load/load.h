@@ -48,18 +48,28 @@ struct dialect {
     void (*pull)(struct conn *);                      /* begin to drain, NULL for nothing */
 };
 
-extern const struct dialect blindpost, bare, nats, nats_request, jetstream, published, streamed, mqtt_0, mqtt_1;
+extern const struct dialect blindpost, bare, nats, nats_request, jetstream, published, streamed, mqtt_0, mqtt_1, xmpp;
 extern size_t payload_size;
 extern uint32_t nonce, base; /* at the server, flow 7 is called base + 7 */
 extern struct flow *flows;
 extern uint32_t flow_count;
 
-/* load.c */
+/* sockets.c */
+extern struct conn **conns;
+extern uint32_t conn_count;
+extern int poller;
+extern const struct dialect *dialect;
+void *grown(void *, size_t count, size_t size);
+double seconds(void);
+uint64_t nanoseconds(void);
+void flush(void);
+bool turn(double wait, bool commands);
+void add_conn(int fd, int tunnel);
+void end_tunnels(void);
 uint8_t *room_for(struct bytes *, size_t);
 void append(struct conn *, const void *, size_t);
 void dirty(struct conn *);
 _Noreturn void die(const char *, ...) __attribute__((format(printf, 1, 2)));
-void fault(const char *, ...) __attribute__((format(printf, 1, 2)));
 void ask(struct conn *, const struct flow *);
 struct flow *answered(struct conn *);
 

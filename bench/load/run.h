@@ -13,8 +13,13 @@ struct run {
 };
 
 extern struct run run;
+extern double patience;
+extern bool broken;
 
 void moved(struct flow *);
+void run_for(double length, uint64_t window);
+void put_all(uint64_t each, uint64_t window);
+void drain(void);
 void measured(uint64_t ns);
 uint64_t quantile(double);
 void forget_latencies(void);

@@ -13,6 +13,7 @@ from bench.peers.bare_websocket import BareWebSocket
 from bench.peers.lines import LineServer
 from bench.peers.mosquitto import Mosquitto
 from bench.peers.programs import Absent
+from bench.peers.prosody import Prosody
 from bench.systems import Peer
 
 SIZES: Final = (256, 1024)
@@ -22,9 +23,10 @@ NATS, NATS_REQUEST = "nats-server", "nats request-reply"
 JETSTREAM, JETSTREAM_SYNCED = "JetStream", "JetStream, sync always"
 VALKEY, VALKEY_STREAMS = "Valkey pub/sub", "Valkey streams, fsync always"
 SQLITE = "SQLite alone, 256 rows a commit"
+PROSODY = "prosody"
 MQTT_0, MQTT_1 = "mosquitto QoS 0", "mosquitto QoS 1"
 
-Startable = BareWebSocket | LineServer | Mosquitto
+Startable = BareWebSocket | LineServer | Mosquitto | Prosody
 
 
 class Comparison:
@@ -59,6 +61,7 @@ class Comparison:
         self._start(lines.valkey, live, {VALKEY: "publish"}, *SIZES)
         self._start(lambda: Mosquitto(here / "mqtt0", 0), live, {MQTT_0: "mqtt_0"}, *SIZES)
         self._start(lambda: Mosquitto(here / "mqtt1", 1), live, {MQTT_1: "mqtt_1"}, *SIZES)
+        self._start(lambda: Prosody(here / "prosody"), live, {PROSODY: "xmpp"}, *SIZES)
         self._start(bare_websocket.on_node, live, {NODE: "bare"}, *SIZES)
         self._start(bare_websocket.on_fastapi, live, {FASTAPI: "bare"}, *SIZES)
 

@@ -6,14 +6,13 @@ ready when the answer to a last ping has come.
 
 import json
 import socket
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from bench.crowd import Unexpected, batches, connect
 from bench.peers import programs
-from bench.servers import PATIENCE, Server
+from bench.servers import Server
 from bench.verdict import BrokenHarness
 
 Greeting = Callable[[int | None, list[int]], bytes]
@@ -25,15 +24,7 @@ class LineServer(Server):
     def __init__(self, command: Sequence[object], port: int, greeting: Greeting, last: bytes) -> None:
         super().__init__(command)
         self.port, self._greeting, self._last = port, greeting, last
-        until = time.monotonic() + PATIENCE
-        while True:
-            try:
-                connect("127.0.0.1", port).close()
-                return
-            except ConnectionRefusedError:
-                if self.process.poll() is not None or time.monotonic() > until:
-                    raise BrokenHarness(f"a server did not start: {command[0]}") from None
-                time.sleep(0.02)  # it listens before long, and says so to nobody
+        self.listens_on(port)
 
     def connect(self, flows: Sequence[tuple[int, int]], base: int) -> list[socket.socket]:
         """See `bench.systems.Network`."""

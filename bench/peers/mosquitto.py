@@ -5,14 +5,12 @@ Owns its start, and CONNECT and SUBSCRIBE of each connection.
 
 import socket
 import struct
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from bench.crowd import BINARY, Line, Unexpected, batches, connect, masked_frame
 from bench.peers import programs
-from bench.servers import PATIENCE, Server
-from bench.verdict import BrokenHarness
+from bench.servers import Server
 
 CONNACK, SUBACK = b"\x20\x02\x00\x00", b"\x90\x03\x00\x01"
 
@@ -35,15 +33,7 @@ class Mosquitto(Server):
             f"max_queued_messages 0\nlog_type error\nuser root\nlistener 0 {directory}/unused\n"
         )  # 2.0.11 does not start without a listener beside that for WebSockets
         super().__init__([program, "-c", config])
-        until = time.monotonic() + PATIENCE
-        while True:
-            try:
-                connect("127.0.0.1", self._port).close()
-                return
-            except ConnectionRefusedError:
-                if self.process.poll() is not None or time.monotonic() > until:
-                    raise BrokenHarness("mosquitto did not start") from None
-                time.sleep(0.02)  # as for bench.peers.lines
+        self.listens_on(self._port)
 
     def connect(self, flows: Sequence[tuple[int, int]], base: int) -> list[socket.socket]:
         """See `bench.systems.Network`."""
