@@ -7,13 +7,12 @@ nothing about the protocol, and knows a socket only as `relay.sockets` describes
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Sequence
-from functools import partial
 from typing import Final
 
 from relay import actions, endings, intake, requests
 from relay.admission import Ticket
 from relay.answers import stock_message
-from relay.delivery import Delivery
+from relay.delivery import LASTING, Delivery
 from relay.lanes import Batch
 from relay.metrics import Drop
 from relay.outbound import Outbound
@@ -29,9 +28,7 @@ from wire.errors import WireError
 from wire.login import Mode
 
 LAST_WORDS: Final = 5.0  # seconds for a peer to take what is queued before its socket is cut
-# Names of tasks: those that a lost connection leaves to finish, and the one that its peer waits for.
-PUT: Final = "put"
-REQUEST: Final = "request"
+REQUEST: Final = "request"  # the name of the task that the peer waits for
 
 
 class Connection:
@@ -193,7 +190,7 @@ class Connection:
             self._shared.metrics.connected(self._mode, -1)
         for task in self._tasks or ():
             # Frames with the store are left to arrive, so that their doorbell rings.
-            if task.get_name() != PUT:
+            if task.get_name() != LASTING:
                 task.cancel()
         if self._submission is not None:
             self._submission.end()
@@ -329,8 +326,7 @@ class Connection:
 
     def _submit(self, batch: Batch) -> None:
         if self._submission is None:
-            start = partial(self._start, name=PUT)
-            self._submission = Submission(self._pace, self._shared, start, self._answered)
+            self._submission = Submission(self._pace, self._shared, self._start, self._answered)
         self._submission.put(batch)
 
     def _deliver(self) -> None:

@@ -1,14 +1,13 @@
 """What a device's connection does to hand frames over: pulling, passing on, deleting.
 
 Owns where the connection stands between its mailbox and its peer. What is stored is pulled when the doorbell
-rings, as far as there is room; where frames come fast, a tail hands them over as they come (`relay.tails`).
+rings, as far as there is room; once all of it is, a tail hands frames over as they come (`relay.tails`).
 Tasks live only while there is something to pull or to delete. Knows no socket.
 """
 
-import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 from relay.actions import Action
 from relay.mailboxes import Mailboxes
@@ -20,7 +19,8 @@ from wire.errors import WireError
 from wire.limits import ENVELOPE_MAX
 
 PULLED_FRAMES: Final = 64  # at a time: nobody else's turn waits for a whole window
-BUSY: Final = 1.0  # seconds between frames that are few enough to take the longer way
+LASTING: Final = "lasting"  # the name of tasks that a lost connection leaves to finish
+Start: TypeAlias = Callable[[Coroutine[object, object, None], str | None], None]
 
 
 class Delivery:
@@ -34,10 +34,8 @@ class Delivery:
         "_is_ended",
         "_is_pulling",
         "_is_rung",
-        "_loop",
         "_mailboxes",
         "_outbound",
-        "_pulled_at",
         "_session",
         "_start",
         "_wants_room",
@@ -49,7 +47,7 @@ class Delivery:
         mailboxes: Mailboxes,
         session: Session,
         outbound: Outbound,
-        start: Callable[[Coroutine[object, object, None]], None],
+        start: Start,
         carry_out: Callable[[Sequence[Action]], None],
     ) -> None:
         self._device_key = device_key
@@ -58,11 +56,9 @@ class Delivery:
         self._outbound = outbound
         self._start = start
         self._carry_out = carry_out
-        self._loop = asyncio.get_running_loop()
         self._is_pulling = False
         self._is_rung = False
         self._wants_room = False  # the last pull ended because there was none
-        self._pulled_at = 0.0
         self._is_deleting = False
         self._acknowledged = 0
         self._is_ended = False
@@ -82,7 +78,7 @@ class Delivery:
         self._is_rung = True
         if not self._is_pulling and not self._is_over:
             self._is_pulling = True
-            self._start(self._pull())
+            self._start(self._pull(), None)
 
     def written(self) -> None:
         """The socket took something: perhaps there is room for more."""
@@ -92,16 +88,14 @@ class Delivery:
     async def _pull(self) -> None:
         """Hand over what the mailbox holds, until that is all or there is no room."""
         try:
-            before = self._session.delivered
             while not self._is_over:
                 self._is_rung = False
                 if self._mailboxes.tails.of(self._device_key) is not None:
                     return  # what is stored was handed over before; it rings when it ends
                 if await self._pull_some() or self._is_rung:
                     continue
-                if self._session.delivered == before or self._wants_room or not self._is_busy():
+                if self._wants_room:
                     return
-                before = self._session.delivered
                 with contextlib.suppress(WireError):
                     await self._mailboxes.tails.begin(self._device_key, self, self._catch_up)
                 if not self._is_rung:
@@ -122,11 +116,6 @@ class Delivery:
         return bool(frames)
 
     # --- as the reader of a tail -------------------------------------------------------------------
-
-    def _is_busy(self) -> bool:
-        """Whether frames come so fast that a lease is worth its commits."""
-        before, self._pulled_at = self._pulled_at, self._loop.time()
-        return self._pulled_at - before < BUSY
 
     async def _catch_up(self, through: int) -> bool:
         """See `relay.tails.CatchUp`."""
@@ -159,7 +148,8 @@ class Delivery:
         """See `Reader.stored_late`."""
         if not self._is_deleting and not self._is_ended:
             self._is_deleting = True
-            self._start(self._delete())
+            # What is acknowledged is deleted, though its device has gone.
+            self._start(self._delete(), LASTING)
 
     async def _delete(self) -> None:
         """One deletion at a time; acknowledgements that arrive meanwhile share the next."""

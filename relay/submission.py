@@ -3,11 +3,12 @@
 Owns how many batches of one connection are with the store, and their order. Knows no socket.
 """
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, TypeAlias
 
 from relay import intake
+from relay.delivery import LASTING, Start
 from relay.lanes import Batch
 from relay.rates import Pace
 from relay.surroundings import Surroundings
@@ -19,7 +20,7 @@ Answered: TypeAlias = Callable[[Batch, Sequence[intake.Result] | WireError], Non
 
 
 class Submission:
-    """The puts of one connection. `start` runs a task that outlives it, `answered` gets what came of each."""
+    """The puts of one connection. `start` runs a task, `answered` gets what came of each batch."""
 
     __slots__ = ("_answered", "_pace", "_queued", "_shared", "_start", "_with_store")
 
@@ -27,7 +28,7 @@ class Submission:
         self,
         pace: Pace,
         shared: Surroundings,
-        start: Callable[[Coroutine[object, object, None]], None],
+        start: Start,
         answered: Answered,
     ) -> None:
         self._pace = pace
@@ -46,7 +47,7 @@ class Submission:
             self._queued.append(batch)
             return
         self._with_store += 1
-        self._start(self._store(batch))
+        self._start(self._store(batch), LASTING)
 
     def end(self) -> None:
         """What the store has not got is not put any more."""

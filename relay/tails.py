@@ -1,6 +1,6 @@
 """Frames on their way to devices that are reading: handed over at once, and stored only if they must be.
 
-A mailbox whose device is connected and has read everything gets a *tail*: its frames are given a sequence in
+A mailbox whose device is connected and has read everything has a *tail*: its frames are given a sequence in
 memory, under a lease of the store, and handed to the device's connection in the same turn. The sender is
 answered when the device has acknowledged them, which is after its own commit; or else when they are durable,
 which they are made once they are a few milliseconds old. What is acknowledged before is never written.
@@ -29,7 +29,7 @@ from relay.store.base import (
 from wire.errors import WireError
 
 WRITE_AFTER: Final = 0.005  # seconds: who acknowledges sooner saves the write
-IDLE: Final = 10.0  # seconds without a frame, after which a lease is given back
+WRITE_AT_LAST: Final = 0.25  # seconds, for when the event loop is late, and has not heard who acknowledged
 WRITTEN_TOGETHER: Final = 256  # frames in one transaction
 
 CatchUp: TypeAlias = Callable[[int], Awaitable[bool]]
@@ -81,10 +81,9 @@ class Tail:
         "sequences",
         "stored",
         "tokens",
-        "used_at",
     )
 
-    def __init__(self, mailbox: bytes, reader: Reader, lease: Lease, now: float) -> None:
+    def __init__(self, mailbox: bytes, reader: Reader, lease: Lease) -> None:
         self.mailbox = mailbox
         self.reader = reader
         self.next, self.last = lease.first, lease.last
@@ -93,7 +92,6 @@ class Tail:
         self.stored = deque(sequence for sequence, _ in lease.held)  # of these, in order
         self.passing: deque[_Passing] = deque()
         self.acknowledged = 0
-        self.used_at = now
         self.is_closed = False
 
     def takes(self, frames: Sequence[NewFrame], token_hash: bytes | None, now: int) -> bool:
@@ -147,7 +145,6 @@ class Tails:
         self._closed: list[Tail] = []  # and not written to the end yet
         self._writing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._sweeper: asyncio.TimerHandle | None = None
 
     # --- who has the mailbox ------------------------------------------------------------------------
 
@@ -187,10 +184,9 @@ class Tails:
             lease = await self._store.lease(mailbox)
             if lease is None:
                 return
-            tail = Tail(mailbox, reader, lease, asyncio.get_running_loop().time())
+            tail = Tail(mailbox, reader, lease)
             if await catch_up(lease.first - 1):
                 self._tails[mailbox] = tail
-                self._sweep_soon()
         finally:
             if tail is None or mailbox in self._tails:
                 del self._unsettled[mailbox]
@@ -218,22 +214,8 @@ class Tails:
             self.close(mailbox)
         while self._writing is not None:
             await asyncio.wait((self._writing,))
-        for timer in (self._timer, self._sweeper):
-            if timer is not None:
-                timer.cancel()
-
-    def _sweep_soon(self) -> None:
-        if self._sweeper is None:
-            self._sweeper = asyncio.get_running_loop().call_later(IDLE, self._sweep)
-
-    def _sweep(self) -> None:
-        self._sweeper = None
-        before = asyncio.get_running_loop().time() - IDLE
-        for tail in tuple(self._tails.values()):
-            if tail.used_at < before:
-                self.close(tail.mailbox)
-        if self._tails:
-            self._sweep_soon()
+        if self._timer is not None:
+            self._timer.cancel()
 
     # --- the way of a frame -------------------------------------------------------------------------
 
@@ -248,7 +230,6 @@ class Tails:
             tail.sequences[frame.frame_id] = sequence
             handed.append(StoredFrame(sequence, frame.frame_id, frame.envelope))
         passing = _Passing(tail, first, frames, now, answered)
-        tail.used_at = now
         tail.passing.append(passing)
         self._waiting.append(passing)
         if self._timer is None:
@@ -275,6 +256,12 @@ class Tails:
 
     def _write_due(self) -> None:
         self._timer = None
+        loop, waiting = asyncio.get_running_loop(), self._waiting
+        age = loop.time() - waiting[0].taken_at if waiting else 0.0
+        if 2 * WRITE_AFTER < age < WRITE_AT_LAST:
+            # The loop is late. What it has not read yet is acknowledgements, and to write now would add to its work.
+            self._timer = loop.call_later(age, self._write_due)
+            return
         self._write_soon()
 
     def _write_soon(self) -> None:

@@ -11,7 +11,7 @@ from collections import deque
 
 import pytest
 
-from relay import delivery, tails
+from relay import tails
 from relay.store.memory import MemoryStore
 from tests.relay.devices import ALLOWED, TOKEN, Account, envelope
 from tests.relay.shells import Bench, FakeSocket
@@ -235,7 +235,6 @@ class World:
 async def test_nothing_accepted_is_lost_or_out_of_order(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tails, "WRITE_AFTER", random.Random(seed).choice((0.0, 0.0005, 0.002, 60.0)))
     monkeypatch.setattr(tails, "WRITTEN_TOGETHER", random.Random(seed).choice((1, 3, 256)))
-    monkeypatch.setattr(delivery, "BUSY", 60.0)
     world = World(seed)
     await world.begin()
     for _ in range(STEPS):
