@@ -23,14 +23,16 @@ class Send:
     message: ControlMessage
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: one is made for each frame, and that would take three times as long.
+@dataclass(slots=True)
 class Say:
     """Write a control message that is a text already."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: one is made for each frame, and that would take three times as long.
+@dataclass(slots=True)
 class SendFrame:
     """Send a DELIVER frame."""
 

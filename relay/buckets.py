@@ -105,6 +105,27 @@ class Buckets:
             self._full_at[bucket] = full_at + count * self._interval
         return Taken(self, bucket, count, now)
 
+    def spend(self, key: Hashable, count: int) -> bool:
+        """Take that many if there are, and nothing else; False may also mean that `take` knows more.
+
+        For what is on the way of every frame, and nearly always there.
+        """
+        full_at = self._full_at.get(key)
+        if full_at is None:
+            return False
+        now = self._clock()
+        filled = max(full_at, now) + count * self._interval
+        if filled - now > self._capacity:
+            return False
+        del self._full_at[key]  # to the end of the order
+        self._full_at[key] = filled
+        return True
+
+    def give_back(self, key: Hashable, count: int) -> None:
+        """Put back what was spent just now."""
+        if key in self._full_at:
+            self._full_at[key] -= count * self._interval
+
     def wait(self, key: Hashable) -> int:
         """Whole seconds, at least 1, until the next one may be taken."""
         now = self._clock()

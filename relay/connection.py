@@ -23,7 +23,6 @@ from relay.store.base import StockCount
 from relay.submission import Submission
 from relay.surroundings import Surroundings
 from wire import control
-from wire.control import Error, Refused
 from wire.errors import WireError
 from wire.login import Mode
 
@@ -91,7 +90,7 @@ class Connection:
         self._has_appeared = False
         self._is_lost = False
         self._last_words: asyncio.TimerHandle | None = None
-        # Of the login, then of a silent submit connection, or of what a former connection showed.
+        # Of the login; then of silence, or of what a former connection showed.
         self._timer: asyncio.TimerHandle | None = self._loop.call_at(login_by, self._time_out)
 
     # --- called by others, never blocking ----------------------------------------------------------
@@ -161,15 +160,19 @@ class Connection:
 
     def read(self) -> None:
         """See `Receiver.read`."""
+        session = self._session
+        if not session.has_puts:
+            return
         try:
-            self._perform(self._session.read())
+            self._perform(session.read())
         except Exception as error:
             self._fail(error)
         self._hold_or_release()
 
     def written(self) -> None:
         """See `Receiver.written`."""
-        self._backlog.changed(self.outbound.size)
+        if self.outbound.size or self._backlog.size or self._socket.unsent():
+            self._backlog.changed(self.outbound.size)
         if self._delivery is not None:
             self._delivery.written()
 
@@ -266,7 +269,7 @@ class Connection:
     def _write_out(self, action: actions.Action) -> bool:
         match action:
             case actions.Send(message):
-                if isinstance(message, Error | Refused):
+                if isinstance(message, control.Error | control.Refused):
                     self._shared.metrics.refused(message.code)
                 self._say(message.encode())
             case actions.Say(text):

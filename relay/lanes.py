@@ -70,7 +70,8 @@ class Outcome:
     verdict: Verdict
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: one is made for each frame, and that would take three times as long.
+@dataclass(slots=True)
 class _Waiting:
     frame: NewFrame
     token_hash: bytes | None  # of the token that was attached when the frame came
@@ -116,6 +117,11 @@ class Lanes:
         lane.waiting.append(_Waiting(NewFrame(put.frame_id, put.envelope), token_hash))
         self._offered[put.mailbox] = lane
         return None
+
+    @property
+    def has_offers(self) -> bool:
+        """Whether frames were offered since the last batches."""
+        return bool(self._offered)
 
     def batches(self) -> list[Batch]:
         """What may go to the store of all that was offered: one batch of each mailbox that has none there."""

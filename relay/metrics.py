@@ -52,23 +52,36 @@ class Drop(StrEnum):
     FAULT = "fault"  # connection: a defect of ours
 
 
+class Tally:
+    """A counter on the way of every frame: a plain number, which the registry gets when it is read."""
+
+    __slots__ = ("_counter", "_read", "value")
+
+    def __init__(self, name: str, what: str, registry: CollectorRegistry) -> None:
+        self._counter = Counter(name, what, registry=registry)
+        self._read = 0
+        self.value = 0
+
+    def inc(self, count: int = 1) -> None:
+        """Count so many."""
+        self.value += count
+
+    def read(self) -> None:
+        """Let the registry know."""
+        self._counter.inc(self.value - self._read)
+        self._read = self.value
+
+
 class Metrics:
     """Counters and gauges on a registry of their own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.accepted: Final = Counter(
-            "blindpost_frames_accepted", "Frames stored durably", registry=self.registry
-        )
-        self.requested: Final = Counter(
-            "blindpost_frames_requested", "Frames stored durably as requests", registry=self.registry
-        )
-        self.delivered: Final = Counter(
-            "blindpost_frames_delivered", "Frames handed to a connection", registry=self.registry
-        )
-        self.acknowledged: Final = Counter(
-            "blindpost_frames_acknowledged", "Frames deleted by their device", registry=self.registry
-        )
+        self._tallies: list[Tally] = []
+        self.accepted: Final = self._tally("accepted", "Frames stored durably, or acknowledged before")
+        self.requested: Final = self._tally("requested", "Frames stored durably as requests")
+        self.delivered: Final = self._tally("delivered", "Frames handed to a connection")
+        self.acknowledged: Final = self._tally("acknowledged", "Frames deleted by their device")
         self.logins: Final = Counter("blindpost_logins", "Logins that held", registry=self.registry)
         self.bundles: Final = Counter(
             "blindpost_bundles_served", "Fetches answered with a bundle", registry=self.registry
@@ -124,6 +137,10 @@ class Metrics:
         for mode in Mode:
             self._connections.labels(mode)
 
+    def _tally(self, name: str, what: str) -> Tally:
+        self._tallies.append(Tally(f"blindpost_frames_{name}", what, self.registry))
+        return self._tallies[-1]
+
     def _gauge(self, name: str, what: str) -> Gauge:
         return Gauge(name, what, registry=self.registry)
 
@@ -160,4 +177,6 @@ class Metrics:
 
     def render(self) -> bytes:
         """The Prometheus text format."""
+        for tally in self._tallies:
+            tally.read()
         return generate_latest(self.registry)

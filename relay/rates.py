@@ -125,6 +125,10 @@ class Pace:
 
     def put(self, token_hash: bytes | None, count: int) -> Granted:
         """Count as many frames in as prefix and token may put now."""
+        if self._by_prefix.spend(self._prefix, count):
+            if token_hash is None or self._by_token.spend(token_hash, count):
+                return Granted(count)
+            self._by_prefix.give_back(self._prefix, count)
         by_prefix = self._by_prefix.take(self._prefix, count)
         granted = by_prefix.count
         if token_hash is not None:

@@ -51,7 +51,7 @@ from wire import control
 from wire.capabilities import presence_capability
 from wire.device_lists import decode_device_list
 from wire.errors import CloseCode, ErrorCode, WireError
-from wire.frames import FLAG_REQUEST, Deliver, decode_put
+from wire.frames import FLAG_REQUEST, decode_put, encode_deliver
 from wire.invites import invite_hash
 from wire.limits import PROTOCOL_VERSION
 from wire.login import Greeting
@@ -111,6 +111,11 @@ class Session:
             return self._broken(error, None, frame_id_of(data) if self.state is State.SUBMIT else None)
         taken = self._lanes.offer(put, self._attachments.token_hash_for(put.mailbox))
         return [] if taken is None else self._tell([taken])
+
+    @property
+    def has_puts(self) -> bool:
+        """Whether frames came that `read` has not been told of."""
+        return self._lanes.has_offers
 
     def read(self) -> list[Action]:
         """For now that was all the peer has said: its frames go on together."""
@@ -334,8 +339,11 @@ class Session:
         for frame in frames:
             self._window.deliver(frame.sequence, len(frame.envelope))
             flags = FLAG_REQUEST if frame.is_request else 0
-            data = Deliver(frame.frame_id, self._device_key, frame.sequence, flags, frame.envelope).encode()
-            actions.append(SendFrame(data))
+            actions.append(
+                SendFrame(
+                    encode_deliver(frame.frame_id, self._device_key, frame.sequence, flags, frame.envelope)
+                )
+            )
         return actions
 
     # --- ends --------------------------------------------------------------------------------------

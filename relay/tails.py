@@ -3,7 +3,7 @@
 A mailbox whose device is connected and has read everything has a *tail*: its frames are given a sequence in
 memory, under a lease of the store, and handed to the device's connection in the same turn. The sender is
 answered when the device has acknowledged them, which is after its own commit; or else when they are durable,
-which they are made once they are a few milliseconds old. What is acknowledged before is never written.
+which they are made once they are 20 ms old. What is acknowledged before is never written.
 
 Owns the tails, and the order in which they and the store have a mailbox to themselves: as long as a tail
 lasts, nobody else adds to its mailbox; `settled` waits for those that begin or end. One write is under way
@@ -28,8 +28,8 @@ from relay.store.base import (
 )
 from wire.errors import WireError
 
-WRITE_AFTER: Final = 0.005  # seconds: who acknowledges sooner saves the write
-WRITE_AT_LAST: Final = 0.25  # seconds, for when the event loop is late, and has not heard who acknowledged
+WRITE_AFTER: Final = 0.02  # seconds: who acknowledges sooner saves the write
+WRITE_AT_LAST: Final = 1.0  # seconds, for when the event loop is late, and has not heard who acknowledged
 WRITTEN_TOGETHER: Final = 256  # frames in one transaction
 
 CatchUp: TypeAlias = Callable[[int], Awaitable[bool]]
@@ -259,7 +259,7 @@ class Tails:
         loop, waiting = asyncio.get_running_loop(), self._waiting
         age = loop.time() - waiting[0].taken_at if waiting else 0.0
         if 2 * WRITE_AFTER < age < WRITE_AT_LAST:
-            # The loop is late. What it has not read yet is acknowledgements, and to write now would add to its work.
+            # The loop is late. What it has not read yet is acknowledgements, and a write would make it later.
             self._timer = loop.call_later(age, self._write_due)
             return
         self._write_soon()

@@ -37,7 +37,8 @@ ACCEPTED: Final = frozenset((PutResult.STORED, PutResult.DUPLICATE))
 REQUESTED: Final = frozenset((PutResult.REQUESTED, PutResult.REQUESTED_BEFORE))
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: one is made for each frame, and that would take three times as long.
+@dataclass(slots=True)
 class NewFrame:
     """A frame on its way in: id 16 bytes, envelope 1 to 64 KiB."""
 
@@ -45,7 +46,8 @@ class NewFrame:
     envelope: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: one is made for each frame, and that would take three times as long.
+@dataclass(slots=True)
 class StoredFrame:
     """A frame in its mailbox; sequences count from 1 and are never used twice."""
 
