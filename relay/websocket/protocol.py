@@ -7,7 +7,7 @@ at the end of a turn of the event loop. Knows no message: that is its receiver's
 
 import asyncio
 import os
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from relay import entrance
 from relay.metrics import Drop
@@ -82,11 +82,10 @@ class WebSocket(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The HTTP side hands its socket over."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are no subclasses of it
         self._connections.add(self)
-        transport.set_write_buffer_limits(WRITE_HIGH, WRITE_LOW)
-        http = transport.get_protocol()
+        self._transport.set_write_buffer_limits(WRITE_HIGH, WRITE_LOW)
+        http = self._transport.get_protocol()
         self.accepted_at: float = getattr(http, "accepted_at", self._loop.time())
 
     def connection_lost(self, exc: Exception | None) -> None:
