@@ -5,15 +5,18 @@ whether a token holds, so room for requests is taken out first and what was not 
 socket and no order; what follows from a refusal is `relay.lanes`' to say.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from relay.lanes import Batch, Later
 from relay.mailboxes import Mailboxes
 from relay.rates import Pace
-from relay.store.base import PutResult
+from relay.store.base import ACCEPTED, PutResult
 from wire.errors import WireError
 
 Result = PutResult | Later
+STRANGERS_WAIT: Final = 0.05  # seconds from a put to the answer that it is not accepted, or as a request only
 
 
 def pass_on(
@@ -54,10 +57,16 @@ async def put(mailboxes: Mailboxes, pace: Pace, batch: Batch, now: int) -> list[
 
     Not to be cancelled: what is stored must be rung for.
     """
+    loop = asyncio.get_running_loop()
+    answer_at = loop.time() + STRANGERS_WAIT
     granted = pace.put(batch.token_hash, len(batch.frames))
     results: list[Result] = []
     if granted.count:
         results += await _store(mailboxes, pace, batch, granted.count, now)
+    if not ACCEPTED.issuperset(results):
+        # The store alone takes requests, so that a tail ends before one: it must not show who has a tail, and
+        # so is connected.
+        await asyncio.sleep(answer_at - loop.time())
     left = len(batch.frames) - granted.count
     if left:
         results += [Later(granted.retry_after), *[PutResult.UNTRIED] * (left - 1)]

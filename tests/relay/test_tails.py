@@ -2,11 +2,12 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 
 import pytest
 
-from relay import tails
+from relay import intake, tails
 from relay.store.base import ANYBODY
 from relay.store.memory import MemoryStore
 from tests.relay.devices import ALLOWED, TOKEN, Account, envelope
@@ -179,6 +180,25 @@ async def test_who_has_no_token_that_holds_is_for_the_store_to_judge(
     frames = [await scene.delivered() for _ in range(2)]
     assert [frame.flags for frame in frames] == [0, 1]
     assert frames[0].sequence < frames[1].sequence
+
+
+async def test_a_stranger_is_answered_as_late_whether_the_device_is_there_or_not(
+    slow: None, scene: Scene
+) -> None:
+    stranger, _, _ = await scene.bench.submit()
+
+    async def time_of_a_request() -> float:
+        begun, frame_id = time.monotonic(), os.urandom(16)
+        stranger.hear(Put(frame_id, scene.key, envelope()).encode())
+        assert await stranger.next() == control.QueuedAsRequest(frames=[frame_id])
+        return time.monotonic() - begun
+
+    there = min([await time_of_a_request() for _ in range(5)])
+    scene.device.leave()
+    await scene.bench.mailboxes.tails.settled(scene.key)
+    away = min([await time_of_a_request() for _ in range(5)])
+    assert min(there, away) >= intake.STRANGERS_WAIT - 0.001
+    assert abs(there - away) < intake.STRANGERS_WAIT / 5
 
 
 async def test_a_token_that_is_taken_back_holds_no_longer(slow: None, scene: Scene) -> None:
