@@ -216,13 +216,11 @@ class Connection:
             self._hold_or_release()
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(error)
-        if self._is_lost:
-            self._leave_when_done()
-        elif not self._tasks:
-            self._tasks = None
+        self._tasks = self._tasks or None  # an empty set is not small
+        self._leave_when_done()
 
     def _leave_when_done(self) -> None:
-        if not self._tasks:
+        if self._is_lost and not self._tasks:
             self._left(self)
 
     def _fail(self, error: BaseException) -> None:
@@ -394,6 +392,10 @@ class Connection:
         self._ticket.settle()
 
     def _answered(self, batch: Batch, results: Sequence[intake.Result] | WireError) -> None:
-        if not self._is_lost:
+        if self._is_lost:
+            return
+        try:
             self._perform(self._session.settle(batch, results))
-            self._hold_or_release()
+        except Exception as error:  # not to reach whoever is answered next
+            self._fail(error)
+        self._hold_or_release()

@@ -11,10 +11,12 @@ at a time, so that nothing is stored before what was handed over earlier. Knows 
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol, TypeAlias
 
+from relay.logs import LOGGER
 from relay.metrics import Metrics
 from relay.store.base import (
     Lease,
@@ -26,11 +28,13 @@ from relay.store.base import (
     StoredFrame,
     Token,
 )
-from wire.errors import WireError
+from wire.errors import ErrorCode, WireError
 
 WRITE_AFTER: Final = 0.02  # seconds: who acknowledges sooner saves the write
 WRITE_AT_LAST: Final = 1.0  # seconds, for when the event loop is late, and has not heard who acknowledged
 WRITTEN_TOGETHER: Final = 256  # frames in one transaction
+
+log = logging.getLogger(LOGGER)
 
 CatchUp: TypeAlias = Callable[[int], Awaitable[bool]]
 Answered: TypeAlias = Callable[[Sequence[PutResult] | WireError], None]
@@ -308,10 +312,8 @@ class Tails:
             returned = [Returned(tail.mailbox, tail.next, tail.last) for tail in ended]
             try:
                 kept = await self._store.keep(frames, returned, self._now())
-            except WireError as error:
-                for passing in due:
-                    if not passing.is_answered:
-                        self._answer(passing, error)
+            except Exception as error:
+                self._refused(due, error)
             else:
                 self._written(due, kept)
             for tail in ended:
@@ -320,6 +322,14 @@ class Tails:
         finally:
             self._writing = None
             self._write_soon()
+
+    def _refused(self, due: Sequence[_Passing], error: Exception) -> None:
+        if not isinstance(error, WireError):
+            log.error("frames could not be stored", exc_info=error)
+            error = WireError(ErrorCode.INTERNAL, "the relay could not store this; nothing was stored")
+        for passing in due:
+            if not passing.is_answered:
+                self._answer(passing, error)
 
     def _written(self, due: Sequence[_Passing], kept: Sequence[bool]) -> None:
         at = 0

@@ -239,6 +239,24 @@ async def test_a_full_disk_is_told_to_the_sender_and_order_holds(scene: Scene) -
     assert await scene.accepted() == [frame_id]
 
 
+async def test_a_defect_of_the_store_is_told_and_stops_nobody(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*arguments: object) -> None:
+        raise KeyError("a defect that quotes CANARY")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scene.store, "keep", broken)
+        frame_id = scene.put()
+        await scene.delivered()
+        refused = await scene.sender.next()
+        assert isinstance(refused, control.Refused)
+        assert (refused.frame, refused.code) == (frame_id, ErrorCode.INTERNAL)
+        assert "CANARY" not in refused.message
+    scene.put(frame_id)  # the tail ends, and the store takes it
+    assert await scene.accepted() == [frame_id]
+
+
 async def test_a_dropped_device_gets_nothing_more_and_its_sender_is_told(slow: None, scene: Scene) -> None:
     scene.put()
     await scene.delivered()
