@@ -331,11 +331,9 @@ class Connection:
         self._submission.put(batch)
 
     def _deliver(self) -> None:
-        assert self._device_key is not None
-        mailboxes = self._shared.mailboxes
-        self._delivery = Delivery(
-            self._device_key, mailboxes, self._session, self.outbound, self._start, self._end
-        )
+        key, mailboxes = self._device_key, self._shared.mailboxes
+        assert key is not None
+        self._delivery = Delivery(key, mailboxes, self._session, self.outbound, self._start, self._end)
         self._delivery.ring()
 
     def _appear(self, capabilities: Sequence[bytes]) -> None:
