@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from relay import intake
 from relay.admission import Admission, Caps
 from relay.store.base import Token
 from tests.relay.devices import HELD, TOKEN, Account, envelope
@@ -101,7 +102,10 @@ def held() -> int:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_connection_leaves_nothing_behind(relay: Bench, kind: Kind) -> None:
+async def test_a_connection_leaves_nothing_behind(
+    relay: Bench, kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "STRANGERS_WAIT", 0.0)
     owner = Account()
     await relay.store.register(owner.list())
     await relay.store.allow(owner.device.key, [Token(HELD)])
