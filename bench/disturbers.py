@@ -117,7 +117,7 @@ class Senders(Disturber):
         self._every = senders / rate if rate else 0
         self._room = [asyncio.Semaphore(window) for _ in range(senders)]
         self._pairs = make_pairs(mailboxes, 1, size)
-        self._senders: list[RelayConnection] = []
+        self._senders: dict[int, RelayConnection] = {}
         self._count = senders
         self._stack = AsyncExitStack()
         self._hearing: list[asyncio.Task[None]] = []
@@ -136,7 +136,7 @@ class Senders(Disturber):
         sender = await self._stack.enter_async_context(dial(self.relay, Mode.SUBMIT, None, os.urandom))
         mailbox = self._pairs[number % len(self._pairs)].device.key
         await sender.send(Attach(mailbox=mailbox, token=TOKEN))
-        self._senders.append(sender)
+        self._senders[number] = sender
         self._hearing.append(asyncio.create_task(self._hear(number, sender)))
 
     async def _hear(self, number: int, sender: RelayConnection) -> None:
@@ -154,7 +154,7 @@ class Senders(Disturber):
     async def on(self) -> None:
         """Send."""
         self.tasks = [
-            asyncio.create_task(self._send(number, sender)) for number, sender in enumerate(self._senders)
+            asyncio.create_task(self._send(number, sender)) for number, sender in self._senders.items()
         ]
 
     async def _send(self, number: int, sender: RelayConnection) -> None:

@@ -69,10 +69,12 @@ class Backlog:
         if self.total <= self._most or self._is_relieving:
             return
         self._is_relieving = True
-        self.count()
-        closable = sorted(self.parts, key=lambda part: part.size)
-        while closable and self.total > self._most * RELIEVED:
-            part = closable.pop()
-            part.close()
-            part.leave()  # what its socket still holds is gone in seconds, and nobody else's doing
-        self._is_relieving = False
+        try:
+            self.count()
+            closable = sorted(self.parts, key=lambda part: part.size)
+            while closable and self.total > self._most * RELIEVED:
+                part = closable.pop()
+                part.close()
+                part.leave()  # what its socket still holds is gone in seconds, and nobody else's doing
+        finally:
+            self._is_relieving = False

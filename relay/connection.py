@@ -27,7 +27,9 @@ from wire.errors import WireError
 from wire.login import Mode
 
 LAST_WORDS: Final = 5.0  # seconds for a peer to take what is queued before its socket is cut
-REQUEST: Final = "request"  # the name of the task that the peer waits for
+# Names of the task that the peer waits for; the second is left to finish: dropped devices must be told.
+REQUEST: Final = "request"
+REGISTER: Final = "register"
 
 
 class Connection:
@@ -153,18 +155,16 @@ class Connection:
         """See `Receiver.binary`."""
         self._heard = self._loop.time()
         try:
-            if wanted := self._session.receive_binary(message):
-                self._perform(wanted)
+            self._perform(self._session.receive_binary(message))
         except Exception as error:
             self._fail(error)
 
     def read(self) -> None:
         """See `Receiver.read`."""
-        session = self._session
-        if not session.has_puts:
+        if not self._session.has_puts:
             return
         try:
-            self._perform(session.read())
+            self._perform(self._session.read())
         except Exception as error:
             self._fail(error)
         self._hold_or_release()
@@ -193,7 +193,7 @@ class Connection:
             self._shared.metrics.connected(self._mode, -1)
         for task in self._tasks or ():
             # Frames with the store are left to arrive, so that their doorbell rings.
-            if task.get_name() != LASTING:
+            if task.get_name() not in (LASTING, REGISTER):
                 task.cancel()
         if self._submission is not None:
             self._submission.end()
@@ -211,7 +211,7 @@ class Connection:
     def _finished(self, task: asyncio.Task[None]) -> None:
         assert self._tasks is not None
         self._tasks.discard(task)
-        if task.get_name() == REQUEST:
+        if task.get_name() in (REQUEST, REGISTER):
             self._requesting = False
             self._hold_or_release()
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -312,7 +312,8 @@ class Connection:
                 case actions.Watch(ref, capability):
                     self._shared.presence.watch(self, ref, capability)
                 case actions.Register() | actions.Publish() | actions.Allow() | actions.Fetch():
-                    self._request(self._answer(action))
+                    name = REGISTER if isinstance(action, actions.Register) else REQUEST
+                    self._request(self._answer(action), name)
 
     def _greeted(self, mode: Mode) -> None:
         if mode is Mode.SUBMIT:
@@ -331,8 +332,8 @@ class Connection:
         self._submission.put(batch)
 
     def _deliver(self) -> None:
+        assert self._device_key is not None
         key, mailboxes = self._device_key, self._shared.mailboxes
-        assert key is not None
         self._delivery = Delivery(key, mailboxes, self._session, self.outbound, self._start, self._end)
         self._delivery.ring()
 
@@ -350,10 +351,10 @@ class Connection:
 
     # --- requests: nothing more is heard before one is answered ------------------------------------
 
-    def _request(self, work: Coroutine[object, object, None]) -> None:
+    def _request(self, work: Coroutine[object, object, None], name: str = REQUEST) -> None:
         self._requesting = True
         self._hold_or_release()
-        self._start(work, REQUEST)
+        self._start(work, name)
 
     async def _log_in(self, device_key: bytes) -> None:
         self._stop_timer()

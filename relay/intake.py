@@ -38,8 +38,6 @@ def pass_on(
     if granted.count == len(frames):
         mailboxes.tails.pass_on(tail, frames, answered)
         return True
-    if not granted.count:
-        return False
     later: list[Result] = [
         Later(granted.retry_after),
         *[PutResult.UNTRIED] * (len(frames) - granted.count - 1),
@@ -48,7 +46,10 @@ def pass_on(
     def answered_in_part(results: Sequence[PutResult] | WireError) -> None:
         answered(results if isinstance(results, WireError) else [*results, *later])
 
-    mailboxes.tails.pass_on(tail, frames[: granted.count], answered_in_part)
+    if granted.count:
+        mailboxes.tails.pass_on(tail, frames[: granted.count], answered_in_part)
+    else:
+        asyncio.get_running_loop().call_soon(answered_in_part, [])
     return True
 
 

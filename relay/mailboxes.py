@@ -157,12 +157,9 @@ class Mailboxes:
     def tail_for(
         self, mailbox: bytes, frames: Sequence[NewFrame], token_hash: bytes | None, now: int
     ) -> Tail | None:
-        """The mailbox's tail if it takes these frames; one that does not ends, and the store takes them."""
+        """The mailbox's tail if it takes these frames; else they are for `put`, before which it ends."""
         tail = self.tails.of(mailbox)
-        if tail is None or tail.takes(frames, token_hash, now):
-            return tail
-        self.tails.close(mailbox)
-        return None
+        return tail if tail is not None and tail.takes(frames, token_hash, now) else None
 
     async def pull(
         self, mailbox: bytes, after_sequence: int, max_frames: int, max_bytes: int

@@ -61,6 +61,7 @@ class Submission:
             results = error
         finally:
             self._with_store -= 1
-        if self._queued:
+        # All that there is room for: what a tail takes leaves nobody behind who would put the next.
+        while self._queued and self._with_store < BATCHES:
             self.put(self._queued.pop(0))
         self._answered(batch, results)

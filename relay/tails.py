@@ -53,6 +53,10 @@ class Reader(Protocol):
         """Frames that were acknowledged already have been stored: they are to be deleted."""
 
 
+def _answered_before(results: Sequence[PutResult] | WireError) -> None:
+    """In place of what was called: nothing of an answered frame is kept."""
+
+
 class _Passing:
     """Frames that were handed over together and have no answer yet."""
 
@@ -102,6 +106,8 @@ class Tail:
         """Whether these may pass here. What came before, is a request or has no room is for the store."""
         token = None if token_hash is None else self.tokens.get(token_hash)
         if token is None or not token.holds(now) or self.next + len(frames) > self.last:
+            return False
+        if len(frames) > 1 and len({frame.frame_id for frame in frames}) < len(frames):
             return False
         sequences, size = self.sequences, 0
         for frame in frames:
@@ -248,13 +254,16 @@ class Tails:
                 self._metrics.acknowledged.inc(len(passing.frames))
             if not passing.is_answered:
                 self._answer(passing, [PutResult.STORED] * len(passing.frames))
+            if not passing.is_written:
+                passing.frames = ()
         return is_stored
 
     def _answer(self, passing: _Passing, results: list[PutResult] | WireError) -> None:
         passing.is_answered = True
         if not isinstance(results, WireError):
             self._metrics.accepted.inc(results.count(PutResult.STORED))
-        passing.answered(results)
+        answered, passing.answered = passing.answered, _answered_before
+        answered(results)
 
     # --- the way to the store -----------------------------------------------------------------------
 
@@ -330,6 +339,7 @@ class Tails:
         for passing in due:
             if not passing.is_answered:
                 self._answer(passing, error)
+            passing.frames = ()
 
     def _written(self, due: Sequence[_Passing], kept: Sequence[bool]) -> None:
         at = 0
@@ -347,6 +357,8 @@ class Tails:
                     if sequence > tail.acknowledged
                 )
             if not passing.is_answered:
+                if not is_kept:
+                    self.close(tail.mailbox, tail.reader)  # of a device that was dropped
                 result = PutResult.STORED if is_kept else PutResult.UNKNOWN
                 self._answer(passing, [result] * len(passing.frames))
             passing.frames = ()

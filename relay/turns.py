@@ -4,7 +4,12 @@ Owns the list of it: whatever many read events cause for one socket, it is writt
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
+
+from relay.logs import LOGGER
+
+log = logging.getLogger(LOGGER)
 
 
 class Turns:
@@ -25,4 +30,7 @@ class Turns:
     def _end(self) -> None:
         due, self._due = self._due, []
         for call in due:
-            call()
+            try:
+                call()
+            except Exception as error:  # not to reach whoever is next
+                log.error("a socket could not be written to", exc_info=error)

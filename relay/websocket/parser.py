@@ -81,6 +81,8 @@ class Parser:
             data, at = self._data, self._at
             have = len(data) - at
             if have < self._need:
+                if not have:
+                    self._data, self._at = b"", 0  # what was read is not kept while nothing comes
                 return None
             first, second = data[at], data[at + 1]
             if first != _WHOLE_BINARY or second < _MASKED or self._parts is not None:
@@ -99,7 +101,7 @@ class Parser:
                     return None
                 head += 8
                 length = int.from_bytes(data[at + 2 : at + 10])
-            if length + self._size > self._most:
+            if length + (self._size if first & 0x0F <= Opcode.BINARY else 0) > self._most:
                 raise BrokenError(CloseCode.MESSAGE_TOO_BIG)
             end = at + head + length
             if have < head + length:

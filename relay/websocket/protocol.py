@@ -44,6 +44,7 @@ class WebSocket(asyncio.Protocol):
         "_is_clogged",
         "_is_due",
         "_is_held",
+        "_is_resting",
         "_loop",
         "_parser",
         "_paths",
@@ -68,6 +69,7 @@ class WebSocket(asyncio.Protocol):
         self._parser = Parser(MESSAGE_MAX)
         self._receiver: Receiver | None = None
         self._is_held = False
+        self._is_resting = False  # held only so that the others have their turn
         self._is_due = False
         self._is_clogged = False
         self._has_closed = False  # a close frame was sent
@@ -101,7 +103,8 @@ class WebSocket(asyncio.Protocol):
             receiver.lost()
 
     def eof_received(self) -> None:
-        """The peer sends no more: the transport closes itself."""
+        """The peer sends no more: the transport closes itself, once what is buffered is read."""
+        self._abort_soon()
 
     def shutdown(self) -> None:
         """The server ends; whoever is still here was told so by its session."""
@@ -165,7 +168,13 @@ class WebSocket(asyncio.Protocol):
         receiver.read()
         if share <= 0 and not self._is_held and not self._has_ended:
             self.hold()
-            self._loop.call_soon(self.release)
+            self._is_resting = True
+            self._loop.call_soon(self._rest_is_over)
+
+    def _rest_is_over(self) -> None:
+        """Go on, unless somebody else has asked to wait meanwhile."""
+        if self._is_resting:
+            self.release()
 
     def _take_control(self, kind: int, payload: bytes | str | int) -> None:
         if kind == Opcode.CLOSE:
@@ -187,7 +196,9 @@ class WebSocket(asyncio.Protocol):
 
     def hold(self) -> None:
         """See `Socket.hold`."""
-        if not self._is_held:
+        if self._is_held:
+            self._is_resting = False  # it is for longer now
+        else:
             self._is_held = True
             if not self._transport.is_closing():
                 self._transport.pause_reading()
@@ -196,7 +207,7 @@ class WebSocket(asyncio.Protocol):
         """See `Socket.release`."""
         if not self._is_held or self._has_ended:
             return
-        self._is_held = False
+        self._is_held = self._is_resting = False
         self._go_on()
         if not self._is_held and not self._transport.is_closing():
             self._transport.resume_reading()

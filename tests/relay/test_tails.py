@@ -8,9 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from relay import intake, tails
-from relay.store.base import ANYBODY
+from relay.rates import Granted
+from relay.store.base import ANYBODY, NewFrame
 from relay.store.memory import MemoryStore
-from tests.relay.devices import ALLOWED, TOKEN, Account, envelope
+from tests.relay.devices import ALLOWED, HELD, NOW, TOKEN, Account, envelope
 from tests.relay.shells import Bench, FakeSocket
 from wire import control
 from wire.errors import ErrorCode, WireError
@@ -275,3 +276,60 @@ async def test_all_tails_end_with_the_relay(slow: None, scene: Scene) -> None:
     await scene.bench.mailboxes.tails.end_all()
     assert await scene.held() == [frame_id]
     assert await scene.accepted() == [frame_id]
+
+
+async def test_who_has_no_rate_left_ends_nobodys_tail(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    other, connection, _ = await scene.bench.submit()
+    monkeypatch.setattr(connection._pace, "put", lambda token_hash, count: Granted(0, 5))
+    before = scene.bench.mailboxes.tails.of(scene.key)
+    for token in (None, TOKEN):
+        if token is not None:
+            other.hear(control.Attach(mailbox=scene.key, token=token))
+        other.hear(Put(bytes(16), scene.key, envelope()).encode())
+        refused = await other.next()
+        assert isinstance(refused, control.Refused)
+        assert refused.code is ErrorCode.RATE_LIMITED
+    assert scene.bench.mailboxes.tails.of(scene.key) is before
+
+
+async def test_one_id_twice_in_a_batch_is_one_frame(slow: None, scene: Scene) -> None:
+    frame_id = os.urandom(16)
+    twice = [NewFrame(frame_id, envelope()), NewFrame(frame_id, envelope())]
+    tail = scene.bench.mailboxes.tails.of(scene.key)
+    assert tail is not None
+    assert not tail.takes(twice, HELD, NOW)
+    assert tail.takes(twice[:1], HELD, NOW)
+
+
+async def test_what_tails_take_of_a_queue_leaves_nothing_behind_it() -> None:
+    store = Gated()
+    bench, owners = Bench(store), [Account() for _ in range(5)]
+    sender, _, _ = await bench.submit()
+    for owner in owners:
+        await store.register(owner.list())
+        await store.allow(owner.device.key, ALLOWED)
+        sender.hear(control.Attach(mailbox=owner.device.key, token=TOKEN))
+    store.gate.clear()
+    for owner in owners:  # two of them are with the store now
+        sender.hear(Put(os.urandom(16), owner.device.key, envelope()).encode())
+    tails_of = bench.mailboxes.tails
+    for owner in owners[2:4]:
+        device, _, _ = await bench.device(owner)
+        device.hear(control.Pull())
+        await until(lambda key=owner.device.key: tails_of.of(key) is not None)  # type: ignore[misc]  # mypy cannot infer it
+    store.gate.set()
+    for _ in owners:
+        assert isinstance(await sender.next(), control.Accepted)
+
+
+class Gated(MemoryStore):
+    """Puts wait for the test."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def put(self, *arguments, **named):  # type: ignore[no-untyped-def]  # a store's method, as it is
+        await self.gate.wait()
+        return await super().put(*arguments, **named)
