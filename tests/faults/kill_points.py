@@ -116,19 +116,33 @@ def _opened(strike: Strike) -> None:
 
 
 def _note_operations(name: str) -> list[bool]:
-    """A list that gets longer with each operation of this name. A fetch that takes nothing does not count."""
-    from relay.store import tables
+    """A list that gets longer with each operation of this name.
+
+    A fetch that takes nothing does not count. What is handed over before it is stored counts as a put once it
+    is, and is stored at once in such a relay: most of it would be acknowledged before, and nothing would be
+    inserted or deleted.
+    """
+    from relay import tails
+    from relay.store import leases, tables
 
     happened: list[bool] = []
-    real = getattr(tables, name)
 
-    @wraps(real)
-    def patched(*arguments: Any, **options: Any) -> Any:
-        if options.get("take", True):
-            happened.append(True)
-        return real(*arguments, **options)
+    def note(module: Any, name: str) -> None:
+        real = getattr(module, name)
 
-    setattr(tables, name, patched)
+        @wraps(real)
+        def patched(*arguments: Any, **options: Any) -> Any:
+            if options.get("take", True) and options.get("frames", True):
+                happened.append(True)
+            return real(*arguments, **options)
+
+        setattr(module, name, patched)
+
+    note(tables, name)
+    if name == "put":
+        note(leases, "keep")
+    if name in ("put", "acknowledge"):
+        tails.WRITE_AFTER = 0.0  # type: ignore[misc]  # that is the patch
     return happened
 
 
@@ -174,6 +188,13 @@ def _after_commit(name: str) -> Callable[[Strike], None]:
     return patch
 
 
+def _handed(strike: Strike) -> None:
+    """Handed over before it is stored: its sender was not answered, and its device may or may not have it."""
+    from relay.tails import Tails
+
+    _around(Tails, "pass_on", after=strike)
+
+
 def _relay_opened(strike: Strike) -> None:
     from relay.store import sqlite
 
@@ -212,6 +233,7 @@ RELAY: Final[dict[str, Callable[[Strike], None]]] = {
     "relay.stored": _after_commit("put"),
     "relay.deleting": _before_commit("acknowledge"),
     "relay.deleted": _after_commit("acknowledge"),
+    "relay.handed": _handed,
     "relay.syncing": _at_disk("sync"),
     "relay.checkpoint": _at_disk("checkpoint"),
     "relay.opened": _relay_opened,
