@@ -122,7 +122,6 @@ def _note_operations(name: str) -> list[bool]:
     is, and is stored at once in such a relay: most of it would be acknowledged before, and nothing would be
     inserted or deleted.
     """
-    from relay import tails
     from relay.store import leases, tables
 
     happened: list[bool] = []
@@ -142,8 +141,14 @@ def _note_operations(name: str) -> list[bool]:
     if name == "put":
         note(leases, "keep")
     if name in ("put", "acknowledge"):
-        tails.WRITE_AFTER = 0.0  # type: ignore[misc]  # that is the patch
+        _store_at_once()
     return happened
+
+
+def _store_at_once() -> None:
+    from relay import tails
+
+    tails.WRITE_AFTER = 0.0  # type: ignore[misc]  # that is the patch
 
 
 def _before_commit(name: str) -> Callable[[Strike], None]:
@@ -212,6 +217,16 @@ def _at_disk(event: str) -> Callable[[Strike], None]:
     return patch
 
 
+def _at_relays_disk(event: str) -> Callable[[Strike], None]:
+    """The same, in a relay that stores at once, so that it comes to pass soon."""
+
+    def patch(strike: Strike) -> None:
+        _store_at_once()
+        _at_disk(event)(strike)
+
+    return patch
+
+
 SENDER: Final[dict[str, Callable[[Strike], None]]] = {
     "sender.encrypted": _encrypted,
     "sender.persisted": _persisted,
@@ -234,8 +249,8 @@ RELAY: Final[dict[str, Callable[[Strike], None]]] = {
     "relay.deleting": _before_commit("acknowledge"),
     "relay.deleted": _after_commit("acknowledge"),
     "relay.handed": _handed,
-    "relay.syncing": _at_disk("sync"),
-    "relay.checkpoint": _at_disk("checkpoint"),
+    "relay.syncing": _at_relays_disk("sync"),
+    "relay.checkpoint": _at_relays_disk("checkpoint"),
     "relay.opened": _relay_opened,
 }
 TAKES: Final[dict[str, Callable[[Strike], None]]] = {

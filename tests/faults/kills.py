@@ -20,7 +20,7 @@ from tests.faults.town import Town, flowing
 
 HITS: Final = 3
 HITS_LONG: Final = 50
-STRUCK_WITHIN: Final = 60.0
+STRUCK_WITHIN: Final = 120.0
 KILLED: Final = -9
 # Kills come a few messages apart, checkpoints a few pages: the more of them in a run, the better.
 CLIENT_PATCHES: Final = ("impatient=0.5", "wal_pages=50")
