@@ -109,7 +109,7 @@ async def test_a_device_waits_as_long_as_the_relay_said(
 
 
 async def test_prekeys_that_are_refused_are_published_later_on_the_same_connection(tmp_path: Path) -> None:
-    with RelayProcess(tmp_path, settings={"device-rate": "6+60/min"}) as own:
+    with RelayProcess(tmp_path, settings={"device-rate": "6+300/min"}) as own:
         async with Messenger.open(tmp_path / "alice", relay=own.origin) as alice:
             await problem_of(alice, "The relay takes no more for now; it goes on in 1 s.")
             assert not alice.is_connected
