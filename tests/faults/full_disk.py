@@ -218,7 +218,7 @@ async def _page_limit(run: Run, result: Result) -> None:
             await _all_full(lanes[1:])
             if turn == 0:
                 # What is deleted makes room by itself: pages that are free may be used.
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(90):
                     await lanes[1].receive_until(_more(lanes[1:2], 0))
             limit.unlink()
         _check_refusals(lanes[1:], result)
