@@ -66,7 +66,7 @@ class Demo:
         before = self.relay.accepted()
         alice = self._start_sending(self.alice, "bob", payloads)
         while (at := self.relay.accepted() - before) < AWAY // 3:
-            alice.must_run()
+            alice.must_run(0.02)
         self.relay.kill()
         self.say(f"relay killed with -9 after {at} of {len(payloads)} messages; starting it again")
         self.relay.start()

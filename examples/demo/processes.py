@@ -64,9 +64,10 @@ class Client:
             if not self._arrived.wait_for(lambda: len(self.lines) >= count, DEADLINE):
                 raise DemoFailure(f"{self} printed {len(self.lines)} of {count} lines in {DEADLINE:.0f} s")
 
-    def must_run(self) -> None:
-        """Raises DemoFailure if it has ended."""
-        if self.process.poll() is not None:
+    def must_run(self, seconds: float) -> None:
+        """Let it run for so long. Raises DemoFailure if it has ended."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(seconds)
             raise DemoFailure(f"{self} ended too early: {self._errors.decode(errors='replace').strip()}")
 
     def finish(self, *, expect: int = 0) -> list[Line]:
@@ -121,7 +122,7 @@ class Relay:
         command = [sys.executable, "-P", "-m", "relay", "--json", "--port", str(self._port)]
         # A thousand messages in a few seconds, and whoever counts them, are more than a relay takes from one
         # address by itself.
-        for rate in ("put-rate-per-token", "put-rate-per-prefix", "socket-rate"):
+        for rate in ("put-rate-per-token", "put-rate-per-prefix", "socket-rate", "http-rate"):
             command += [f"--{rate}", "9000+9000/s"]
         with out.open("wb") as stdout, err.open("wb") as stderr:
             self.process = subprocess.Popen(
