@@ -154,10 +154,12 @@ async def _real_disk(run: Run, disk: Path, result: Result) -> None:
         result.largest_store = store_size(disk)
         filler.unlink()
         began = time.monotonic()
+        # Read at once, or what waits to be put fills the disk again before anybody has looked.
+        settling = asyncio.create_task(_settle(lanes, putting, result))
         await _ready_is(relay, 200)
         await until(_more(lanes, 0), "frames are taken again")
         result.figures["takes frames again after, s"] = round(time.monotonic() - began, 1)
-        await _settle(lanes, putting, result)
+        await settling
     look_at_log(result, relay)
     await _starts(relay, filler, lanes, result)
 
