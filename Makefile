@@ -13,11 +13,12 @@ BENCH_CFLAGS := -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Wconversion -Wshadow
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test faults proxies check bench bench-check bench-programs soak fuzz screenshots lock relay-wheel clean
+.PHONY: help demo test attacks faults proxies check bench bench-check bench-programs soak fuzz screenshots lock relay-wheel clean
 
 help:
 	@echo 'make demo         show the main job working, here and now'
 	@echo 'make test         run all tests (2 workers); ARGS="tests/wire -k frame" narrows it'
+	@echo 'make attacks      attack the clients from an evil relay, each defence once taken away; ARGS="--only NAME"'
 	@echo 'make faults       break things while messages flow; ARGS="--long" for hours, "--help" for more'
 	@echo 'make proxies      the relay behind the real Caddy and nginx, 4 minutes; installs them (Debian, root)'
 	@echo 'make check        format, lint, types, import contracts'
@@ -42,6 +43,9 @@ demo: $(READY)
 
 test: $(READY)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+attacks: $(READY)
+	@$(BIN)/python -m tests.attacks $(ARGS)
 
 faults: $(READY)
 	@$(BIN)/python -m tests.faults $(ARGS)

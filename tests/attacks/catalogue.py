@@ -1,0 +1,8 @@
+"""Every attack, in the order in which they run."""
+
+from typing import Final
+
+from tests.attacks import bundles
+from tests.attacks.attack import Attack
+
+ATTACKS: Final[tuple[Attack, ...]] = (*bundles.ATTACKS,)

@@ -1,0 +1,154 @@
+"""The stage of an attack: evil relays and real clients, and one bell for all of them.
+
+Owns what is opened for a scene, and closes it. Knows no attack.
+"""
+
+import os
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Self, TypeVar
+from unittest.mock import patch
+
+from clients import clock
+from clients.bell import Bell
+from clients.config import ClientConfig
+from clients.engine import Engine
+from clients.mailroom import Mailroom
+from clients.messenger import Messenger
+from clients.profile import Profile
+from clients.store.contacts import ContactRow
+from keys.content import Content
+from keys.seal import InnerType, seal
+from tests.attacks.attack import Caught
+from tests.attacks.evil_relay import EvilRelay, running
+from wire.addresses import RelayUrl
+
+T = TypeVar("T")
+WITHIN = 10.0  # seconds for what must happen, on a busy machine
+
+
+class NothingSeenError(AssertionError):
+    """Neither was the attack noticed, nor did it succeed: the row proves nothing."""
+
+
+class Person(Messenger):
+    """A real client, and a look inside."""
+
+    def __init__(self, config: ClientConfig, relay: RelayUrl) -> None:
+        super().__init__(config, relay)
+        self.name = config.profile.name
+
+    @property
+    def profile(self) -> Profile:
+        return self._profile
+
+    @property
+    def mailroom(self) -> Mailroom:
+        return self._mailroom
+
+    @property
+    def engine(self) -> Engine:
+        return self._mailroom._engine
+
+    @property
+    def mailbox(self) -> bytes:
+        """The key of its device."""
+        return self._profile.device.key
+
+    def contact(self, other: "Person") -> ContactRow:
+        """The other as it is known here."""
+        row = self._mailroom.contacts.by_account(other.profile.account.key)
+        assert row is not None
+        return row
+
+    def texts(self, other: "Person") -> list[str]:
+        """What has come from the other, oldest first."""
+        return [each.text for each in self.history(other.name, 1000) if not each.outgoing]
+
+    def says(self, words: str, how: str, after: int) -> Caught | None:
+        """Caught, if this client tells its user of a problem in these words."""
+        found = any(words in problem for problem in self.problems())
+        return Caught(self.name, how, after) if found else None
+
+    def wake(self) -> None:
+        """Look whether there is something to send, as after a message."""
+        assert self._senders is not None
+        self._senders.wake_all()
+
+    def craft(self, other: "Person", content: Content) -> bytes:
+        """An authentic envelope with a content that no honest client writes."""
+        state, to = self._mailroom.state, other.mailbox
+        with self._profile.store.transaction():
+            sessions, sealing = state.sessions(to), state.sealing_key(to)
+            assert sessions.sending is not None
+            assert sealing is not None
+            session, message = sessions.sending.encrypt(content.encode(), os.urandom)
+            state.save_sessions(to, sessions.sent(session))
+        return seal(self._profile.device, sealing, InnerType.MESSAGE, message, os.urandom)
+
+
+class Stage:
+    """Everything that one play of one scene opens. Use it with `async with`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.bell = Bell()
+        self._open = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        await self._open.__aenter__()
+        # Whoever waits sees what happens anywhere.
+        self._open.enter_context(patch("clients.messenger.Bell", lambda: self.bell))
+        return self
+
+    async def __aexit__(self, *raised: object) -> None:
+        await self._open.aclose()
+
+    async def relay(self, name: str = "relay") -> EvilRelay:
+        """A relay that is honest until its hooks are set."""
+        return await self._open.enter_async_context(running(self.directory / name, self.bell.ring))
+
+    async def person(self, name: str, relay: EvilRelay) -> Person:
+        """A client at this relay: registered, published, receiving."""
+        person = await self.opened(name, relay)
+        await self.until(lambda: person.is_connected or None)
+        return person
+
+    async def opened(self, name: str, relay: EvilRelay) -> Person:
+        """A client that is on its way to this relay; a profile of this name goes on."""
+        config = ClientConfig(self.directory / name)
+        return await self._open.enter_async_context(Person(config, relay.url))
+
+    async def pair(self, relay: EvilRelay) -> tuple[Person, Person]:
+        """Alice and Bob, who have heard each other: nothing is on its way any more."""
+        alice, bob = await self.person("alice", relay), await self.person("bob", relay)
+        self.acquaint(alice, bob)
+        await self.says(alice, bob, "hello")
+        await self.says(bob, alice, "hello back")
+        for each in (alice, bob):
+            await each.finish(WITHIN)
+        return alice, bob
+
+    def acquaint(self, one: Person, other: Person) -> None:
+        """Add each to the contacts of the other."""
+        one.contacts.add(other.name, other.address)
+        other.contacts.add(one.name, one.address)
+
+    async def says(self, one: Person, other: Person, text: str) -> None:
+        """Send a text, and wait until it has been heard."""
+        await one.send(other.name, text)
+        await self.until(lambda: text in other.texts(one) or None)
+
+    def later(self, seconds: int) -> None:
+        """Put every client's clock forward. The relay's stays as it is."""
+        now = clock.now_seconds() + seconds
+        self._open.enter_context(patch("clients.clock.now_seconds", lambda: now))
+        self._open.enter_context(patch("clients.clock.now_ms", lambda: now * 1000))
+
+    async def until(self, look: Callable[[], T | None], deadline: float = WITHIN) -> T:
+        """What `look` sees, as soon as that is something. Raises NothingSeenError after the deadline."""
+        found = await self.bell.until(look, deadline)
+        if found is None:
+            raise NothingSeenError(f"nothing was seen within {deadline:.0f} s")
+        return found
