@@ -57,11 +57,11 @@ def keys_rates(rounds: int) -> tuple[list[float], list[float], list[float]]:
         envelopes = []
         for _ in range(1000):
             sender, message = sender.encrypt(content, os.urandom)
-            envelopes.append(seal(alice, sealing.public.key, InnerType.MESSAGE, message, os.urandom))
+            envelopes.append(seal(alice, bob.key, sealing.public.key, InnerType.MESSAGE, message, os.urandom))
         written.append(1000 / (time.perf_counter() - start))
         start = time.perf_counter()
         for envelope in envelopes:
-            receiver, _ = receiver.decrypt(open_envelope(envelope, [sealing.private]).inner, now)
+            receiver, _ = receiver.decrypt(open_envelope(envelope, bob.key, [sealing.private]).inner, now)
         opened.append(1000 / (time.perf_counter() - start))
     return handshakes, written, opened
 

@@ -186,7 +186,7 @@ class Engine:
         after, message = session.encrypt(content.encode(), self._random)
         type = InnerType.OPENING if opens else InnerType.MESSAGE
         inner = session.opening + message if opens else message
-        return after, sequence, seal(self._device, sealing, type, inner, self._random)
+        return after, sequence, seal(self._device, device_key, sealing, type, inner, self._random)
 
     # --- receiving ------------------------------------------------------------------------------------
 
@@ -197,7 +197,7 @@ class Engine:
         authentic sender's device list contradicts the pinned one, Ahead when it may follow it, and that
         cannot be seen yet. The caller then rolls its transaction back.
         """
-        opened = open_envelope(envelope, self._state.sealing_privates())
+        opened = self._opened(envelope)
         before = self._state.sessions(opened.device_key).sending
         is_known, has_new_list = self._sealed_by(opened) is not None, False
         try:
@@ -235,9 +235,12 @@ class Engine:
     def sender_of(self, envelope: bytes) -> Party | None:
         """The known device that has sealed an envelope, if one has; nothing in it is decrypted."""
         try:
-            return self._sealed_by(open_envelope(envelope, self._state.sealing_privates()))
+            return self._sealed_by(self._opened(envelope))
         except DecryptError:
             return None
+
+    def _opened(self, envelope: bytes) -> Opened:
+        return open_envelope(envelope, self._device.key, self._state.sealing_privates())
 
     def _sealed_by(self, opened: Opened) -> Party | None:
         sender = self._state.party(opened.device_key)

@@ -12,10 +12,11 @@ Classical: the sender's identity is not post-quantum. Knows nothing of what it c
 |     33 |   80 | layer 1: sender's device key 32 || identity key 32, and 16-byte tag         |
 |    113 |    - | layer 2: padded(type 1 || inner), and 16-byte tag                           |
 
-    k1 || n1 = HKDF(salt = 0^32, ikm = DH(e, S),                 info = label seal-e || e || S)
-    k2 || n2 = HKDF(salt = k1,   ikm = k1 || DH(identity, S),    info = label seal-s || e || S || layer 1)
+    k1 || n1 = HKDF(salt = 0^32, ikm = DH(e, S),              info = label seal-e || e || S || R)
+    k2 || n2 = HKDF(salt = k1,   ikm = k1 || DH(identity, S), info = label seal-s || e || S || R || layer 1)
 
-S is the recipient's sealing key. Associated data: version || e for layer 1, and layer 1 too for layer 2.
+S is the recipient's sealing key, R its device key: nothing is gained by publishing another's sealing key as
+one's own and passing on what comes. Associated data: version || e for layer 1, and layer 1 too for layer 2.
 Each key is used once, because e is fresh: the nonces come with the keys.
 """
 
@@ -75,54 +76,61 @@ def bucket_for(inner_size: int) -> int:
     raise ValueError("too large for an envelope")
 
 
-def _layer1_key(shared: bytes, ephemeral: bytes, sealing: bytes) -> tuple[bytes, bytes]:
-    info = label("seal-e") + ephemeral + sealing
+def _layer1_key(shared: bytes, names: bytes) -> tuple[bytes, bytes]:
+    info = label("seal-e") + names
     out = hkdf(salt=bytes(32), ikm=shared, info=info, size=KEY + AEAD_NONCE)
     return out[:KEY], out[KEY:]
 
 
-def _layer2_key(
-    key1: bytes, shared: bytes, ephemeral: bytes, sealing: bytes, layer1: bytes
-) -> tuple[bytes, bytes]:
-    info = label("seal-s") + ephemeral + sealing + layer1
+def _layer2_key(key1: bytes, shared: bytes, names: bytes, layer1: bytes) -> tuple[bytes, bytes]:
+    info = label("seal-s") + names + layer1
     out = hkdf(salt=key1, ikm=key1 + shared, info=info, size=KEY + AEAD_NONCE)
     return out[:KEY], out[KEY:]
 
 
-def seal(device: Device, sealing_key: bytes, type: InnerType, inner: bytes, random: Random) -> bytes:
-    """The envelope from `device` to the holder of `sealing_key`. Raises ValueError over INNER_MAX."""
+def seal(
+    device: Device, recipient: bytes, sealing_key: bytes, type: InnerType, inner: bytes, random: Random
+) -> bytes:
+    """The envelope from `device` to the device `recipient`, which holds `sealing_key`.
+
+    Raises ValueError over INNER_MAX.
+    """
     size = bucket_for(len(inner))
     ephemeral_private = random(KEY)
     ephemeral = dh_key(ephemeral_private)
     head = u8(ENVELOPE_VERSION) + ephemeral
-    key1, nonce1 = _layer1_key(dh(ephemeral_private, sealing_key), ephemeral, sealing_key)
+    names = ephemeral + sealing_key + recipient
+    key1, nonce1 = _layer1_key(dh(ephemeral_private, sealing_key), names)
     layer1 = aead_encrypt(key1, nonce1, device.key + device.identity_key, head)
     shared = dh(device.identity_private, sealing_key)
-    key2, nonce2 = _layer2_key(key1, shared, ephemeral, sealing_key, layer1)
+    key2, nonce2 = _layer2_key(key1, shared, names, layer1)
     padded = pad(u8(type) + inner, size - _FIXED)
     return head + layer1 + aead_encrypt(key2, nonce2, padded, head + layer1)
 
 
-def open_envelope(envelope: bytes, sealing_privates: Sequence[bytes]) -> Opened:
-    """Open with whichever of our sealing keys fits, newest first. Raises DecryptError."""
+def open_envelope(envelope: bytes, recipient: bytes, sealing_privates: Sequence[bytes]) -> Opened:
+    """Open with whichever of the sealing keys of the device `recipient` fits, newest first.
+
+    Raises DecryptError, also for what was sealed for another device.
+    """
     if len(envelope) not in BUCKETS or envelope[0] != ENVELOPE_VERSION:
         raise DecryptError
     for private in sealing_privates:
         try:
-            return _open(envelope, private)
+            return _open(envelope, recipient, private)
         except DecryptError:
             continue
     raise DecryptError
 
 
-def _open(envelope: bytes, sealing_private: bytes) -> Opened:
+def _open(envelope: bytes, recipient: bytes, sealing_private: bytes) -> Opened:
     head, ephemeral = envelope[: 1 + KEY], envelope[1 : 1 + KEY]
     layer1 = envelope[1 + KEY : 1 + KEY + _LAYER1]
-    sealing = dh_key(sealing_private)
-    key1, nonce1 = _layer1_key(dh(sealing_private, ephemeral), ephemeral, sealing)
+    names = ephemeral + dh_key(sealing_private) + recipient
+    key1, nonce1 = _layer1_key(dh(sealing_private, ephemeral), names)
     sender = aead_decrypt(key1, nonce1, layer1, head)
     device_key, identity_key = sender[:KEY], sender[KEY:]
-    key2, nonce2 = _layer2_key(key1, dh(sealing_private, identity_key), ephemeral, sealing, layer1)
+    key2, nonce2 = _layer2_key(key1, dh(sealing_private, identity_key), names, layer1)
     plain = unpad(aead_decrypt(key2, nonce2, envelope[1 + KEY + _LAYER1 :], head + layer1))
     if not plain or plain[0] not in (InnerType.MESSAGE, InnerType.OPENING):
         raise DecryptError

@@ -30,7 +30,7 @@ def seals() -> File:
     parts = [(type, f"inner {type.name}", 40) for type in InnerType]
     for type, name, size in (*parts, (InnerType.OPENING, "inner of 894", 894)):
         draws, inner = Draws(f"seal {type.name}" if size == 40 else f"seal {name}"), named(name, size)
-        envelope = seal(ALICE.device, sealing.public.key, type, inner, draws)
+        envelope = seal(ALICE.device, BOB.device.key, sealing.public.key, type, inner, draws)
         valid.append({
             "random": draws.drawn.hex(), "type": int(type), "inner": inner.hex(), "envelope": envelope.hex()
         })  # fmt: skip
@@ -43,6 +43,14 @@ def seals() -> File:
         "second layer changed": flipped(one, 113),
         "last byte changed": flipped(one, 1023),
         "first layer of another envelope": other[:113] + one[113:],
+        "for another device that has published the same sealing key": seal(
+            ALICE.device,
+            ALICE.device.key,
+            sealing.public.key,
+            InnerType.MESSAGE,
+            b"inner",
+            Draws("seal to another"),
+        ),
         "no bucket": one[:-1],
         "the next bucket": one + bytes(1024),
     }
@@ -50,6 +58,7 @@ def seals() -> File:
         "sender_device_key": ALICE.device.key.hex(),
         "sender_identity_private": ALICE.device.identity_private.hex(),
         "sealing_private": sealing.private.hex(),
+        "recipient_device_key": BOB.device.key.hex(),
         "valid": valid,
         "refused": [refused(UNDECRYPTABLE, why, envelope=item) for why, item in broken.items()],
         "sizes": [{"inner": size, "envelope": bucket_for(size)} for size in INNER_SIZES],
@@ -84,10 +93,11 @@ def conversation() -> File:
         draws = Draws(f"conversation {number}")
         opening = sessions[sender].opening
         sessions[sender], message = sessions[sender].encrypt(content.encode(), draws)
+        recipient = people[1 - sender].device.key
         sealing = people[1 - sender].prekeys[PrekeyKind.SEALING]
         type, inner = InnerType.OPENING if opening else InnerType.MESSAGE, opening + message
-        envelope = seal(people[sender].device, sealing.public.key, type, inner, draws)
-        opened = open_envelope(envelope, [sealing.private])
+        envelope = seal(people[sender].device, recipient, sealing.public.key, type, inner, draws)
+        opened = open_envelope(envelope, recipient, [sealing.private])
         assert (opened.type, opened.inner) == (type, inner)
         sessions[1 - sender], plain = sessions[1 - sender].decrypt(message, NOW)
         assert plain == content.encode()

@@ -85,7 +85,7 @@ class Person(Messenger):
             assert sealing is not None
             session, message = sessions.sending.encrypt(content.encode(), os.urandom)
             state.save_sessions(to, sessions.sent(session))
-        return seal(self._profile.device, sealing, InnerType.MESSAGE, message, os.urandom)
+        return seal(self._profile.device, to, sealing, InnerType.MESSAGE, message, os.urandom)
 
 
 class Stage:

@@ -47,7 +47,7 @@ class Pair:
 
 
 def kind_of(envelope: bytes, recipient: Speaker) -> InnerType:
-    return open_envelope(envelope, recipient.state.sealing_privates()).type
+    return open_envelope(envelope, recipient.key, recipient.state.sealing_privates()).type
 
 
 def refused(speaker: Speaker, envelope: bytes, now: int = NOW) -> None:

@@ -1,7 +1,6 @@
 """What a hostile contact or relay tries against the mailroom, and what it gets for it."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from keys.sessions import SILENT_KEEP
 from tests.support.homes import Home, converse
 from wire.control import Bundle, OfferedDevice
 from wire.frames import Put
-from wire.prekeys import PrekeyKind, decode_prekey, prekey_signed_bytes
+from wire.prekeys import Prekey, PrekeyKind, decode_prekey, prekey_signed_bytes
 
 LOW_ORDER = bytes(32)
 
@@ -39,7 +38,7 @@ def craft(sender: Home, to: Home, content: Content) -> Put:
         state.save_sessions(to.mailbox, sessions.sent(session))
     from keys.seal import InnerType, seal
 
-    envelope = seal(engine._device, sealing, InnerType.MESSAGE, message, os.urandom)
+    envelope = seal(engine._device, to.mailbox, sealing, InnerType.MESSAGE, message, os.urandom)
     return Put(os.urandom(16), to.mailbox, envelope)
 
 
@@ -47,13 +46,16 @@ def text(sequence: int, stream: bytes = b"s" * 16, *extensions: tuple[int, bytes
     return Content(Kind.TEXT, os.urandom(16), stream, sequence, now_ms(), b"hi", extensions)
 
 
+def prekey_of(home: Home, kind: PrekeyKind, key: bytes) -> bytes:
+    """A prekey that its device signs, whatever the key is and whoever holds the private half."""
+    device, now = home.profile.device, now_seconds()
+    signature = sign(device.seed, prekey_signed_bytes(kind, device.key, 99, now, key))
+    return Prekey(kind, 99, now, key, signature).encode()
+
+
 def low_order_sealing_key(home: Home) -> bytes:
     """A sealing prekey that everybody's X25519 refuses, signed as it should be."""
-    device = home.profile.device
-    now = now_seconds()
-    signed = prekey_signed_bytes(PrekeyKind.SEALING, device.key, 99, now, LOW_ORDER)
-    real = home.mailroom.state.own_sealing()
-    return replace(real, id=99, created=now, key=LOW_ORDER, signature=sign(device.seed, signed)).encode()
+    return prekey_of(home, PrekeyKind.SEALING, LOW_ORDER)
 
 
 def test_a_sealing_key_of_low_order_is_not_believed_and_stops_nothing(pair: tuple[Home, Home]) -> None:
@@ -77,6 +79,28 @@ def test_a_bundle_with_a_key_of_low_order_is_refused(pair: tuple[Home, Home]) ->
     bundle = Bundle(ref=0, device_list=honest.device_list, devices=[offered])
     with pytest.raises(Exception, match="not a key of its kind"):
         alice.mailroom.learn_bundle(alice.contact(mallory), bundle)
+
+
+def test_what_is_sealed_for_a_contact_that_borrowed_our_sealing_key_is_nothing_to_us(
+    pair: tuple[Home, Home], tmp_path: Path
+) -> None:
+    alice, bob = pair
+    mallory = Home(tmp_path, "mallory")
+    borrowed = prekey_of(mallory, PrekeyKind.SEALING, alice.mailroom.state.own_sealing().key)
+    honest = mallory.bundle()
+    (device,) = honest.devices
+    prekeys = [device.prekeys[0], borrowed, *device.prekeys[2:]]
+    offered = OfferedDevice(device_key=device.device_key, prekeys=prekeys)
+    bob.add(mallory)
+    bundle = Bundle(ref=0, device_list=honest.device_list, devices=[offered])
+    bob.mailroom.learn_bundle(bob.contact(mallory), bundle)
+    bob.say(mallory, "for Mallory")
+    # Mallory cannot open it, and puts it into Alice's mailbox.
+    passed_on = [Put(os.urandom(16), alice.mailbox, put.envelope) for put in bob.send(mallory)]
+    alice.take_in(*passed_on)
+    assert alice.mailroom.undecryptable == len(passed_on) > 0
+    assert alice.mailroom.repair.lines() == []
+    assert not alice.mailroom.repair.is_due(bob.mailbox)
 
 
 def test_new_streams_without_end_cost_one_receipt_at_a_time_and_little_memory(

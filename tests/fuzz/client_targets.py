@@ -19,6 +19,7 @@ from clients.local.values import message_from
 from keys.content import Content
 from keys.errors import DecryptError, VerificationError
 from keys.handshake import Party, initiate
+from keys.identities import Device
 from keys.seal import INNER_MAX, InnerType, seal
 from keys.sessions import Session
 from tests.fuzz.target import MAX_INPUT, Choices, Target, script
@@ -66,10 +67,15 @@ def _sending() -> tuple[Session, bytes]:
     return session, sealing
 
 
+def _seal(sender: Device, type: InnerType, inner: bytes) -> bytes:
+    """For Bob."""
+    return seal(sender, homes()[1].mailbox, _sending()[1], type, inner, Seeded("seal"))
+
+
 def _from_alice(plaintext: bytes) -> bytes:
-    session, sealing = _sending()
+    session, _ = _sending()
     _, message = session.encrypt(plaintext, Seeded("fuzz"))
-    return seal(homes()[0].profile.device, sealing, InnerType.MESSAGE, message[:INNER_MAX], Seeded("seal"))
+    return _seal(homes()[0].profile.device, InnerType.MESSAGE, message[:INNER_MAX])
 
 
 @cache
@@ -110,12 +116,12 @@ def _envelope(choices: Choices) -> bytes:
             return _from_alice(_content(choices))
         case 2:  # a seal that is authentic, around anything
             type, inner = InnerType(1 + choices.below(2)), choices.rest()
-            return seal(homes()[0].profile.device, _sending()[1], type, inner, Seeded("seal"))
+            return _seal(homes()[0].profile.device, type, inner)
         case _:  # what a stranger can say first
             first, _ = _opening()
             _, message = first.encrypt(_content(Choices(choices.part())), Seeded("fuzz"))
             inner = choices.spoil(first.opening) + message
-            return seal(MALLORY.device, _sending()[1], InnerType.OPENING, inner[:INNER_MAX], Seeded("seal"))
+            return _seal(MALLORY.device, InnerType.OPENING, inner[:INNER_MAX])
 
 
 def engine_open(data: bytes) -> None:

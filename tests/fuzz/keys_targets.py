@@ -83,12 +83,15 @@ def _sealed(plain: bytes) -> bytes:
     fixed = BUCKETS[0] - seals._FIXED
     with patch.object(seals, "pad", lambda _, size: plain[:size].ljust(size, b"\0")):
         size = max(0, min(len(plain), BUCKETS[1] - seals._FIXED) - fixed)
-        return seal(
-            ALICE.device, _SEALING.public.key, InnerType.MESSAGE, bytes(fixed + size - 2), Seeded("fuzz")
-        )
+        return _from_alice(bytes(fixed + size - 2))
 
 
 _SEALING = BOB.private(PrekeyKind.SEALING)
+
+
+def _from_alice(inner: bytes) -> bytes:
+    key = _SEALING.public.key
+    return seal(ALICE.device, BOB.device.key, key, InnerType.MESSAGE, inner, Seeded("fuzz"))
 
 
 def envelope(data: bytes) -> None:
@@ -99,12 +102,12 @@ def envelope(data: bytes) -> None:
             size = BUCKETS[choices.below(3)]
             given = b"\x01" + choices.rest()[: size - 1].ljust(size - 1, b"\0")
         case 1:
-            whole = seal(ALICE.device, _SEALING.public.key, InnerType.MESSAGE, b"inside", Seeded("fuzz"))
+            whole = _from_alice(b"inside")
             given = choices.spoil(whole)
             if given == whole:
                 return
             try:
-                open_envelope(given, [_SEALING.private])
+                open_envelope(given, BOB.device.key, [_SEALING.private])
             except DecryptError:
                 return
             # X25519 ignores the highest bit of a public key; but the key is under the tags as it came.
@@ -112,7 +115,7 @@ def envelope(data: bytes) -> None:
         case _:
             given = _sealed(choices.rest())
     try:
-        opened = open_envelope(given, [BOB.device.identity_private, _SEALING.private])
+        opened = open_envelope(given, BOB.device.key, [BOB.device.identity_private, _SEALING.private])
     except DecryptError:
         return
     assert opened.type in InnerType

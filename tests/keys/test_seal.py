@@ -16,21 +16,21 @@ from wire.limits import BUCKETS
 from wire.prekeys import PrekeyKind
 
 SEALING = BOB.private(PrekeyKind.SEALING)
-S, PRIVATES = SEALING.public.key, [SEALING.private]
+S, PRIVATES, R = SEALING.public.key, [SEALING.private], BOB.device.key
 
 
 def sealed(inner: bytes = b"inner", seed: str = "seal", device: Device = ALICE.device) -> bytes:
-    return seal(device, S, InnerType.MESSAGE, inner, Seeded(seed))
+    return seal(device, R, S, InnerType.MESSAGE, inner, Seeded(seed))
 
 
-def refused(envelope: bytes, privates: list[bytes] = PRIVATES) -> None:
+def refused(envelope: bytes, privates: list[bytes] = PRIVATES, recipient: bytes = R) -> None:
     with pytest.raises(DecryptError):
-        open_envelope(envelope, privates)
+        open_envelope(envelope, recipient, privates)
 
 
 @pytest.mark.parametrize("type", InnerType)
 def test_what_is_sealed_opens_with_its_sender_and_type(type: InnerType) -> None:
-    opened = open_envelope(seal(ALICE.device, S, type, b"inner", Seeded("x")), PRIVATES)
+    opened = open_envelope(seal(ALICE.device, R, S, type, b"inner", Seeded("x")), R, PRIVATES)
     assert opened.device_key == ALICE.device.key
     assert opened.identity_key == ALICE.device.identity_key
     assert (opened.type, opened.inner) == (type, b"inner")
@@ -42,7 +42,7 @@ def test_envelopes_are_exactly_the_buckets() -> None:
             envelope = sealed(b"x" * size)
             assert len(envelope) == bucket == bucket_for(size)
             check_envelope(envelope)
-            assert open_envelope(envelope, PRIVATES).inner == b"x" * size
+            assert open_envelope(envelope, R, PRIVATES).inner == b"x" * size
 
 
 def test_what_fits_no_bucket_is_a_local_mistake() -> None:
@@ -53,13 +53,13 @@ def test_what_fits_no_bucket_is_a_local_mistake() -> None:
 
 def test_an_inner_of_nothing_or_that_ends_like_padding_opens_as_it_was() -> None:
     for inner in (b"", b"\x80", b"\0", b"\x80\0\0", b"x\x80" + bytes(50)):
-        assert open_envelope(sealed(inner), PRIVATES).inner == inner
+        assert open_envelope(sealed(inner), R, PRIVATES).inner == inner
 
 
 def test_the_right_one_of_several_sealing_keys_opens() -> None:
     others = [MALLORY.private(PrekeyKind.SEALING).private, b"o" * 32]
     for at in range(3):
-        assert open_envelope(sealed(), [*others[:at], *PRIVATES, *others[at:]]).inner == b"inner"
+        assert open_envelope(sealed(), R, [*others[:at], *PRIVATES, *others[at:]]).inner == b"inner"
 
 
 def test_another_recipient_cannot_open() -> None:
@@ -108,8 +108,8 @@ def test_neither_sender_nor_recipient_is_visible() -> None:
 
 def test_two_envelopes_of_the_same_message_share_nothing() -> None:
     random = Seeded("two")
-    one = seal(ALICE.device, S, InnerType.MESSAGE, b"same", random)
-    other = seal(ALICE.device, S, InnerType.MESSAGE, b"same", random)
+    one = seal(ALICE.device, R, S, InnerType.MESSAGE, b"same", random)
+    other = seal(ALICE.device, R, S, InnerType.MESSAGE, b"same", random)
     assert sum(a == b for a, b in zip(one[1:], other[1:], strict=True)) < 30
 
 
@@ -118,7 +118,10 @@ def layer1(ephemeral_private: bytes, sender: bytes) -> tuple[bytes, bytes]:
     ephemeral = dh_key(ephemeral_private)
     head = b"\x01" + ephemeral
     out = hkdf(
-        salt=bytes(32), ikm=dh(ephemeral_private, S), info=b"blindpost/v1/seal-e\0" + ephemeral + S, size=56
+        salt=bytes(32),
+        ikm=dh(ephemeral_private, S),
+        info=b"blindpost/v1/seal-e\0" + ephemeral + S + R,
+        size=56,
     )
     return head + aead_encrypt(out[:32], out[32:], sender, head), out[:32]
 
@@ -126,7 +129,7 @@ def layer1(ephemeral_private: bytes, sender: bytes) -> tuple[bytes, bytes]:
 def forged(sender: bytes, shared: bytes) -> bytes:
     """An envelope that names `sender`, with `shared` in the place of DH(sender's identity, S)."""
     front, k1 = layer1(b"e" * 32, sender)
-    info = b"blindpost/v1/seal-s\0" + front[1:33] + S + front[33:]
+    info = b"blindpost/v1/seal-s\0" + front[1:33] + S + R + front[33:]
     out = hkdf(salt=k1, ikm=k1 + shared, info=info, size=56)
     return front + aead_encrypt(out[:32], out[32:], pad(b"\x01forged", 1024 - 113 - 16), front)
 
@@ -136,7 +139,7 @@ ALICE_SENDER = ALICE.device.key + ALICE.device.identity_key
 
 def test_the_forger_of_the_next_test_is_able_to_seal() -> None:
     envelope = forged(ALICE_SENDER, dh(ALICE.device.identity_private, S))
-    assert open_envelope(envelope, PRIVATES).inner == b"forged"
+    assert open_envelope(envelope, R, PRIVATES).inner == b"forged"
 
 
 def test_whoever_knows_only_public_keys_of_a_sender_cannot_seal_as_that_sender() -> None:
@@ -151,7 +154,7 @@ def test_whoever_knows_only_public_keys_of_a_sender_cannot_seal_as_that_sender()
 def test_a_device_key_without_its_identity_key_opens_as_what_it_is() -> None:
     # Mallory may write Alice's device key beside his own identity key: what opens shows his key, not hers.
     envelope = forged(ALICE.device.key + MALLORY.device.identity_key, dh(MALLORY.device.identity_private, S))
-    opened = open_envelope(envelope, PRIVATES)
+    opened = open_envelope(envelope, R, PRIVATES)
     assert opened.device_key == ALICE.device.key
     assert opened.identity_key != ALICE.entry.identity_key
 
@@ -161,12 +164,12 @@ def test_low_order_keys_are_refused_in_every_place(point: bytes) -> None:
     refused(forged(ALICE.device.key + point, bytes(32)))
     refused(sealed()[:1] + point + sealed()[33:])
     with pytest.raises(DecryptError):
-        seal(ALICE.device, point, InnerType.MESSAGE, b"inner", Seeded("low"))
+        seal(ALICE.device, R, point, InnerType.MESSAGE, b"inner", Seeded("low"))
 
 
 def test_a_sealed_type_that_is_unknown_is_refused() -> None:
     front, k1 = layer1(b"e" * 32, ALICE_SENDER)
-    info = b"blindpost/v1/seal-s\0" + front[1:33] + S + front[33:]
+    info = b"blindpost/v1/seal-s\0" + front[1:33] + S + R + front[33:]
     out = hkdf(salt=k1, ikm=k1 + dh(ALICE.device.identity_private, S), info=info, size=56)
     for start in (b"\x00", b"\x03", b"\xff", b""):
         plain = pad(start, 1024 - 113 - 16)
@@ -179,10 +182,18 @@ def test_an_envelope_thrown_back_at_its_sender_does_not_open() -> None:
     refused(sealed(), [ALICE.private(PrekeyKind.SEALING).private])
 
 
+def test_what_is_sealed_for_one_device_opens_for_no_other_that_holds_the_same_sealing_key() -> None:
+    # Mallory publishes Bob's sealing key as its own, and passes on what it gets.
+    for_mallory = seal(ALICE.device, MALLORY.device.key, S, InnerType.MESSAGE, b"inner", Seeded("seal"))
+    assert open_envelope(for_mallory, MALLORY.device.key, PRIVATES).inner == b"inner"
+    refused(for_mallory)
+    refused(for_mallory, recipient=ALICE.device.key)
+
+
 def test_a_recipient_could_have_made_the_envelope_itself() -> None:
     # Deniability: Bob needs no secret of Alice's to make what opens as hers, so it proves nothing to others.
     envelope = forged(ALICE_SENDER, dh(SEALING.private, ALICE.device.identity_key))
-    opened = open_envelope(envelope, PRIVATES)
+    opened = open_envelope(envelope, R, PRIVATES)
     assert (opened.device_key, opened.identity_key) == (ALICE.device.key, ALICE.device.identity_key)
 
 
@@ -190,14 +201,14 @@ def test_the_first_layer_opens_to_the_senders_two_keys() -> None:
     envelope = sealed(seed="layout")
     ephemeral = envelope[1:33]
     assert ephemeral == dh_key(Seeded("layout")(32))
-    info = b"blindpost/v1/seal-e\0" + ephemeral + S
+    info = b"blindpost/v1/seal-e\0" + ephemeral + S + R
     out = hkdf(salt=bytes(32), ikm=dh(SEALING.private, ephemeral), info=info, size=56)
     assert aead_decrypt(out[:32], out[32:], envelope[33:113], envelope[:33]) == ALICE_SENDER
 
 
 def test_another_device_of_the_sender_has_another_seal() -> None:
     other = replace(ALICE.device, identity_private=Device.generate(Seeded("other"), NOW).identity_private)
-    assert open_envelope(sealed(device=other), PRIVATES).identity_key == other.identity_key
+    assert open_envelope(sealed(device=other), R, PRIVATES).identity_key == other.identity_key
 
 
 @given(st.binary(max_size=2000), st.sampled_from(BUCKETS[:2]))
@@ -209,4 +220,4 @@ def test_any_bytes_give_decrypt_error(data: bytes, size: int) -> None:
 
 @given(st.binary(max_size=1500))
 def test_any_inner_comes_back(inner: bytes) -> None:
-    assert open_envelope(sealed(inner), PRIVATES).inner == inner
+    assert open_envelope(sealed(inner), R, PRIVATES).inner == inner

@@ -54,13 +54,15 @@ class Party:
         self.sessions = self.sessions.sent(session)
         type = InnerType.OPENING if session.opening else InnerType.MESSAGE
         sealing = self.peer.private(PrekeyKind.SEALING).public.key
-        envelope = seal(self.me.device, sealing, type, session.opening + message, self.random)
+        envelope = seal(
+            self.me.device, self.peer.device.key, sealing, type, session.opening + message, self.random
+        )
         check_envelope(envelope)
         return content, envelope
 
     def receive(self, envelope: bytes) -> Content:
         """Open on copies; only what authenticated is kept. Raises DecryptError."""
-        opened = open_envelope(envelope, [self.me.private(PrekeyKind.SEALING).private])
+        opened = open_envelope(envelope, self.me.device.key, [self.me.private(PrekeyKind.SEALING).private])
         assert (opened.device_key, opened.identity_key) == (
             self.peer.device.key,
             self.peer.device.identity_key,

@@ -171,11 +171,17 @@ class Side:
 
 
 def envelope(
-    device_key: bytes, identity_private: bytes, sealing: bytes, type: int, inner: bytes, ephemeral: bytes
+    device_key: bytes,
+    identity_private: bytes,
+    recipient: bytes,
+    sealing: bytes,
+    type: int,
+    inner: bytes,
+    ephemeral: bytes,
 ) -> bytes:
     """The smallest envelope that fits."""
     head = b"\x01" + public(ephemeral)
-    names = public(ephemeral) + sealing
+    names = public(ephemeral) + sealing + recipient
     one = derive(bytes(32), agree(ephemeral, sealing), named("seal-e") + names, 56)
     sender = device_key + public(identity_private)
     front = head + sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(sender, head, one[32:], one[:32])

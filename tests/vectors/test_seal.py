@@ -24,18 +24,21 @@ FILE, TALK = load("seal"), load("conversation")
 def test_seals(item: dict[str, Any]) -> None:
     device_key, identity = unhex(FILE["sender_device_key"]), unhex(FILE["sender_identity_private"])
     private, inner = unhex(FILE["sealing_private"]), unhex(item["inner"])
-    opened = open_envelope(unhex(item["envelope"]), [private])
+    recipient = unhex(FILE["recipient_device_key"])
+    opened = open_envelope(unhex(item["envelope"]), recipient, [private])
     assert (opened.device_key, opened.identity_key) == (device_key, primitives.dh_key(identity))
     assert (opened.type, opened.inner) == (item["type"], inner)
+    sealing = independent.public(private)
     again = independent.envelope(
-        device_key, identity, independent.public(private), item["type"], inner, unhex(item["random"])
+        device_key, identity, recipient, sealing, item["type"], inner, unhex(item["random"])
     )
     assert again.hex() == item["envelope"]
 
 
 @pytest.mark.parametrize("item", cases(FILE["refused"]))
 def test_seals_that_do_not_open(item: dict[str, str]) -> None:
-    fails(item, lambda: open_envelope(unhex(item["envelope"]), [unhex(FILE["sealing_private"])]))
+    private, recipient = unhex(FILE["sealing_private"]), unhex(FILE["recipient_device_key"])
+    fails(item, lambda: open_envelope(unhex(item["envelope"]), recipient, [private]))
 
 
 def test_sizes() -> None:
@@ -105,7 +108,8 @@ def test_a_whole_conversation_is_read_with_private_keys_alone() -> None:
     for item in TALK["envelopes"]:
         (reader,) = set(both) - {item["from"]}
         sender = both[item["from"]]
-        opened = open_envelope(unhex(item["envelope"]), [both[reader].private(PrekeyKind.SEALING)])
+        own = both[reader]
+        opened = open_envelope(unhex(item["envelope"]), own.device.key, [own.private(PrekeyKind.SEALING)])
         assert (opened.device_key, opened.identity_key) == (sender.device.key, sender.device.identity_key)
         assert (opened.type, opened.inner.hex()) == (item["type"], item["inner"])
         is_opening = opened.type is InnerType.OPENING
@@ -132,7 +136,8 @@ def test_our_seal_makes_the_same_envelopes() -> None:
         sealing = both[reader].prekeys[PrekeyKind.SEALING].public.key
         ephemeral = Drawn(item["random"][-64:])
         sender = both[item["from"]].device
-        envelope = seal(sender, sealing, InnerType(item["type"]), unhex(item["inner"]), ephemeral)
+        type, inner = InnerType(item["type"]), unhex(item["inner"])
+        envelope = seal(sender, both[reader].device.key, sealing, type, inner, ephemeral)
         assert envelope.hex() == item["envelope"]
 
 
@@ -168,6 +173,7 @@ def test_a_second_implementation_writes_the_same_conversation() -> None:
         envelope = independent.envelope(
             independent.signing_public(sender.seed),
             sender.identity_private,
+            independent.signing_public(both[reader].device.seed),
             independent.public(both[reader].private(PrekeyKind.SEALING)),
             item["type"],
             opening + message if item["type"] == 2 else message,
