@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.attacks import bundles
+from tests.attacks import bundles, order, seals
 from tests.attacks.attack import Attack
 
-ATTACKS: Final[tuple[Attack, ...]] = (*bundles.ATTACKS,)
+ATTACKS: Final[tuple[Attack, ...]] = (*bundles.ATTACKS, *seals.ATTACKS, *order.ATTACKS)
