@@ -4,25 +4,29 @@ What they are after is not a text, which would need the keys, but any reaction: 
 session anew whenever the relay likes can be led to do so at the moment when the relay can make use of it.
 """
 
+import contextlib
 import os
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
 from clients.clock import now_ms
 from keys.content import Content, Kind, Receipt
+from keys.errors import DecryptError
 from keys.identities import Device
-from keys.primitives import TAG, aead_encrypt
+from keys.primitives import KEY, TAG, aead_encrypt
 from keys.seal import InnerType, Opened, seal
 from tests.attacks.attack import Attack, Caught, Outcome, Removal, Succeeded, attack
 from tests.attacks.neighbours import begins_anew, neighbours, state_of
 from tests.attacks.stage import Stage
+from tests.clients.test_hostile_peers import prekey_of
 from tests.support.homes import Home
+from wire.control import Bundle
 from wire.errors import WireError
 from wire.frames import DELIVER_HEADER, Deliver, Put, decode_deliver
 from wire.limits import BUCKETS
+from wire.prekeys import PrekeyKind
 
 
 def _untagged(original: object) -> Callable[[bytes, bytes, bytes, bytes], bytes]:
@@ -122,37 +126,35 @@ async def splice(stage: Stage) -> Outcome:
         return _nothing_changed(bob, before, "none opens, nothing of its state changes", len(envelopes))
 
 
-# For the controls: the sealing keys of everybody, and whose device a relay says that a frame is from.
-SEALING_KEYS: Final[list[bytes]] = []
+# For the controls: who an envelope may have been sealed for, and whose device a relay says that it is from.
+RECIPIENTS: Final[list[tuple[bytes, Sequence[bytes]]]] = []
 SAID: Final[list[Device]] = []
-
-
-def _everybodys(original: Callable[..., Any]) -> Callable[..., list[bytes]]:
-    return lambda state: [*original(state), *SEALING_KEYS]
 
 
 def _unsealed(original: Callable[..., Opened]) -> Callable[..., Opened]:
     """Whoever gets an envelope opens it, and takes it for that device's which the relay names."""
 
-    def opened(envelope: bytes, privates: Sequence[bytes]) -> Opened:
-        found = original(envelope, [*privates, *SEALING_KEYS])
-        return replace(found, device_key=SAID[0].key, identity_key=SAID[0].identity_key) if SAID else found
+    def opened(envelope: bytes, recipient: bytes, privates: Sequence[bytes]) -> Opened:
+        for device_key, keys in RECIPIENTS:
+            with contextlib.suppress(DecryptError):
+                found = original(envelope, device_key, keys)
+                senders = [(said.key, said.identity_key) for said in SAID]
+                device_key, identity_key = (*senders, (found.device_key, found.identity_key))[0]
+                return replace(found, device_key=device_key, identity_key=identity_key)
+        return original(envelope, recipient, privates)
 
     return opened
 
 
-EVERYBODYS: Final = Removal("clients.store.state.KeyState.sealing_privates", _everybodys)
-
-
-@contextmanager
-def _found_out(*homes: Home, said: Home | None = None) -> Iterator[None]:
+@contextlib.contextmanager
+def _found_out(recipient: Home, *said: Home) -> Iterator[None]:
     """In a control, as long as this lasts."""
-    SEALING_KEYS.extend(key for home in homes for key in home.mailroom.state.sealing_privates())
-    SAID.extend([] if said is None else [said.profile.device])
+    RECIPIENTS.append((recipient.mailbox, recipient.mailroom.state.sealing_privates()))
+    SAID.extend(home.profile.device for home in said)
     try:
         yield
     finally:
-        SEALING_KEYS.clear()
+        RECIPIENTS.clear()
         SAID.clear()
 
 
@@ -168,12 +170,15 @@ async def reflect(stage: Stage) -> Outcome:
             alice.say(bob, text)
         puts = alice.send(bob)
         before = state_of(alice)
-        with _found_out(alice, bob, said=bob):
+        with _found_out(bob, bob):
             _bring(alice, _framed(alice, *puts))
         return _nothing_changed(alice, before, "none opens, nothing of its state changes", len(puts))
 
 
-@attack(defence="an envelope is sealed for one device", without=EVERYBODYS)
+@attack(
+    defence="an envelope is sealed for one device",
+    without=Removal("clients.engine.open_envelope", _unsealed),
+)
 async def wrong_mailbox(stage: Stage) -> Outcome:
     """Deliver to one contact what the same sender has written to another."""
     with neighbours(stage.directory, "alice", "bob", "carol") as (alice, bob, carol):
@@ -184,6 +189,33 @@ async def wrong_mailbox(stage: Stage) -> Outcome:
         with _found_out(bob):
             _bring(carol, _framed(carol, *puts))
         return _nothing_changed(carol, before, "none opens, nothing of its state changes", len(puts))
+
+
+def _unnamed(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Keys that do not depend on who is to open what they seal."""
+    return lambda *arguments: original(
+        *(each[: 2 * KEY] if len(each) == 3 * KEY else each for each in arguments)
+    )
+
+
+@attack(
+    defence="the keys of a seal depend on its recipient's device key",
+    without=(Removal("keys.seal._layer1_key", _unnamed), Removal("keys.seal._layer2_key", _unnamed)),
+)
+async def borrowed_sealing_key(stage: Stage) -> Outcome:
+    """Publish a contact's sealing key as one's own, and pass on to it what is sealed for oneself."""
+    with neighbours(stage.directory, "bob", "alice") as (bob, alice):
+        mallory = Home(stage.directory, "mallory")
+        (device,), devices = mallory.bundle().devices, mallory.profile.device_list.encode()
+        borrowed = prekey_of(mallory, PrekeyKind.SEALING, alice.mailroom.state.own_sealing().key)
+        device = device.model_copy(update={"prekeys": [device.prekeys[0], borrowed, *device.prekeys[2:]]})
+        bob.add(mallory)
+        bob.mailroom.learn_bundle(bob.contact(mallory), Bundle(ref=0, device_list=devices, devices=[device]))
+        bob.say(mallory, "for Mallory")
+        before, puts = state_of(alice), bob.send(mallory)
+        _bring(alice, _framed(alice, *puts))
+        mallory.close()
+        return _nothing_changed(alice, before, "does not open, nothing of her state changes", len(puts))
 
 
 class _Pretender:
@@ -215,12 +247,12 @@ async def forge_receipt(stage: Stage) -> Outcome:
         sealing = state.own_sealing().key
         before = state_of(alice)
         for type in InnerType:
-            envelope = seal(pretender, sealing, type, forged, os.urandom)
+            envelope = seal(pretender, alice.mailbox, sealing, type, forged, os.urandom)
             _bring(alice, _framed(alice, Put(os.urandom(16), alice.mailbox, envelope)))
         assert alice.mailroom.history.status(said) == "accepted"
         return _nothing_changed(alice, before, "does not open; the message stays 'accepted'", len(InnerType))
 
 
 ATTACKS: Final[tuple[Attack, ...]] = (
-    flip_each_bit, truncate, splice, reflect, wrong_mailbox, forge_receipt,
+    flip_each_bit, truncate, splice, reflect, wrong_mailbox, borrowed_sealing_key, forge_receipt,
 )  # fmt: skip
