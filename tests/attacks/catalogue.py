@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.attacks import bundles, order, seals
+from tests.attacks import bundles, floods, order, seals
 from tests.attacks.attack import Attack
 
-ATTACKS: Final[tuple[Attack, ...]] = (*bundles.ATTACKS, *seals.ATTACKS, *order.ATTACKS)
+ATTACKS: Final[tuple[Attack, ...]] = (*bundles.ATTACKS, *seals.ATTACKS, *order.ATTACKS, *floods.ATTACKS)
