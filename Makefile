@@ -13,11 +13,12 @@ BENCH_CFLAGS := -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Wconversion -Wshadow
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test attacks faults proxies check bench bench-check bench-programs soak fuzz screenshots lock relay-wheel clean
+.PHONY: help demo test test-uvloop attacks faults proxies check bench bench-check bench-programs soak fuzz screenshots lock relay-wheel clean
 
 help:
 	@echo 'make demo         show the main job working, here and now'
 	@echo 'make test         run all tests (2 workers); ARGS="tests/wire -k frame" narrows it'
+	@echo 'make test-uvloop  those of the relay that depend on its event loop, on the faster one'
 	@echo 'make attacks      attack the clients from an evil relay, each defence once taken away; ARGS="--only NAME"'
 	@echo 'make faults       break things while messages flow; ARGS="--long" for hours, "--help" for more'
 	@echo 'make proxies      the relay behind the real Caddy and nginx, 4 minutes; installs them (Debian, root)'
@@ -43,6 +44,12 @@ demo: $(READY)
 
 test: $(READY)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+# What holds on one event loop must hold on the other. The store and the settings do not know on which they run.
+test-uvloop: $(READY)
+	@BLINDPOST_TEST_LOOP=uvloop $(BIN)/python -m pytest -n 2 --dist loadfile $(patsubst %,tests/relay/test_%.py,\
+	  caps connection crowded_out end_to_end fair_share hostile_http http leaks presence rates_end_to_end \
+	  loops rfc6455_frames rfc6455_handshake shutdown slow_sockets socket_machine start tails tails_at_random) $(ARGS)
 
 attacks: $(READY)
 	@$(BIN)/python -m tests.attacks $(ARGS)

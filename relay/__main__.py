@@ -71,7 +71,7 @@ def _warn_of_origins(config: Config, host: str, origins: tuple[str, ...]) -> Non
 
 def _serve(config: Config, as_json: bool) -> None:
     # Late, so that --help and a bad setting answer at once.
-    from relay import listening, server
+    from relay import listening, loops, server
     from relay.app import compose, open_store
     from relay.auth import RelayKey
     from relay.metrics import Metrics
@@ -106,7 +106,7 @@ def _serve(config: Config, as_json: bool) -> None:
         finally:
             await store.close()
 
-    with listener, server.runner(config.login_deadline) as runner:
+    with listener, loops.runner(config.loop, config.login_deadline) as runner:
         runner.run(serve())
 
 

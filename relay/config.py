@@ -140,6 +140,9 @@ class Config(BaseSettings):
     socket_rate: RateText = Field(Rate(240, 10, 1), description="sockets opened from one prefix")
     http_rate: RateText = Field(Rate(240, 10, 1), description="HTTP requests from one prefix")
     trusted_proxies: Texts = Field((), description="addresses or networks whose X-Forwarded-For is believed")
+    loop: Literal["auto", "asyncio", "uvloop"] = Field(
+        "auto", description="event loop; auto is uvloop where that is installed, else asyncio"
+    )
     metrics_token: str | None = Field(
         None, min_length=16, repr=False, description="lets others than loopback read /metrics"
     )

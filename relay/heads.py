@@ -9,20 +9,18 @@ import contextlib
 import socket
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Final
+from typing import Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from relay.admission import Ticket, is_proxy, prefix_of
 from relay.app import Relay
+from relay.loops import READ_MAX
 from relay.metrics import Drop
 from relay.websocket import opening
 
 HEAD_MAX: Final = 65_536
 COME_BACK: Final = 10  # seconds, where a cap on sockets was reached
-# What one turn of the event loop takes from one socket, where asyncio takes 256 KiB. Under TLS every socket
-# holds a buffer of this size from its accept on.
-READ_MAX: Final = 65_536
 # What waits in the system for its turn on the wire: more would only put answers and pings behind frames.
 UNSENT_MAX: Final = 131_072
 
@@ -52,6 +50,7 @@ class HeadDeadline(HttpToolsProtocol):
     place: str | None = None  # the prefix of the socket, once it is counted
     ticket: Ticket | None = None
     retry_after = 0
+    _is_made = False
 
     def count(self, peer: str | None, abort: Callable[[], None]) -> bool:
         """Count this socket in, and say whether there is a place for it; `abort` ends it."""
@@ -74,20 +73,23 @@ class HeadDeadline(HttpToolsProtocol):
         return True
 
     def discount(self) -> None:
-        """The socket ended before it was more than counted."""
+        """The socket ended before it was more than counted; else nothing."""
+        if self._is_made:
+            return
         self.relay.sockets -= 1
         if self.ticket is not None:
             self.ticket.leave()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own class narrows it
         """Note the time of the accept and start the clock."""
+        self._is_made = True
         self.accepted_at = self.loop.time()
         self.head_bytes = 0
         self.head_timer: asyncio.TimerHandle | None = None
         self.deaf_timer: asyncio.TimerHandle | None = None
         _take_little(transport)
         super().connection_made(transport)
-        # Under TLS it was counted before the handshake, where the event loop lets us.
+        # Under TLS it was counted before the handshake.
         if self.place is None and not self.count(self.client[0] if self.client else None, transport.abort):
             self._answer_and_close(
                 HTTPStatus.SERVICE_UNAVAILABLE, "too many connections", self.retry_after or COME_BACK
@@ -153,6 +155,11 @@ class HeadDeadline(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Count what comes while no request is being answered."""
+        if len(data) > READ_MAX:  # uvloop's reads, which nothing bounds at less than 250 KiB
+            for at in range(0, len(data), READ_MAX):
+                protocol = cast(asyncio.Protocol, self.transport.get_protocol())
+                protocol.data_received(data[at : at + READ_MAX])
+            return
         if self.ticket is None or self.transport.is_closing():
             return
         self.ticket.idle = False

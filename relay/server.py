@@ -1,29 +1,26 @@
 """uvicorn, bounded: deadlines and caps it does not have by itself, and an orderly end.
 
-Owns the event loop, signals and the drain; what comes before a WebSocket is `relay.heads`'. Knows no message.
+Owns signals and the drain; `relay.heads` owns what comes before a WebSocket, `relay.loops` what runs it all.
+Knows no message.
 """
 
 import asyncio
-import asyncio.sslproto
 import contextlib
 import signal
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Final
 
 import uvicorn
-from uvicorn.loops.auto import auto_loop_factory
 
 from relay.app import Relay, create_app
-from relay.heads import READ_MAX, HeadDeadline
+from relay.heads import HeadDeadline
 from relay.listening import BACKLOG, ListenError, check_readable
-from relay.websocket.protocol import CLOSE_HANDSHAKE, WebSocket
+from relay.loops import ACCEPT_AT_ONCE
+from relay.websocket.protocol import WebSocket
 from wire.limits import DRAIN
 
-# asyncio accepts as many sockets in one turn of its loop as its backlog says, and nobody else is served
-# meanwhile. The others wait in the kernel.
-ACCEPT_AT_ONCE: Final = 16
 KEEP_ALIVE: Final = 5
 
 
@@ -77,45 +74,6 @@ class Server(uvicorn.Server):
         await self._relay.drain(DRAIN * 0.6)
 
 
-def _loop_factory(handshake: float) -> Callable[[], asyncio.AbstractEventLoop]:
-    """An event loop that bounds TLS handshakes; asyncio would wait 60 s, and uvicorn passes no limit."""
-    usual = auto_loop_factory()()  # uvloop's where that is installed
-    base: Any = type(usual)
-    usual.close()
-
-    class Loop(base):  # type: ignore[misc]  # a base known at run time only
-        def _make_ssl_transport(
-            self, rawsock: socket.socket, protocol: Any, context: Any, waiter: Any = None, **options: Any
-        ) -> Any:
-            """Count a socket before its handshake: asyncio tells its protocol only afterwards, uvloop too."""
-            make = super()._make_ssl_transport
-            if not isinstance(protocol, HeadDeadline) or waiter is None:
-                return make(rawsock, protocol, context, waiter, **options)
-
-            def end() -> None:
-                # A transport cannot be aborted before its first turn; a socket ends at any time.
-                with contextlib.suppress(OSError):
-                    rawsock.shutdown(socket.SHUT_RDWR)
-
-            peer = (options.get("extra") or {}).get("peername")
-            if not protocol.count(peer[0] if peer else None, end):
-                protocol.discount()
-                rawsock.close()
-                raise ConnectionRefusedError
-            waiter.add_done_callback(
-                lambda done: protocol.discount() if done.cancelled() or done.exception() else None
-            )
-            return make(rawsock, protocol, context, waiter, **options)
-
-        async def create_server(self, *arguments: Any, **options: Any) -> Any:
-            if options.get("ssl") is not None:
-                options["ssl_handshake_timeout"] = handshake
-                options["ssl_shutdown_timeout"] = CLOSE_HANDSHAKE
-            return await super().create_server(*arguments, **options)
-
-    return Loop
-
-
 def make_server(relay: Relay, on_listening: Callable[[], None]) -> Server:
     """A server for `relay`, not started. Raises ListenError for TLS files that cannot be used."""
     config = relay.config
@@ -146,10 +104,3 @@ def make_server(relay: Relay, on_listening: Callable[[], None]) -> Server:
             "both must be PEM files, and the key must be the certificate's"
         ) from error
     return Server(settings, relay, on_listening)
-
-
-def runner(handshake: float) -> asyncio.Runner:
-    """An event loop to open the store and serve in; TLS handshakes take at most `handshake` seconds."""
-    # No setting of asyncio: the class is the only place where it can be told.
-    asyncio.sslproto.SSLProtocol.max_size = READ_MAX
-    return asyncio.Runner(loop_factory=_loop_factory(handshake))

@@ -1,6 +1,7 @@
 """One relay for all tests of a file that do not change it; both engines of the store; a bare relay."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,14 @@ import pytest
 from relay.store.base import Store
 from tests.relay.engines import Engine, Memory, Sqlite
 from tests.relay.shells import Bench
-from tests.support.relay_process import RelayProcess
+from tests.support.relay_process import LOOP, RelayProcess
+
+if LOOP == "uvloop":  # tests of parts of a relay run in a loop of pytest's
+
+    def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+        import uvloop
+
+        return {LOOP: uvloop.new_event_loop}
 
 
 @pytest.fixture(scope="module")

@@ -162,6 +162,16 @@ def tls(tmp_path: Path) -> tuple[dict[str, object], ssl.SSLContext]:
     return {"tls_certificate": tmp_path / "cert.pem", "tls_key": tmp_path / "key.pem"}, trusting
 
 
+async def come_in(relay: RelayProcess, trusting: ssl.SSLContext) -> None:
+    """Once the relay has noticed that somebody has left."""
+    async with asyncio.timeout(5):
+        while True:
+            with contextlib.suppress(ConnectionError):
+                async with dial(relay.url, trusting) as peer:
+                    await peer.hello(Mode.SUBMIT)
+                    return
+
+
 async def test_a_tls_handshake_takes_a_place_from_its_accept_to_its_end(
     tmp_path: Path, tls: tuple[dict[str, object], ssl.SSLContext]
 ) -> None:
@@ -172,10 +182,12 @@ async def test_a_tls_handshake_takes_a_place_from_its_accept_to_its_end(
             await opened.open("127.0.0.1")
             await ended(await opened.open("127.0.0.1"))
             first[1].transport.abort()
+            await come_in(relay, trusting)
             # A handshake that fails gives its place back, and so does what came after one that holds.
             failed = await opened.open("127.0.0.1")
             failed[1].write(b"no TLS at all\r\n\r\n")
             await ended(failed)
+            await come_in(relay, trusting)
             for _ in range(3):
                 async with dial(relay.url, trusting) as peer:
                     await peer.hello(Mode.SUBMIT)

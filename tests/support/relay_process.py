@@ -37,6 +37,9 @@ def free_port() -> int:
     raise AssertionError("no free port")
 
 
+# What the relays of tests run on: `make test-uvloop` sets the other one.
+LOOP: Final = os.environ.get("BLINDPOST_TEST_LOOP", "asyncio")
+
 # All of a test comes from one address and often with one token, as nothing in the world does. Tests of a
 # rate set it.
 AMPLE: Final = dict.fromkeys(
@@ -130,8 +133,10 @@ class RelayProcess:
     def spawn(self) -> subprocess.Popen[bytes]:
         """Start the process without waiting for anything."""
         assert not self.running, "still running"
-        settings = {"port": self._port, "data-directory": self.data_dir, **AMPLE, **self.settings}
-        flags = [part for name, value in settings.items() for part in (f"--{name}", str(value))]
+        usual = {"port": self._port, "data-directory": self.data_dir, "loop": LOOP, **AMPLE}
+        flags = [
+            part for name, value in (usual | self.settings).items() for part in (f"--{name}", str(value))
+        ]
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [*self._command, "--json", *flags],
