@@ -59,6 +59,7 @@ class Senders:
                 self._of(contact_id).again()
             self._mailroom.write_owed()
             self.wake_all()
+            self._profile.store.forget_log()
             await asyncio.sleep(ROUND)
 
     def watch(self, contact_id: int, count: int) -> None:

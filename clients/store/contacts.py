@@ -295,11 +295,14 @@ class Contacts:
         with self._store.transaction() as db:
             count = int(db.execute("SELECT count(*) FROM messages WHERE contact = ?", (contact.id,)).get)
             is_stranger = contact.status is ContactStatus.REQUEST and not self.was_told_card(contact.id)
+            db.execute("DELETE FROM outbox WHERE contact = ?", (contact.id,))
+            db.execute("DELETE FROM messages WHERE contact = ?", (contact.id,))
+            if count:
+                # Until it is written anew, the index of words holds every text that was deleted.
+                db.execute("INSERT INTO words (words) VALUES ('optimize')")
             if contact.alarm is not None or is_stranger:
                 db.execute("DELETE FROM contacts WHERE id = ?", (contact.id,))
                 return count
-            db.execute("DELETE FROM outbox WHERE contact = ?", (contact.id,))
-            db.execute("DELETE FROM messages WHERE contact = ?", (contact.id,))
             db.execute(
                 "UPDATE contacts SET name = ?, relay = '', status = 'removed', display_name = '', "
                 "verified = 0, token = NULL, presence = NULL, shares_presence = NULL, shares_typing = NULL, "

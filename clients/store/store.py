@@ -8,12 +8,14 @@ acknowledged. Knows nothing of what the tables mean: that is in the modules besi
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import apsw
 
 from clients.errors import LockedError, StorageError
 from clients.store.schema import MIGRATIONS
+
+BUSY: Final = 5000  # milliseconds
 
 
 def failure(error: apsw.Error) -> StorageError:
@@ -103,10 +105,14 @@ class Store:
             raise LockedError(
                 "The profile cannot be unlocked: wrong passphrase, or the key file of another profile."
             ) from None
-        self.db.set_busy_timeout(5000)
+        self.db.set_busy_timeout(BUSY)
         self.db.pragma("journal_mode", "wal")
         self.db.pragma("synchronous", "full")
         self.db.pragma("foreign_keys", 1)
+        # What was deleted is overwritten, and sorting leaves nothing on the disk in plain. The library is
+        # built so; nobody should have to know that.
+        self.db.pragma("secure_delete", 1)
+        self.db.pragma("temp_store", 2)
 
     def _migrate(self) -> None:
         version = int(self.db.pragma("user_version"))
@@ -155,6 +161,19 @@ class Store:
     def set_meta(self, name: str, value: bytes) -> None:
         """Write a single value."""
         self.db.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (name, value))
+
+    def forget_log(self) -> None:
+        """Empty the log, in which pages stand as they were before, with what is deleted since.
+
+        Waits for nobody. A backup that is being read, or a full disk, leaves it for another time.
+        """
+        self.db.set_busy_timeout(0)
+        try:
+            self.db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except apsw.Error:
+            pass  # what is committed is safe in either place, and whatever is wrong shows at the next commit
+        finally:
+            self.db.set_busy_timeout(BUSY)
 
     def close(self) -> None:
         """Close the database. Committed transactions are safe without this."""
