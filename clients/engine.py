@@ -269,9 +269,9 @@ class Engine:
         session = sessions.by_ephemeral(header.ephemeral)
         if session is not None:
             after, plaintext = session.decrypt(message, now)
-            known = self._state.party(opened.device_key)
+            known = self._sealed_by(opened)
             if known is None:
-                raise DecryptError  # the device was removed from its list since
+                raise DecryptError  # removed from its list since, or sealed with another identity key
             self._state.save_sessions(opened.device_key, sessions.heard(after))
             return known, plaintext, False
         plaintext, has_new_list = self._accept(sender, header, message, sessions, now)

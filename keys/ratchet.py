@@ -127,6 +127,12 @@ class Ratchet:
         return self.remote, self.receiving.number if self.receiving is not None else 0
 
     @property
+    def signed_private(self) -> bytes | None:
+        """The private half of our signed prekey, which the acceptor holds until it answers."""
+        is_kept = self.own_private != _NONE and self.sending is None and self.previous_length == 0
+        return self.own_private if is_kept else None
+
+    @property
     def unanswered(self) -> int:
         """How many messages the sending chain has given since the last reply."""
         return self.sending.number if self.sending is not None else 0

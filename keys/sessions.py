@@ -6,7 +6,7 @@ when both sides initiate at once, the lower transcript hash sends until one is h
 or storage.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -135,12 +135,18 @@ class Sessions:
             return Sessions((first, session, *self.all[1:])[:MAX_SESSIONS])
         return self.initiated(session)
 
-    def tidied(self, now: int, since: int) -> "Sessions":
+    def tidied(self, now: int, since: int, signed: Collection[bytes]) -> "Sessions":
         """Without sessions that were silent for 60 days, except the one that sends, and without old keys.
 
-        Nothing that was sealed before `since` can be opened any more.
+        Nothing that was sealed before `since` can be opened any more. `signed` are the private halves of our
+        signed prekeys: one that is gone from there does not go on in a session that was never answered.
         """
-        kept = (s for at, s in enumerate(self.all) if at == 0 or s.heard >= now - SILENT_KEEP)
+        kept = (
+            s
+            for at, s in enumerate(self.all)
+            if (at == 0 or s.heard >= now - SILENT_KEEP)
+            and ((private := s.ratchet.signed_private) is None or private in signed)
+        )
         return Sessions(tuple(replace(s, ratchet=s.ratchet.pruned(now, since)) for s in kept))
 
     def decrypt(self, message: bytes, now: int) -> tuple["Sessions", bytes]:

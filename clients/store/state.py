@@ -126,11 +126,12 @@ class KeyState:
     def tidy_sessions(self, now: int) -> None:
         """Let old sessions and old message keys die."""
         since = self.held_since(PrekeyKind.SEALING, now)
+        signed = self._privates(PrekeyKind.SIGNED)
         rows: list[tuple[Any, ...]] = self._db.execute(
             "SELECT device_key FROM devices WHERE sessions IS NOT NULL"
         ).fetchall()
         for (device_key,) in rows:
-            self.save_sessions(device_key, self.sessions(device_key).tidied(now, since))
+            self.save_sessions(device_key, self.sessions(device_key).tidied(now, since, signed))
 
     def last_repair(self, device_key: bytes) -> Place | None:
         """The newest REPAIR of a device, if there was one."""
@@ -176,10 +177,13 @@ class KeyState:
         self._db.execute("DELETE FROM handshakes WHERE at < ?", (self.held_since(PrekeyKind.SIGNED, now),))
 
     def held_since(self, kind: PrekeyKind, now: int) -> int:
-        """When the oldest prekey of a kind that we still hold was made, less a day for a wrong clock."""
-        oldest = self._value("SELECT public FROM prekeys WHERE kind = ? ORDER BY id LIMIT 1", kind)
-        made = now if oldest is None else decode_prekey(oldest).created
-        return made - CLOCK_SKEW
+        """When the oldest prekey of a kind that we still hold was made, less a day for a wrong clock.
+
+        The beginning of time while one is held that was made when the clock was ahead: nobody knows when.
+        """
+        rows = self._db.execute("SELECT public FROM prekeys WHERE kind = ?", (kind,))
+        made = [decode_prekey(bytes(row[0])).created for row in rows]
+        return 0 if max(made, default=now) > now + CLOCK_SKEW else min(made, default=now) - CLOCK_SKEW
 
     # --- prekeys of others ----------------------------------------------------------------------------
 
@@ -282,9 +286,10 @@ class KeyState:
 
     def sealing_privates(self) -> Sequence[bytes]:
         """Our private sealing keys, newest first."""
-        rows = self._db.execute(
-            "SELECT private FROM prekeys WHERE kind = ? ORDER BY id DESC", (PrekeyKind.SEALING,)
-        )
+        return self._privates(PrekeyKind.SEALING)
+
+    def _privates(self, kind: PrekeyKind) -> list[bytes]:
+        rows = self._db.execute("SELECT private FROM prekeys WHERE kind = ? ORDER BY id DESC", (kind,))
         return [bytes(row[0]) for row in rows]
 
     def private_prekey(self, kind: PrekeyKind, id: int) -> PrivatePrekey | None:

@@ -1,16 +1,21 @@
 """The engine on a state held in memory: openings, large texts, gossip, strangers, replays, tampering."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clients.engine import Ahead, Alarm, Draft, Received
-from keys.content import Kind
+from keys.content import Content, Kind
 from keys.errors import DecryptError, VerificationError
+from keys.handshake import HEADER_SIZE
+from keys.identities import Account
 from keys.prekeys import generate_prekey
-from keys.seal import InnerType, open_envelope
+from keys.seal import InnerType, open_envelope, seal
 from tests.keys.parties import Seeded, flipped
 from tests.support.memory_state import MemoryState, Speaker
+from wire.binary import lp
 from wire.device_lists import DeviceList
 from wire.limits import BUCKETS, SIGNED_PREKEY_MAX_AGE, TEXT_MAX
 from wire.prekeys import PrekeyKind
@@ -212,6 +217,25 @@ def test_one_account_cannot_speak_for_another() -> None:
     mallory.devices = pair.alice.devices
     with pytest.raises(ValueError, match="not in its own list"):
         mallory.approach(pair.bob, NOW)
+
+
+def test_an_opening_on_a_session_that_is_held_needs_the_identity_key_of_its_device() -> None:
+    # Who has a device's signing key and a state of its ratchet, and seals with an identity key of its own.
+    pair = Pair()
+    pair.carry(pair.alice, pair.bob)
+    thief = replace(pair.alice.device, identity_private=Seeded("thief")(32))
+    account = Account.generate(Seeded("thief"))
+    devices = account.sign_device_list((thief.entry(account.key),), NOW)
+    session = pair.alice.state.sessions(pair.bob.key).sending
+    assert session is not None
+    content = Content(Kind.TEXT, bytes(16), bytes(16), 2, NOW * 1000, b"forged").encode()
+    header, (_, message) = session.opening[-HEADER_SIZE:], session.encrypt(content, Seeded("thief"))
+    inner = lp(devices.encode()) + header + message
+    sealing = pair.bob.state.own_sealing().key
+    refused(pair.bob, seal(thief, pair.bob.key, sealing, InnerType.OPENING, inner, Seeded("thief")))
+    honest = lp(pair.alice.devices.encode()) + header + message
+    envelope = seal(pair.alice.device, pair.bob.key, sealing, InnerType.OPENING, honest, Seeded("thief"))
+    assert pair.bob.engine.open(envelope, NOW).content.body == b"forged", "the test forges well"
 
 
 def test_both_beginning_at_once_converge_on_one_session() -> None:

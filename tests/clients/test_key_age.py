@@ -1,5 +1,6 @@
 """Keys that grow old while nobody writes: nothing is sealed to a key whose private half may be gone."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,35 @@ def test_a_message_after_a_long_silence_is_sealed_with_a_key_that_still_opens(
     bob.take_in(*alice.send(bob))
     assert bob.texts() == ["after ten weeks"]
     assert bob.mailroom.undecryptable == 0
+
+
+def test_the_signed_prekey_of_a_stranger_who_is_never_answered_dies_in_its_time(
+    pair: tuple[Home, Home], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, _ = pair
+    stranger = Home(tmp_path, "stranger")
+    stranger.meet(alice)
+    stranger.say(alice, "a request that nobody answers")
+    alice.take_in(*stranger.send(alice))
+    private = alice.profile.store.db.execute("SELECT private FROM prekeys WHERE kind = 1").get
+    record = alice.mailroom.state.sessions(stranger.mailbox).to_record
+    assert private in record()
+    pass_time(monkeypatch, alice)
+    alice.mailroom.tidy()
+    assert private not in alice.mailroom.state.sessions(stranger.mailbox).to_record()
+
+
+def test_no_replay_gets_through_because_a_clock_was_wrong(pair: tuple[Home, Home]) -> None:
+    alice, _ = pair
+    now, count = now_seconds(), "SELECT count(*) FROM handshakes"
+    for wrong in (5 * 365 * 86_400, -5 * 365 * 86_400):
+        alice.stock.rotate(now + wrong)
+        alice.stock.rotate(now)
+        alice.profile.store.db.execute("INSERT INTO handshakes VALUES (?, ?)", (os.urandom(32), now + wrong))
+    kept = alice.profile.store.db.execute(count).get
+    for later in (0, WEEK):
+        alice.mailroom.state.forget_handshakes(now + later)
+        assert alice.profile.store.db.execute(count).get == kept
 
 
 def test_receipts_wait_for_a_fresh_key_too(pair: tuple[Home, Home], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -251,11 +251,29 @@ def test_silent_sessions_and_old_keys_die_after_their_time_but_the_sending_one_s
         other.initiate(f"life {number}")
         other.send(b"skipped")
         alice.receive(other.send(b"hello"))
-    first, *rest = alice.sessions.tidied(NOW + SILENT_KEEP, NOW + 1)
+    signed = [ALICE.private(PrekeyKind.SIGNED).private]
+    first, *rest = alice.sessions.tidied(NOW + SILENT_KEEP, NOW + 1, signed)
     assert len(rest) == 2
     assert not any(session.ratchet.skipped for session in (first, *rest))
-    assert [s.transcript for s in alice.sessions.tidied(NOW + SILENT_KEEP + 1, NOW)] == [first.transcript]
-    assert alice.sessions.tidied(NOW, NOW) == alice.sessions
+    assert [s.transcript for s in alice.sessions.tidied(NOW + SILENT_KEEP + 1, NOW, signed)] == [
+        first.transcript
+    ]
+    assert alice.sessions.tidied(NOW, NOW, signed) == alice.sessions
+
+
+def test_a_session_that_was_never_answered_dies_with_its_signed_prekey() -> None:
+    alice, bob = sides()
+    alice.initiate("unanswered")
+    bob.receive(alice.send(b"one"))
+    private = BOB.private(PrekeyKind.SIGNED).private
+    assert private in bob.sessions.to_record()
+    assert bob.sessions.tidied(NOW, NOW, [private]) == bob.sessions
+    assert bob.sessions.tidied(NOW, NOW, []) == Sessions()
+    alice.receive(bob.send(b"answer"))
+    assert private not in bob.sessions.to_record()
+    bob.receive(alice.send(b"two"))
+    assert bob.sessions.tidied(NOW, NOW, []) == bob.sessions
+    assert alice.sessions.tidied(NOW, NOW, []) == alice.sessions
 
 
 def test_sessions_come_back_from_their_record() -> None:
