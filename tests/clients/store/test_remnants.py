@@ -54,7 +54,8 @@ def test_no_page_holds_a_prekey_that_was_used_or_a_text_that_was_removed(
     carol = Home(tmp_path, "carol")
     one_time = "SELECT private FROM prekeys WHERE kind = ? ORDER BY id"
     alice.bundle()
-    first = bytes(alice.profile.store.db.execute(one_time, (PrekeyKind.ONE_TIME,)).fetchall()[1][0])
+    rows: list[tuple[Any, ...]] = alice.profile.store.db.execute(one_time, (PrekeyKind.ONE_TIME,)).fetchall()
+    first = bytes(rows[1][0])  # the next that is handed out
     carol.meet(alice)
     carol.say(alice, "from a stranger")
     bob.say(alice, TEXT)
