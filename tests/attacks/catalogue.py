@@ -2,7 +2,13 @@
 
 from typing import Final
 
-from tests.attacks import bundles, floods, order, seals
+from tests.attacks import bundles, floods, kem_keys, order, seals
 from tests.attacks.attack import Attack
 
-ATTACKS: Final[tuple[Attack, ...]] = (*bundles.ATTACKS, *seals.ATTACKS, *order.ATTACKS, *floods.ATTACKS)
+ATTACKS: Final[tuple[Attack, ...]] = (
+    *bundles.ATTACKS,
+    *kem_keys.ATTACKS,
+    *seals.ATTACKS,
+    *order.ATTACKS,
+    *floods.ATTACKS,
+)

@@ -20,6 +20,7 @@ from clients.profile import Profile
 from clients.store.contacts import ContactRow
 from keys.content import Content
 from keys.seal import InnerType, seal
+from keys.sessions import Sessions
 from tests.attacks.attack import Caught
 from tests.attacks.evil_relay import EvilRelay, running
 from wire.addresses import RelayUrl
@@ -71,6 +72,11 @@ class Person(Messenger):
         found = any(words in problem for problem in self.problems())
         return Caught(self.name, how, after) if found else None
 
+    def loses_session(self, other: "Person") -> None:
+        """Have no session with the other any more: the next message begins one."""
+        with self._profile.store.transaction():
+            self._mailroom.state.save_sessions(other.mailbox, Sessions())
+
     def wake(self) -> None:
         """Look whether there is something to send, as after a message."""
         assert self._senders is not None
@@ -95,6 +101,8 @@ class Stage:
         self.directory = directory
         self.bell = Bell()
         self._open = AsyncExitStack()
+        self._people: list[Person] = []
+        self.relays: list[EvilRelay] = []
 
     async def __aenter__(self) -> Self:
         await self._open.__aenter__()
@@ -103,11 +111,17 @@ class Stage:
         return self
 
     async def __aexit__(self, *raised: object) -> None:
-        await self._open.aclose()
+        try:
+            while self._people:
+                await self.leaves(self._people[-1])
+        finally:
+            await self._open.aclose()
 
     async def relay(self, name: str = "relay") -> EvilRelay:
         """A relay that is honest until its hooks are set."""
-        return await self._open.enter_async_context(running(self.directory / name, self.bell.ring))
+        relay = await self._open.enter_async_context(running(self.directory / name, self.bell.ring))
+        self.relays.append(relay)
+        return relay
 
     async def person(self, name: str, relay: EvilRelay) -> Person:
         """A client at this relay: registered, published, receiving."""
@@ -117,8 +131,15 @@ class Stage:
 
     async def opened(self, name: str, relay: EvilRelay) -> Person:
         """A client that is on its way to this relay; a profile of this name goes on."""
-        config = ClientConfig(self.directory / name)
-        return await self._open.enter_async_context(Person(config, relay.url))
+        person = Person(ClientConfig(self.directory / name), relay.url)
+        await person.__aenter__()
+        self._people.append(person)
+        return person
+
+    async def leaves(self, person: Person) -> None:
+        """Close this client. `person` and `opened` open its profile again."""
+        self._people.remove(person)
+        await person.__aexit__(None, None, None)
 
     async def pair(self, relay: EvilRelay) -> tuple[Person, Person]:
         """Alice and Bob, who have heard each other: nothing is on its way any more."""
