@@ -31,6 +31,11 @@ class Succeeded:
     what: str
 
 
+def gained(is_so: object, what: str) -> Succeeded | None:
+    """Succeeded, where it is so."""
+    return Succeeded(what) if is_so else None
+
+
 Outcome = Caught | Succeeded
 Play = Callable[["Stage"], Awaitable[Outcome]]
 

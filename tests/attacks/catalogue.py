@@ -2,12 +2,15 @@
 
 from typing import Final
 
-from tests.attacks import bundles, floods, kem_keys, order, seals
+from tests.attacks import bundles, floods, handshakes, kem_keys, lists, logins, order, seals
 from tests.attacks.attack import Attack
 
 ATTACKS: Final[tuple[Attack, ...]] = (
     *bundles.ATTACKS,
     *kem_keys.ATTACKS,
+    *lists.ATTACKS,
+    *handshakes.ATTACKS,
+    *logins.ATTACKS,
     *seals.ATTACKS,
     *order.ATTACKS,
     *floods.ATTACKS,

@@ -3,11 +3,12 @@
 Owns what is opened for a scene, and closes it. Knows no attack.
 """
 
+import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 from unittest.mock import patch
 
 from clients import clock
@@ -18,6 +19,7 @@ from clients.mailroom import Mailroom
 from clients.messenger import Messenger
 from clients.profile import Profile
 from clients.store.contacts import ContactRow
+from clients.tasks import end
 from keys.content import Content
 from keys.seal import InnerType, seal
 from keys.sessions import Sessions
@@ -72,14 +74,26 @@ class Person(Messenger):
         found = any(words in problem for problem in self.problems())
         return Caught(self.name, how, after) if found else None
 
-    def loses_session(self, other: "Person") -> None:
-        """Have no session with the other any more: the next message begins one."""
-        with self._profile.store.transaction():
-            self._mailroom.state.save_sessions(other.mailbox, Sessions())
+    def sessions(self, other: "Person") -> Sessions:
+        """All sessions with the other's device."""
+        return self._mailroom.state.sessions(other.mailbox)
 
-    def wake(self) -> None:
-        """Look whether there is something to send, as after a message."""
+    def loses_session(self, other: "Person", *, but_newest: bool = False) -> None:
+        """Have no session with the other any more, or none that is silent: the next message begins one."""
+        kept = Sessions(self.sessions(other).all[:1]) if but_newest else Sessions()
+        with self._profile.store.transaction():
+            self._mailroom.state.save_sessions(other.mailbox, kept)
+
+    def forgets_replays(self) -> None:
+        """Have no hash of what came any more, as after 60 days."""
+        with self._profile.store.transaction() as db:
+            db.execute("DELETE FROM consumed")
+
+    def wake_for(self, other: "Person") -> None:
+        """Connect for this contact now, as if something waited for it."""
         assert self._senders is not None
+        with self._profile.store.transaction():
+            self._mailroom.contacts.set_due(self.contact(other).id)
         self._senders.wake_all()
 
     def craft(self, other: "Person", content: Content) -> bytes:
@@ -116,6 +130,10 @@ class Stage:
                 await self.leaves(self._people[-1])
         finally:
             await self._open.aclose()
+
+    def runs(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run it beside the scene, until that ends."""
+        self._open.push_async_callback(end, asyncio.create_task(work))
 
     async def relay(self, name: str = "relay") -> EvilRelay:
         """A relay that is honest until its hooks are set."""
