@@ -61,7 +61,7 @@ async def swap_bundle(stage: Stage) -> Outcome:
 
     def learnt() -> Succeeded | None:
         for put in meddler.puts:
-            opened = open_envelope(put.envelope, impostor.state.sealing_privates())
+            opened = open_envelope(put.envelope, put.mailbox, impostor.state.sealing_privates())
             assert opened.device_key == alice.mailbox
         return is_sent(bob, meddler, "the relay opens the seal and knows who writes")
 

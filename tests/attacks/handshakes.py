@@ -63,7 +63,7 @@ class Mask:
     def seals(self, to: Person) -> bytes:
         """An envelope with something in it that nobody can decrypt."""
         sealing = to.mailroom.state.own_sealing().key
-        return seal(cast(Device, self), sealing, InnerType.MESSAGE, os.urandom(300), os.urandom)
+        return seal(cast(Device, self), to.mailbox, sealing, InnerType.MESSAGE, os.urandom(300), os.urandom)
 
 
 @attack(

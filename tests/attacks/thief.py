@@ -48,7 +48,7 @@ class Opening:
 def unsealed(put: Put, victim: Person) -> Opened | None:
     """What is under the seal of a recorded frame, for whoever has the victim's sealing keys."""
     try:
-        return open_envelope(put.envelope, victim.mailroom.state.sealing_privates())
+        return open_envelope(put.envelope, victim.mailbox, victim.mailroom.state.sealing_privates())
     except DecryptError:
         return None
 
