@@ -305,10 +305,12 @@ class Mailroom:
         except Undecryptable as error:
             if not self.repair.undecryptable(error.device_key):
                 self.undecryptable += 1
-        except (DecryptError, ValueError):  # ValueError: nothing that one frame says may stop the others
-            self.undecryptable += 1
-        except _NoRoom:
-            self.dropped += 1
+        except (DecryptError, ValueError, _NoRoom) as error:
+            # ValueError: nothing that one frame says may stop the others. Anybody can make up such frames,
+            # without end, so not even their hashes are kept.
+            self.outbox.unconsume(sha256(frame.envelope))
+            self.dropped += isinstance(error, _NoRoom)
+            self.undecryptable += not isinstance(error, _NoRoom)
         except Alarm as alarm:
             self.contacts.raise_alarm(alarm.account_key, str(alarm))
         except Ahead as ahead:

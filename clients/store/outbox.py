@@ -260,6 +260,10 @@ class Outbox:
         self._db.execute("INSERT INTO consumed VALUES (?, ?) ON CONFLICT DO NOTHING", (envelope_hash, now))
         return self._db.changes() == 1
 
+    def unconsume(self, envelope_hash: bytes) -> None:
+        """Remember this envelope no longer: it changed nothing, and may come again."""
+        self._db.execute("DELETE FROM consumed WHERE hash = ?", (envelope_hash,))
+
     def forget_consumed(self, before: int) -> None:
         """Drop what was consumed before that time: every sealing key that could open it is gone."""
         self._db.execute("DELETE FROM consumed WHERE at < ?", (before,))

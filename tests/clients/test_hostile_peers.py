@@ -103,6 +103,41 @@ def test_what_is_sealed_for_a_contact_that_borrowed_our_sealing_key_is_nothing_t
     assert not alice.mailroom.repair.is_due(bob.mailbox)
 
 
+def test_what_anybody_can_make_up_leaves_nothing_behind_and_may_come_again(
+    pair: tuple[Home, Home], tmp_path: Path
+) -> None:
+    alice, bob = pair
+    stranger = Home(tmp_path, "stranger")
+    stranger.meet(alice)
+    stranger.say(alice, "first")
+    _, opening = stranger.send(alice)  # its card goes ahead
+    count = "SELECT (SELECT count(*) FROM consumed) + (SELECT count(*) FROM handshakes)"
+    before = alice.profile.store.db.execute(count).get
+    garbage = [Put(os.urandom(16), alice.mailbox, b"\x01" + os.urandom(1023)) for _ in range(20)]
+    foreign = [Put(os.urandom(16), alice.mailbox, put.envelope) for put in stranger_to(bob, tmp_path)]
+    alice.take_in(*garbage, *garbage, *foreign)
+    assert alice.profile.store.db.execute(count).get == before
+    assert (alice.mailroom.undecryptable, alice.mailroom.replayed) == (40 + len(foreign), 0)
+    # Nor is what somebody has written lost because it came when it could not be read.
+    signed = "UPDATE prekeys SET id = id + ? WHERE kind = 1"
+    alice.profile.store.db.execute(signed, (1000,))
+    alice.take_in(opening)
+    assert alice.mailroom.contacts.by_account(stranger.profile.account.key) is None
+    alice.profile.store.db.execute(signed, (-1000,))
+    alice.take_in(opening, opening)
+    assert alice.mailroom.replayed == 1
+    alice.add(stranger)
+    assert alice.texts(at_ms=now_ms() + 31_000) == ["first"]  # behind its card, which is missing
+
+
+def stranger_to(home: Home, directory: Path) -> list[Put]:
+    """What somebody writes to another one than it is brought to."""
+    writer = Home(directory, "writer")
+    writer.meet(home)
+    writer.say(home, "for somebody else")
+    return writer.send(home)
+
+
 def test_new_streams_without_end_cost_one_receipt_at_a_time_and_little_memory(
     pair: tuple[Home, Home],
 ) -> None:
