@@ -48,3 +48,4 @@ def test_every_claim_has_a_test_or_says_that_it_is_open() -> None:
 
 def test_it_says_plainly_that_nobody_has_audited() -> None:
     assert "**No outside audit has been made**" in TEXT
+    assert "**No outside audit has been made.**" in (ROOT / "docs" / "review.md").read_text()
