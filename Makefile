@@ -13,7 +13,7 @@ BENCH_CFLAGS := -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Wconversion -Wshadow
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-uvloop attacks faults proxies check bench bench-check bench-programs soak fuzz screenshots lock relay-wheel clean
+.PHONY: help demo test test-uvloop attacks faults proxies check bench bench-check bench-programs soak fuzz mutants screenshots lock relay-wheel clean
 
 help:
 	@echo 'make demo         show the main job working, here and now'
@@ -24,6 +24,7 @@ help:
 	@echo 'make proxies      the relay behind the real Caddy and nginx, 4 minutes; installs them (Debian, root)'
 	@echo 'make check        format, lint, types, import contracts'
 	@echo 'make fuzz         every decoder under a fuzzer, 20 s each; ARGS="--seconds 60 --only content"'
+	@echo 'make mutants      spoil keys/ and wire/ a line at a time: does a test notice? hours; ARGS="--only keys.seal"'
 	@echo 'make bench        what a message costs, beside others (needs cc); ARGS="--help", ARGS=fairness'
 	@echo 'make bench-check  does the load generator catch what a relay could do wrong? (needs cc)'
 	@echo 'make soak         20 minutes of people writing: does anything grow? ARGS="--minutes N"'
@@ -70,6 +71,16 @@ check: $(READY)
 fuzz: $(READY)
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
+# What is known lies in .mutants/, so that an interrupted run goes on where it stopped.
+mutants: $(READY) .mutants/venv/.ready
+	@$(BIN)/python -m tests.mutants $(ARGS)
+
+.mutants/venv/.ready: requirements-mutants.lock
+	@echo 'setup: cosmic-ray from PyPI, in an environment of its own' >&2
+	@"$(PYTHON)" -m venv --clear .mutants/venv
+	@.mutants/venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
+
 bench: $(READY)
 	@$(BIN)/python scripts/make_bench_peers.py
 	@$(BIN)/python -m bench $(ARGS)
@@ -102,5 +113,5 @@ relay-wheel: $(READY)
 	@cd packaging/relay && ../../$(BIN)/python -m hatchling build -t wheel -d ../../dist
 
 clean:
-	rm -rf .venv .venv.lock .bench .fuzz dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv.lock .bench .fuzz .mutants dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""Renew the three requirements*.lock: each package for every platform, pinned with its hashes.
+"""Renew the four requirements*.lock: each package for every platform, pinned with its hashes.
 
 Usage: lock.py UV_VERSION [--upgrade]. Works in a throw-away environment with that version of uv, so that a
 lock does not depend on what a developer has installed. Without --upgrade, versions that still fit stay.
@@ -17,6 +17,7 @@ LOCKS = {
     "requirements.lock": ("pyproject.toml",),
     "requirements-dev.lock": ("pyproject.toml", "--group", "dev", "--constraint", "requirements.lock"),
     "requirements-bench.lock": ("--group", "bench"),
+    "requirements-mutants.lock": ("--group", "mutants"),
 }
 
 

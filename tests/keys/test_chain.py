@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from keys.chain import COMMITMENT, FRESH, OVERHEAD, ChainKey, MessageKey, RootKey
 from keys.errors import DecryptError
 from keys.primitives import aead_encrypt, hkdf
-from tests.keys.parties import Seeded, flipped
+from tests.keys.parties import Seeded, counted, flipped
 
 KEY = MessageKey(bytes(range(32)))
 
@@ -48,8 +48,9 @@ def test_no_bit_of_a_body_can_change() -> None:
 def test_every_truncated_body_is_refused() -> None:
     body = KEY.encrypt(b"text", b"ad", Seeded("body"))
     for length in range(len(body)):
-        with pytest.raises(DecryptError):
+        with counted() as calls, pytest.raises(DecryptError):
             KEY.decrypt(body[:length], b"ad")
+        assert calls.hkdf == (length >= OVERHEAD), "a size that cannot be right costs nothing"
 
 
 def test_a_body_whose_tag_is_right_and_whose_commitment_is_not_is_refused() -> None:

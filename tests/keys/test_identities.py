@@ -17,6 +17,7 @@ from keys.identities import (
 from keys.primitives import sign
 from tests.keys.parties import ALICE, BOB, MALLORY, NOW, Seeded, flipped
 from wire.device_lists import NO_PREVIOUS, DeviceList, decode_device_list
+from wire.errors import WireError
 from wire.login import Greeting, Mode
 
 SECOND = Device.generate(Seeded("alice's second device"), NOW)
@@ -185,10 +186,13 @@ def test_keys_have_one_purpose_each() -> None:
 
 def test_a_device_comes_back_from_its_record() -> None:
     record = ALICE.device.to_record()
-    assert len(record) == 73
+    assert record == b"\x01" + ALICE.device.seed + ALICE.device.identity_private + NOW.to_bytes(8, "big")
     assert Device.from_record(record) == ALICE.device
-    with pytest.raises(ValueError, match="unknown version"):
-        Device.from_record(b"\x02" + record[1:])
+    for version in (b"\x00", b"\x02"):
+        with pytest.raises(ValueError, match="unknown version"):
+            Device.from_record(version + record[1:])
+    with pytest.raises(WireError, match="trailing"):
+        Device.from_record(record + b"\0")
 
 
 GREETING = Greeting(Mode.DEVICE, "wss://example.org", MALLORY.device.key, b"r" * 32, b"c" * 32, NOW)

@@ -113,10 +113,10 @@ def test_two_envelopes_of_the_same_message_share_nothing() -> None:
     assert sum(a == b for a, b in zip(one[1:], other[1:], strict=True)) < 30
 
 
-def layer1(ephemeral_private: bytes, sender: bytes) -> tuple[bytes, bytes]:
+def layer1(ephemeral_private: bytes, sender: bytes, version: bytes = b"\x01") -> tuple[bytes, bytes]:
     """Head and first layer, as anybody can make them, and the key k1."""
     ephemeral = dh_key(ephemeral_private)
-    head = b"\x01" + ephemeral
+    head = version + ephemeral
     out = hkdf(
         salt=bytes(32),
         ikm=dh(ephemeral_private, S),
@@ -126,12 +126,12 @@ def layer1(ephemeral_private: bytes, sender: bytes) -> tuple[bytes, bytes]:
     return head + aead_encrypt(out[:32], out[32:], sender, head), out[:32]
 
 
-def forged(sender: bytes, shared: bytes) -> bytes:
+def forged(sender: bytes, shared: bytes, version: bytes = b"\x01", size: int = 1024) -> bytes:
     """An envelope that names `sender`, with `shared` in the place of DH(sender's identity, S)."""
-    front, k1 = layer1(b"e" * 32, sender)
+    front, k1 = layer1(b"e" * 32, sender, version)
     info = b"blindpost/v1/seal-s\0" + front[1:33] + S + R + front[33:]
     out = hkdf(salt=k1, ikm=k1 + shared, info=info, size=56)
-    return front + aead_encrypt(out[:32], out[32:], pad(b"\x01forged", 1024 - 113 - 16), front)
+    return front + aead_encrypt(out[:32], out[32:], pad(b"\x01forged", size - 113 - 16), front)
 
 
 ALICE_SENDER = ALICE.device.key + ALICE.device.identity_key
@@ -140,6 +140,16 @@ ALICE_SENDER = ALICE.device.key + ALICE.device.identity_key
 def test_the_forger_of_the_next_test_is_able_to_seal() -> None:
     envelope = forged(ALICE_SENDER, dh(ALICE.device.identity_private, S))
     assert open_envelope(envelope, R, PRIVATES).inner == b"forged"
+
+
+@pytest.mark.parametrize("version", [b"\x00", b"\x02", b"\xff"])
+def test_what_was_sealed_as_another_version_is_not_read_as_this_one(version: bytes) -> None:
+    refused(forged(ALICE_SENDER, dh(ALICE.device.identity_private, S), version))
+
+
+@pytest.mark.parametrize("size", [200, 1023, 1025, 3072, 65_535, 65_537, 131_072])
+def test_what_was_sealed_in_another_size_than_a_bucket_is_refused(size: int) -> None:
+    refused(forged(ALICE_SENDER, dh(ALICE.device.identity_private, S), size=size))
 
 
 def test_whoever_knows_only_public_keys_of_a_sender_cannot_seal_as_that_sender() -> None:

@@ -296,7 +296,8 @@ def test_records_of_another_version_or_with_bytes_left_are_refused() -> None:
     for record, load in (
         (alice.sessions.to_record(), Sessions.from_record), (session.to_record(), Session.from_record)
     ):  # fmt: skip
-        with pytest.raises(ValueError, match="unknown version"):
-            load(b"\x02" + record[1:])
+        for version in (b"\x00", b"\x02"):
+            with pytest.raises(ValueError, match="unknown version"):
+                load(version + record[1:])
         with pytest.raises(Exception, match="trailing"):
             load(record + b"\0")
