@@ -2,7 +2,17 @@
 
 from typing import Final
 
-from tests.attacks import bundles, floods, handshakes, kem_keys, lists, logins, order, seals
+from tests.attacks import (
+    bundles,
+    floods,
+    handshakes,
+    kem_keys,
+    lists,
+    logins,
+    order,
+    receipts,
+    seals,
+)
 from tests.attacks.attack import Attack
 
 ATTACKS: Final[tuple[Attack, ...]] = (
@@ -13,5 +23,6 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     *logins.ATTACKS,
     *seals.ATTACKS,
     *order.ATTACKS,
+    *receipts.ATTACKS,
     *floods.ATTACKS,
 )
