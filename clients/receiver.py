@@ -45,6 +45,7 @@ from wire.login import Mode
 TOP_UPS_PER_HOUR: Final = 6  # a relay lets strangers take 60 keys an hour
 FRESHEN_EVERY: Final = 6 * 3600.0
 LEAVE_WITHIN: Final = 1.0
+ANSWER_DEADLINE: Final = 30.0
 PUBLISH: Final = 1  # refs
 ALLOW: Final = 2
 BATCH: Final = 64  # frames committed together
@@ -73,6 +74,8 @@ class Receiver:
         # Owned by run.
         self._backoff = Backoff()
         self._page: PrekeyPage = []
+        self._page_sent = asyncio.Event()
+        self._page_answered = asyncio.Event()
         self._page_refused = asyncio.Event()
         self._publish_after = 0.0  # seconds, since then
         self.is_connected = False
@@ -150,6 +153,7 @@ class Receiver:
             self._wake_senders()
             await self._allow(connection)
             self._page = []
+            self._page_sent.clear()
             self._page_refused.clear()
             await self._bring_up(connection, welcome.stock)
             await connection.send(Pull())
@@ -160,6 +164,7 @@ class Receiver:
                     self._commit(connection, incoming),
                     self._keep_fresh(connection),
                     self._keep_published(connection),
+                    self._keep_answered(),
                     self._keep_allowed(connection),
                     self._keep_checkpoint(connection),
                 )
@@ -214,6 +219,7 @@ class Receiver:
                 case Stock():
                     await self._bring_up(connection, message)
                 case Published():
+                    self._page_answered.set()
                     self._stock.mark_published(self._page)
                     self._page = []
                     await self._publish(connection)
@@ -223,6 +229,7 @@ class Receiver:
                     raise Disconnected(message.message, message)
                 case Error() if message.code is ErrorCode.RATE_LIMITED and message.ref == PUBLISH:
                     self._publish_after = min(float(message.retry_after or 0), RETRY_AFTER_MAX)
+                    self._page_answered.set()
                     self._page_refused.set()
                 case Error() if message.ref is not None:
                     raise Disconnected(message.message, message)
@@ -239,6 +246,17 @@ class Receiver:
             await asyncio.sleep(max(self._publish_after, self._backoff.next()))
             self._page = []
             await self._publish(connection)
+
+    async def _keep_answered(self) -> None:
+        """Say so of a relay that takes a page and never answers: nobody can begin to write to us before."""
+        while True:
+            await self._page_sent.wait()
+            self._page_sent.clear()
+            try:
+                async with asyncio.timeout(ANSWER_DEADLINE):
+                    await self._page_answered.wait()
+            except TimeoutError:
+                raise RelayError("The relay does not answer.") from None
 
     async def _allow(self, connection: RelayConnection) -> None:
         """Tell the relay which delivery tokens hold, and by what those who may can see us online."""
@@ -279,6 +297,8 @@ class Receiver:
         if self._page:
             anew = True if self._stock.is_anew else None
             pages = [encoded for _, _, encoded in self._page]
+            self._page_answered.clear()
+            self._page_sent.set()
             await connection.send(Publish(ref=PUBLISH, prekeys=pages, anew=anew))
         elif not self.is_connected:
             self.is_connected, self.problem = True, None
