@@ -3,6 +3,7 @@
 from typing import Final
 
 from tests.attacks import (
+    answers,
     bundles,
     floods,
     handshakes,
@@ -25,4 +26,5 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     *order.ATTACKS,
     *receipts.ATTACKS,
     *floods.ATTACKS,
+    *answers.ATTACKS,
 )
