@@ -1,6 +1,7 @@
 """What a session wants done: the words between `relay.session` and `relay.connection`.
 
-Owns plain values. Knows neither who decides them nor who carries them out.
+Owns plain values; a `Batch` is to be put, and answered with `Session.settle`. Knows neither who decides them
+nor who carries them out.
 """
 
 from dataclasses import dataclass, field
@@ -33,10 +34,10 @@ class Say:
 
 # Not frozen: one is made for each frame, and that would take three times as long.
 @dataclass(slots=True)
-class SendFrame:
-    """Send a DELIVER frame."""
+class SendFrames:
+    """Send DELIVER frames."""
 
-    data: bytes = field(repr=False)
+    frames: list[bytes] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,18 +121,12 @@ class Fetch:
 
 
 @dataclass(frozen=True, slots=True)
-class PutBatch:
-    """Store these frames, answer with `Session.settle`."""
-
-    batch: Batch
-
-
-@dataclass(frozen=True, slots=True)
 class StartDelivery:
     """Keep pulling as long as `Session.room` allows, each time through `Session.deliver`."""
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, as above.
+@dataclass(slots=True)
 class Acknowledge:
     """Delete up to this sequence in this connection's mailbox."""
 
@@ -141,7 +136,7 @@ class Acknowledge:
 Action: TypeAlias = (
     Send
     | Say
-    | SendFrame
+    | SendFrames
     | Close
     | Greeted
     | LogIn
@@ -152,7 +147,7 @@ Action: TypeAlias = (
     | Appear
     | Watch
     | Fetch
-    | PutBatch
+    | Batch
     | StartDelivery
     | Acknowledge
 )

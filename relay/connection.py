@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Final
 
 from relay import actions, endings, intake, requests
+from relay.actions import Acknowledge, Say, SendFrames
 from relay.admission import Ticket
 from relay.answers import stock_message
 from relay.delivery import LASTING, Delivery
@@ -104,11 +105,11 @@ class Connection:
 
     def replace(self) -> None:
         """See `Resident.replace`."""
-        self._end(self._session.end(endings.REPLACED))
+        self._perform(self._session.end(endings.REPLACED))
 
     def remove(self) -> None:
         """See `Resident.remove`."""
-        self._end(self._session.end(endings.REMOVED))
+        self._perform(self._session.end(endings.REMOVED))
         if self._device_key is not None:
             self._shared.presence.disappear(self._device_key)
 
@@ -126,11 +127,11 @@ class Connection:
 
     def restart(self) -> None:
         """The relay goes down: say so and close."""
-        self._end(self._session.end(endings.RESTARTING))
+        self._perform(self._session.end(endings.RESTARTING))
 
     def refuse(self, retry_after: int | None = None) -> None:
         """A cap on sockets was reached, or their rate: say so and close."""
-        self._end(self._session.end(endings.too_many(retry_after)))
+        self._perform(self._session.end(endings.too_many(retry_after)))
 
     def abort(self) -> None:
         """Cut the connection now."""
@@ -139,7 +140,7 @@ class Connection:
     def _overflow(self) -> None:
         """Of all that waits to be read, this peer leaves most."""
         self.outbound.clear()
-        self._end(self._session.too_slow(Drop.BACKLOG))
+        self._perform(self._session.too_slow(Drop.BACKLOG))
 
     # --- called by the socket ----------------------------------------------------------------------
 
@@ -155,7 +156,8 @@ class Connection:
         """See `Receiver.binary`."""
         self._heard = self._loop.time()
         try:
-            self._perform(self._session.receive_binary(message))
+            if refused := self._session.receive_binary(message):
+                self._perform(refused)
         except Exception as error:
             self._fail(error)
 
@@ -225,7 +227,7 @@ class Connection:
 
     def _fail(self, error: BaseException) -> None:
         self._shared.fault(error)
-        self._end(self._session.end(endings.FAULT))
+        self._perform(self._session.end(endings.FAULT))
 
     def _hold_or_release(self) -> None:
         """Nothing more is heard while a request is under way, or too much has no answer."""
@@ -238,13 +240,13 @@ class Connection:
 
     def _time_out(self) -> None:
         self._timer = None
-        self._end(self._session.time_out())
+        self._perform(self._session.time_out())
 
     def _watch_idle(self) -> None:
         due = self._heard + self._shared.submit_idle
         if self._loop.time() >= due:
             self._timer = None
-            self._end(self._session.idle())
+            self._perform(self._session.idle())
         else:
             self._timer = self._loop.call_at(due, self._watch_idle)
 
@@ -259,66 +261,59 @@ class Connection:
 
     # --- actions -----------------------------------------------------------------------------------
 
-    def _end(self, wanted: Sequence[actions.Action]) -> None:
-        """Carry out actions that only write."""
+    def _perform(self, wanted: Sequence[actions.Action]) -> None:
+        """Carry out what the session wants done."""
         for action in wanted:
-            self._write_out(action)
+            # What comes with every frame is looked for first, and by its type alone.
+            if type(action) is Batch:
+                self._submit(action)
+            elif type(action) is SendFrames:
+                self._shared.metrics.delivered.inc(len(action.frames))
+                self.outbound.add_frames(action.frames)
+            elif type(action) is Acknowledge:
+                assert self._delivery is not None
+                self._delivery.acknowledge(action.through)
+            elif type(action) is Say:
+                self._say(action.text)
+            else:
+                self._perform_rare(action)
 
-    def _write_out(self, action: actions.Action) -> bool:
+    def _perform_rare(self, action: actions.Action) -> None:
         match action:
             case actions.Send(message):
                 if isinstance(message, control.Error | control.Refused):
                     self._shared.metrics.refused(message.code)
                 self._say(message.encode())
-            case actions.Say(text):
-                self._say(text)
-            case actions.SendFrame(data):
-                self._shared.metrics.delivered.inc()
-                self.outbound.add_frame(data)
             case actions.Close(code, drop):
                 if drop is not None:
                     self._shared.metrics.dropped(drop)
                 self.outbound.end(code)
                 if self._last_words is None and not self._is_lost:
                     self._last_words = self._loop.call_later(LAST_WORDS, self._cut)
-            case _:
-                return False
-        return True
+            case actions.Greeted(mode):
+                self._greeted(mode)
+            case actions.LogIn(device_key):
+                self._request(self._log_in(device_key))
+            case actions.StartDelivery():
+                self._deliver()
+            case actions.KeepCheckpoint(checkpoint):
+                self._request(self._keep(checkpoint))
+            case actions.Appear(capabilities):
+                self._appear(capabilities)
+            case actions.Watch(ref, capability):
+                self._shared.presence.watch(self, ref, capability)
+            case actions.Register() | actions.Publish() | actions.Allow() | actions.Fetch():
+                name = REGISTER if isinstance(action, actions.Register) else REQUEST
+                self._request(self._answer(action), name)
 
     def _say(self, text: str) -> None:
         if not self.outbound.add_control(text):
-            self._end(self._session.too_slow())
-
-    def _perform(self, wanted: Sequence[actions.Action]) -> None:
-        for action in wanted:
-            if self._write_out(action):
-                continue
-            match action:
-                case actions.PutBatch(batch):
-                    self._submit(batch)
-                case actions.Greeted(mode):
-                    self._greeted(mode)
-                case actions.LogIn(device_key):
-                    self._request(self._log_in(device_key))
-                case actions.StartDelivery():
-                    self._deliver()
-                case actions.Acknowledge(through):
-                    assert self._delivery is not None
-                    self._delivery.acknowledge(through)
-                case actions.KeepCheckpoint(checkpoint):
-                    self._request(self._keep(checkpoint))
-                case actions.Appear(capabilities):
-                    self._appear(capabilities)
-                case actions.Watch(ref, capability):
-                    self._shared.presence.watch(self, ref, capability)
-                case actions.Register() | actions.Publish() | actions.Allow() | actions.Fetch():
-                    name = REGISTER if isinstance(action, actions.Register) else REQUEST
-                    self._request(self._answer(action), name)
+            self._perform(self._session.too_slow())
 
     def _greeted(self, mode: Mode) -> None:
         if mode is Mode.SUBMIT:
             if not self._ticket.submit():
-                self._end(self._session.end(endings.too_many()))
+                self._perform(self._session.end(endings.too_many()))
                 return
             self._stop_timer()
             self._heard = self._loop.time()
@@ -334,7 +329,7 @@ class Connection:
     def _deliver(self) -> None:
         assert self._device_key is not None
         key, mailboxes = self._device_key, self._shared.mailboxes
-        self._delivery = Delivery(key, mailboxes, self._session, self.outbound, self._start, self._end)
+        self._delivery = Delivery(key, mailboxes, self._session, self.outbound, self._start, self._perform)
         self._delivery.ring()
 
     def _appear(self, capabilities: Sequence[bytes]) -> None:
@@ -361,7 +356,7 @@ class Connection:
         self._device_key = device_key
         self._shared.metrics.logins.inc()
         status = await self._shared.mailboxes.arrive(device_key, self)
-        self._end(self._session.welcome(status))
+        self._perform(self._session.welcome(status))
         self._welcomed = True
         if self._held_notice is not None:
             self.notify_stock(self._held_notice)
@@ -384,7 +379,7 @@ class Connection:
     async def _answer(self, request: requests.Request) -> None:
         session, shared = self._session, self._shared
         wanted = await requests.answer(request, self._device_key, session, self._pace, shared, self._enrolled)
-        self._end(wanted)
+        self._perform(wanted)
 
     def _enrolled(self) -> None:
         self._stop_timer()

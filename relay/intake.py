@@ -30,11 +30,11 @@ def pass_on(
 
     `answered` is called once, later.
     """
-    frames = batch.frames
-    tail = mailboxes.tail_for(batch.mailbox, frames, batch.token_hash, now)
-    if tail is None:
+    frames, token_hash = batch.frames, batch.token_hash
+    tail = mailboxes.tails.of(batch.mailbox)
+    if tail is None or token_hash is None or not tail.takes(frames, token_hash, now):
         return False
-    granted = pace.put(batch.token_hash, len(frames))
+    granted = pace.put(token_hash, len(frames))
     if granted.count == len(frames):
         mailboxes.tails.pass_on(tail, frames, answered)
         return True

@@ -14,7 +14,6 @@ from typing import Final, TypeAlias
 
 from relay.store.base import NewFrame
 from wire.errors import ErrorCode
-from wire.frames import Put
 from wire.limits import RESULTS_PER_MESSAGE, UNACKNOWLEDGED_BYTES, UNACKNOWLEDGED_FRAMES
 
 BATCH_BYTES: Final = 256 * 1024  # of envelopes: nobody else's commit waits for more of one sender's
@@ -33,7 +32,8 @@ FOR_NOW: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: one is made for each frame that comes alone, and that would take three times as long.
+@dataclass(slots=True)
 class Batch:
     """Frames for one mailbox, to be put in this order; all with the same token or without.
 
@@ -41,7 +41,7 @@ class Batch:
     """
 
     mailbox: bytes
-    frames: tuple[NewFrame, ...]
+    frames: Sequence[NewFrame]
     token_hash: bytes | None = field(default=None, repr=False)
 
 
@@ -70,18 +70,14 @@ class Outcome:
     verdict: Verdict
 
 
-# Not frozen: one is made for each frame, and that would take three times as long.
-@dataclass(slots=True)
-class _Waiting:
-    frame: NewFrame
-    token_hash: bytes | None  # of the token that was attached when the frame came
-
-
-@dataclass(slots=True)
 class _Lane:
-    in_store: tuple[NewFrame, ...] = ()
-    waiting: list[_Waiting] = field(default_factory=list)
-    refused: bytes | None = None  # the frame id that must be tried again first
+    __slots__ = ("in_store", "refused", "waiting")
+
+    def __init__(self) -> None:
+        self.in_store: Sequence[NewFrame] = ()
+        # With the hash of the token that was attached when the frame came.
+        self.waiting: list[tuple[NewFrame, bytes | None]] = []
+        self.refused: bytes | None = None  # the frame id that must be tried again first
 
 
 class Lanes:
@@ -103,19 +99,19 @@ class Lanes:
         """Whether more mailboxes wait for a retry than are remembered."""
         return sum(lane.refused is not None for lane in self._lanes.values()) > BLOCKED_MAILBOXES
 
-    def offer(self, put: Put, token_hash: bytes | None) -> Outcome | None:
+    def offer(self, mailbox: bytes, frame: NewFrame, token_hash: bytes | None) -> Outcome | None:
         """Take a frame in for the next batch of its mailbox, or refuse it."""
-        lane = self._lanes.get(put.mailbox)
+        lane = self._lanes.get(mailbox)
         if lane is None:
-            lane = self._lanes[put.mailbox] = _Lane()
+            lane = self._lanes[mailbox] = _Lane()
         if lane.refused is not None:
-            if put.frame_id != lane.refused:
-                return Outcome(put.frame_id, ErrorCode.GO_BACK)
+            if frame.frame_id != lane.refused:
+                return Outcome(frame.frame_id, ErrorCode.GO_BACK)
             lane.refused = None
         self._frames += 1
-        self._bytes += len(put.envelope)
-        lane.waiting.append(_Waiting(NewFrame(put.frame_id, put.envelope), token_hash))
-        self._offered[put.mailbox] = lane
+        self._bytes += len(frame.envelope)
+        lane.waiting.append((frame, token_hash))
+        self._offered[mailbox] = lane
         return None
 
     @property
@@ -126,24 +122,27 @@ class Lanes:
     def batches(self) -> list[Batch]:
         """What may go to the store of all that was offered: one batch of each mailbox that has none there."""
         offered, self._offered = self._offered, {}
-        batches = (self._next(mailbox, lane) for mailbox, lane in offered.items())
-        return [batch for batch in batches if batch is not None]
+        batches = []
+        for mailbox, lane in offered.items():
+            if lane.waiting and not lane.in_store:
+                batches.append(self._next(mailbox, lane))
+        return batches
 
-    def _next(self, mailbox: bytes, lane: _Lane) -> Batch | None:
-        if lane.in_store or not lane.waiting:
-            return None
+    def _next(self, mailbox: bytes, lane: _Lane) -> Batch:
+        waiting = lane.waiting
         # What came before and after another token was attached is not put together.
-        token_hash = lane.waiting[0].token_hash
-        together: list[NewFrame] = []
-        size = 0
-        for item in islice(lane.waiting, RESULTS_PER_MESSAGE):
-            size += len(item.frame.envelope)
-            if item.token_hash != token_hash or (together and size > BATCH_BYTES):
-                break
-            together.append(item.frame)
-        lane.in_store = tuple(together)
-        del lane.waiting[: len(lane.in_store)]
-        return Batch(mailbox, lane.in_store, token_hash)
+        first, token_hash = waiting[0]
+        together = [first]
+        if len(waiting) > 1:
+            size = len(first.envelope)
+            for frame, its_token_hash in islice(waiting, 1, RESULTS_PER_MESSAGE):
+                size += len(frame.envelope)
+                if size > BATCH_BYTES or its_token_hash != token_hash:
+                    break
+                together.append(frame)
+        lane.in_store = together
+        del waiting[: len(together)]
+        return Batch(mailbox, together, token_hash)
 
     def kept(self, mailbox: bytes) -> tuple[list[bytes], Batch | None]:
         """All of the batch of `mailbox` is kept as ordinary frames: their ids, and the next batch."""
@@ -161,24 +160,26 @@ class Lanes:
                 lane.refused = frame.frame_id
             outcomes.append(Outcome(frame.frame_id, verdict))
         if lane.refused is not None:
-            settled += self._turn_back(lane, outcomes)
+            settled = [*settled, *self._turn_back(lane, outcomes)]
         return outcomes, self._go_on(mailbox, lane, settled)
 
     def _go_on(self, mailbox: bytes, lane: _Lane, settled: Sequence[NewFrame]) -> Batch | None:
         self._frames -= len(settled)
-        self._bytes -= sum(len(frame.envelope) for frame in settled)
-        batch = self._next(mailbox, lane)
-        if batch is None and lane.refused is None and mailbox not in self._offered:
+        for frame in settled:
+            self._bytes -= len(frame.envelope)
+        if lane.waiting:
+            return self._next(mailbox, lane)
+        if lane.refused is None and mailbox not in self._offered:
             del self._lanes[mailbox]
-        return batch
+        return None
 
-    def _turn_back(self, lane: _Lane, outcomes: list[Outcome]) -> tuple[NewFrame, ...]:
+    def _turn_back(self, lane: _Lane, outcomes: list[Outcome]) -> Sequence[NewFrame]:
         """Refuse what waits behind the refused frame, up to where the sender has retried it already."""
         behind = next(
-            (at for at, item in enumerate(lane.waiting) if item.frame.frame_id == lane.refused),
+            (at for at, (frame, _) in enumerate(lane.waiting) if frame.frame_id == lane.refused),
             len(lane.waiting),
         )
-        turned = tuple(item.frame for item in lane.waiting[:behind])
+        turned = [frame for frame, _ in lane.waiting[:behind]]
         del lane.waiting[:behind]
         outcomes.extend(Outcome(frame.frame_id, ErrorCode.GO_BACK) for frame in turned)
         if lane.waiting:

@@ -26,7 +26,7 @@ from relay.store.base import (
     Terms,
     Token,
 )
-from relay.tails import Reader, Tail, Tails
+from relay.tails import Reader, Tails
 from wire.device_lists import DeviceList
 from wire.prekeys import Prekey
 
@@ -153,13 +153,6 @@ class Mailboxes:
             self._metrics.requested.inc(requested)
             self._ring(mailbox)
         return results
-
-    def tail_for(
-        self, mailbox: bytes, frames: Sequence[NewFrame], token_hash: bytes | None, now: int
-    ) -> Tail | None:
-        """The mailbox's tail if it takes these frames; else they are for `put`, before which it ends."""
-        tail = self.tails.of(mailbox)
-        return tail if tail is not None and tail.takes(frames, token_hash, now) else None
 
     async def pull(
         self, mailbox: bytes, after_sequence: int, max_frames: int, max_bytes: int

@@ -5,8 +5,7 @@ for by another connection. Knows no socket.
 """
 
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from wire.errors import CloseCode
@@ -17,13 +16,6 @@ CONTROL_MESSAGES: Final = 1024  # answers that a peer may leave unread
 # rest of its window on the relay's disk and not in its memory.
 FRAMES_LOW: Final = 128 * 1024
 FRAMES_HIGH: Final = 2 * FRAMES_LOW
-
-
-@dataclass(frozen=True, slots=True)
-class Farewell:
-    """The last thing written."""
-
-    code: CloseCode
 
 
 class Outbound:
@@ -39,9 +31,9 @@ class Outbound:
         "_frames",
         "_frames_size",
         "_notices",
-        "_notices_size",
         "_wake",
         "_was_full",
+        "size",
     )
 
     def __init__(self, wake: Callable[[], None] = lambda: None) -> None:
@@ -50,16 +42,11 @@ class Outbound:
         self._control: deque[str] | None = None
         self._control_size = 0
         self._notices: dict[str, str] | None = None
-        self._notices_size = 0
         self._frames: deque[bytes] | None = None
         self._frames_size = 0
         self._was_full = False
-        self._farewell: Farewell | None = None
-
-    @property
-    def size(self) -> int:
-        """Bytes that wait."""
-        return self._control_size + self._notices_size + self._frames_size
+        self.size = 0  # bytes that wait
+        self._farewell: CloseCode | None = None
 
     def add_control(self, text: str) -> bool:
         """Queue a control message; False when 1 MiB or 1,024 messages are waiting already."""
@@ -71,6 +58,7 @@ class Outbound:
             return False
         self._control.append(text)
         self._control_size += len(text)
+        self.size += len(text)
         self._wake()
         return True
 
@@ -82,17 +70,19 @@ class Outbound:
         if self._farewell is None:
             if self._notices is None:
                 self._notices = {}
-            self._notices_size += len(text) - len(self._notices.get(about, ""))
+            self.size += len(text) - len(self._notices.get(about, ""))
             self._notices[about] = text
             self._wake()
 
-    def add_frame(self, data: bytes) -> None:
-        """Queue a frame."""
-        if self._farewell is None:
+    def add_frames(self, frames: Sequence[bytes]) -> None:
+        """Queue frames."""
+        if self._farewell is None and frames:
             if self._frames is None:
                 self._frames = deque()
-            self._frames.append(data)
-            self._frames_size += len(data)
+            self._frames.extend(frames)
+            size = sum(map(len, frames))
+            self._frames_size += size
+            self.size += size
             self._wake()
 
     def frame_room(self) -> int:
@@ -107,31 +97,49 @@ class Outbound:
     def end(self, code: CloseCode) -> None:
         """Nothing is added after this; control messages are still written, frames are not."""
         if self._farewell is None:
-            self._farewell = Farewell(code)
+            self._farewell = code
             self._frames = self._notices = None
-            self._frames_size = self._notices_size = 0
+            self._frames_size = 0
+            self.size = self._control_size
             self._wake()
 
     def clear(self) -> None:
         """Let go of everything; nothing is added after this."""
-        self._farewell = self._farewell or Farewell(CloseCode.SLOW_READER)
+        self._farewell = self._farewell or CloseCode.SLOW_READER
         self._control = self._frames = self._notices = None
-        self._control_size = self._frames_size = self._notices_size = 0
+        self._control_size = self._frames_size = self.size = 0
         self._wake()
 
-    def next(self) -> str | bytes | Farewell | None:
-        """What to write next, which counts as written; None where nothing waits."""
+    @property
+    def farewell(self) -> CloseCode | None:
+        """What to close with now: it is the last thing written."""
+        return None if self._control else self._farewell
+
+    def take(self, most: int) -> list[str | bytes]:
+        """What to write next, which counts as written: until it is `most` bytes, or nothing waits."""
+        taken: list[str | bytes] = []
+        if self.size > most:
+            while most > 0 and self.size:
+                taken.append(self._next())
+                most -= len(taken[-1])
+            return taken
+        for queue in (self._control, self._notices and self._notices.values(), self._frames):
+            if queue:
+                taken += queue
+        self._control = self._notices = self._frames = None
+        self._control_size = self._frames_size = self.size = 0
+        return taken
+
+    def _next(self) -> str | bytes:
+        item: str | bytes
         if self._control:
-            text = self._control.popleft()
-            self._control_size -= len(text)
-            return text
-        if self._notices:
-            text = self._notices.pop(next(iter(self._notices)))
-            self._notices_size -= len(text)
-            return text
-        if self._frames:
-            data = self._frames.popleft()
-            self._frames_size -= len(data)
-            return data
-        self._control = self._frames = self._notices = None
-        return self._farewell
+            item = self._control.popleft()
+            self._control_size -= len(item)
+        elif self._notices:
+            item = self._notices.pop(next(iter(self._notices)))
+        else:
+            assert self._frames is not None
+            item = self._frames.popleft()
+            self._frames_size -= len(item)
+        self.size -= len(item)
+        return item

@@ -42,7 +42,8 @@ _SENTENCES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: one is made for each frame that comes alone, and that would take three times as long.
+@dataclass(slots=True)
 class Granted:
     """How many of some frames may be put now; `retry_after`: seconds until more may, if not all."""
 

@@ -19,11 +19,10 @@ from relay.actions import (
     KeepCheckpoint,
     LogIn,
     Publish,
-    PutBatch,
     Register,
     Say,
     Send,
-    SendFrame,
+    SendFrames,
     StartDelivery,
     Watch,
 )
@@ -45,13 +44,13 @@ from relay.patience import Patience
 from relay.rates import Pace
 from relay.roles import Authority
 from relay.states import BEFORE_LOGIN, TRANSITIONS, State
-from relay.store.base import DeviceStatus, Offer, PutResult, StockCount, StoredFrame, Token
+from relay.store.base import DeviceStatus, NewFrame, Offer, PutResult, StockCount, StoredFrame, Token
 from relay.window import Window
 from wire import control
 from wire.capabilities import presence_capability
 from wire.device_lists import decode_device_list
 from wire.errors import CloseCode, ErrorCode, WireError
-from wire.frames import FLAG_REQUEST, decode_put, encode_deliver
+from wire.frames import FLAG_REQUEST, encode_deliver, split_put
 from wire.invites import invite_hash
 from wire.limits import PROTOCOL_VERSION
 from wire.login import Greeting
@@ -105,21 +104,23 @@ class Session:
         if self.state is State.CLOSED:
             return []
         try:
-            self._move("put")
-            put = decode_put(data)
+            if self.state is not State.SUBMIT:
+                self._move("put")
+            mailbox, frame_id, envelope = split_put(data)
         except WireError as error:
             return self._broken(error, None, frame_id_of(data) if self.state is State.SUBMIT else None)
-        taken = self._lanes.offer(put, self._attachments.token_hash_for(put.mailbox))
-        return [] if taken is None else self._tell([taken])
+        frame, token_hash = NewFrame(frame_id, envelope), self._attachments.token_hash_for(mailbox)
+        refused = self._lanes.offer(mailbox, frame, token_hash)
+        return [] if refused is None else self._tell([refused])
 
     @property
     def has_puts(self) -> bool:
         """Whether frames came that `read` has not been told of."""
         return self._lanes.has_offers
 
-    def read(self) -> list[Action]:
+    def read(self) -> list[Batch]:
         """For now that was all the peer has said: its frames go on together."""
-        return [PutBatch(batch) for batch in self._lanes.batches()]
+        return self._lanes.batches()
 
     def _move(self, event: str) -> None:
         next_state = TRANSITIONS[self.state].get(event)
@@ -289,7 +290,7 @@ class Session:
             frame_ids, following = self._lanes.kept(batch.mailbox)
             self._patience.kept(len(frame_ids))
             said: list[Action] = [Say(write_accepted(frame_ids))]
-            return said if following is None else [*said, PutBatch(following)]
+            return said if following is None else [*said, following]
         if isinstance(results, WireError):
             # The first stands for all: the others were not tried.
             verdicts: list[Verdict] = [results.code, *[ErrorCode.GO_BACK] * (len(batch.frames) - 1)]
@@ -298,7 +299,7 @@ class Session:
         outcomes, following = self._lanes.settle(batch.mailbox, verdicts)
         actions = self._tell(outcomes)
         if following is not None:
-            actions.append(PutBatch(following))
+            actions.append(following)
         if self._lanes.overgrown:
             actions += self._end(
                 WireError(ErrorCode.QUOTA, "more full mailboxes on one connection than are remembered"),
@@ -335,16 +336,12 @@ class Session:
         """Hand frames to the device, in order."""
         if self.state is not State.DELIVERING:
             return []
-        actions: list[Action] = []
+        key, window, sent = self._device_key, self._window, []
         for frame in frames:
-            self._window.deliver(frame.sequence, len(frame.envelope))
+            window.deliver(frame.sequence, len(frame.envelope))
             flags = FLAG_REQUEST if frame.is_request else 0
-            actions.append(
-                SendFrame(
-                    encode_deliver(frame.frame_id, self._device_key, frame.sequence, flags, frame.envelope)
-                )
-            )
-        return actions
+            sent.append(encode_deliver(frame.frame_id, key, frame.sequence, flags, frame.envelope))
+        return [SendFrames(sent)]
 
     # --- ends --------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ Owns the frames: masks, fragments, control frames, UTF-8, and every limit that a
 payload is kept. Knows no socket, and not what a message means.
 """
 
+from collections.abc import Iterator
 from enum import IntEnum
 from typing import Final, TypeAlias
 
@@ -31,12 +32,18 @@ class Opcode(IntEnum):
     PONG = 0xA
 
 
-# What `Parser.next` gives: a message, or a control frame; a close frame as its code, 1005 where it has none.
+# Members of an enumeration take longer to look up and to compare.
+TEXT: Final = int(Opcode.TEXT)
+BINARY: Final = int(Opcode.BINARY)
+
+# A message, or a control frame; a close frame as its code, 1005 where it has none.
 Event: TypeAlias = tuple[int, bytes | str | int]
 
 _FIN: Final = 0x80
 _MASKED: Final = 0x80
-_WHOLE_BINARY: Final = _FIN | Opcode.BINARY
+_WHOLE_TEXT: Final = _FIN | TEXT
+_WHOLE_BINARY: Final = _FIN | BINARY
+_WHOLE: Final = (_WHOLE_BINARY, _WHOLE_TEXT)
 _MASK: Final = 4
 _CONTROL_MAX: Final = 125
 
@@ -75,45 +82,49 @@ class Parser:
             self._data = rest
         self._at = 0
 
-    def next(self) -> Event | None:
-        """The next message or control frame that is complete. Raises BrokenError."""
+    def events(self) -> Iterator[Event]:
+        """Every message and control frame that is complete. Raises BrokenError.
+
+        Whoever stops in between, or asks anew while this goes on, misses nothing and gets nothing twice.
+        """
         while True:
             data, at = self._data, self._at
             have = len(data) - at
             if have < self._need:
                 if not have:
                     self._data, self._at = b"", 0  # what was read is not kept while nothing comes
-                return None
+                return
             first, second = data[at], data[at + 1]
-            if first != _WHOLE_BINARY or second < _MASKED or self._parts is not None:
+            if first not in _WHOLE or second < _MASKED or self._parts is not None:
                 self._check_kind(first, second)
-            length = second & 0x7F
-            head = 2 + _MASK
+            length, begin = second & 0x7F, at + 2 + _MASK
             if length == 126:
                 if have < 4:
                     self._need = 4
-                    return None
-                head += 2
+                    return
+                begin += 2
                 length = data[at + 2] << 8 | data[at + 3]
             elif length == 127:
                 if have < 10:
                     self._need = 10
-                    return None
-                head += 8
+                    return
+                begin += 8
                 length = int.from_bytes(data[at + 2 : at + 10])
-            if length + (self._size if first & 0x0F <= Opcode.BINARY else 0) > self._most:
+            if length + self._size > self._most and first & 0x0F <= BINARY:
                 raise BrokenError(CloseCode.MESSAGE_TOO_BIG)
-            end = at + head + length
-            if have < head + length:
-                self._need = head + length
-                return None
+            end = begin + length
+            if end > at + have:
+                self._need = end - at
+                return
             self._need = 2
             self._at = end
-            payload = apply_mask(data[at + head : end], data[at + head - _MASK : at + head])
+            payload = apply_mask(data[begin:end], data[begin - _MASK : begin])
             if first == _WHOLE_BINARY:
-                return Opcode.BINARY, payload
-            if (event := self._take(first, payload)) is not None:
-                return event
+                yield BINARY, payload
+            elif first == _WHOLE_TEXT:
+                yield TEXT, _text(payload)
+            elif (event := self._take(first, payload)) is not None:
+                yield event
 
     def _check_kind(self, first: int, second: int) -> None:
         """Judge a frame by its first two bytes."""
@@ -151,12 +162,14 @@ class Parser:
         return self._message(b"".join(parts))
 
     def _message(self, payload: bytes) -> Event:
-        if self._opcode == Opcode.BINARY:
-            return Opcode.BINARY, payload
-        try:
-            return Opcode.TEXT, payload.decode()
-        except UnicodeDecodeError as error:
-            raise BrokenError(CloseCode.INVALID_TEXT) from error
+        return (BINARY, payload) if self._opcode == BINARY else (TEXT, _text(payload))
+
+
+def _text(payload: bytes) -> str:
+    try:
+        return payload.decode()
+    except UnicodeDecodeError as error:
+        raise BrokenError(CloseCode.INVALID_TEXT) from error
 
 
 def _close_code(payload: bytes) -> int:
@@ -168,11 +181,11 @@ def _close_code(payload: bytes) -> int:
         raise BrokenError(CloseCode.INVALID_TEXT) from error
 
 
-def header(opcode: Opcode, size: int) -> bytes:
-    """The head of a whole, unmasked frame with a payload of so many bytes."""
-    first = _FIN | opcode
+def whole(opcode: int, payload: bytes) -> bytes:
+    """A message or control frame in one frame, unmasked as a server's are."""
+    size = len(payload)
     if size < 126:
-        return bytes((first, size))
+        return bytes((_FIN | opcode, size)) + payload
     if size < 65_536:
-        return bytes((first, 126, size >> 8, size & 0xFF))
-    return bytes((first, 127)) + size.to_bytes(8)
+        return bytes((_FIN | opcode, 126, size >> 8, size & 0xFF)) + payload
+    return bytes((_FIN | opcode, 127)) + size.to_bytes(8) + payload

@@ -11,10 +11,9 @@ from typing import Any, Final, cast
 
 from relay import entrance
 from relay.metrics import Drop
-from relay.outbound import Farewell
 from relay.sockets import Receiver
 from relay.websocket.opening import open_websocket
-from relay.websocket.parser import BrokenError, Opcode, Parser, header
+from relay.websocket.parser import BINARY, TEXT, BrokenError, Opcode, Parser, whole
 from wire.errors import CloseCode
 from wire.frames import FRAME_MAX
 from wire.limits import CONTROL_FRAMES_MAX, PING_EVERY
@@ -47,7 +46,6 @@ class WebSocket(asyncio.Protocol):
         "_is_resting",
         "_loop",
         "_parser",
-        "_paths",
         "_pulse",
         "_receiver",
         "_relay",
@@ -149,20 +147,18 @@ class WebSocket(asyncio.Protocol):
         if receiver is None:
             return
         try:
-            while share > 0 and not self._is_held and not self._has_ended:
-                event = parser.next()
-                if event is None:
-                    break
-                kind, payload = event
-                if kind == Opcode.BINARY:
+            for kind, payload in parser.events():
+                if kind == BINARY:
                     share -= 1
                     receiver.binary(payload)  # type: ignore[arg-type]  # what `Event` says of this opcode
-                elif kind == Opcode.TEXT:
+                elif kind == TEXT:
                     share -= TEXT_SHARE
                     receiver.text(payload)  # type: ignore[arg-type]  # as above
                 else:
                     share -= TEXT_SHARE
                     self._take_control(kind, payload)
+                if share <= 0 or self._is_held or self._has_ended:
+                    break
         except BrokenError as error:
             self._break(error.code, error.drop)
         receiver.read()
@@ -192,7 +188,7 @@ class WebSocket(asyncio.Protocol):
                 self._unanswered = None
         elif not self._has_closed:
             assert isinstance(payload, bytes)
-            self._transport.write(header(Opcode.PONG, len(payload)) + payload)
+            self._transport.write(whole(Opcode.PONG, payload))
 
     def hold(self) -> None:
         """See `Socket.hold`."""
@@ -226,29 +222,22 @@ class WebSocket(asyncio.Protocol):
         receiver = self._receiver
         if receiver is None:
             return
-        outbound, parts, size = receiver.outbound, list[bytes](), 0
-        farewell: Farewell | None = None
-        while size < WRITE_SHARE and not self._is_clogged and not self._has_closed:
-            item = outbound.next()
-            if item is None:
-                break
-            if isinstance(item, Farewell):
-                farewell = item
-                break
-            if isinstance(item, str):
-                payload = item.encode()
-                parts.append(header(Opcode.TEXT, len(payload)))
-            else:
-                payload = item
-                parts.append(header(Opcode.BINARY, len(payload)))
-            parts.append(payload)
-            size += len(payload)
-        if parts:
-            self._transport.write(b"".join(parts))
-        if farewell is not None:
-            self._end(farewell.code)
-        elif size >= WRITE_SHARE:
-            self.wake()
+        outbound = receiver.outbound
+        if not self._is_clogged and not self._has_closed:
+            messages = outbound.take(WRITE_SHARE)
+            if messages:
+                self._transport.write(
+                    b"".join(
+                        [
+                            whole(TEXT, item.encode()) if isinstance(item, str) else whole(BINARY, item)
+                            for item in messages
+                        ]
+                    )
+                )
+            if outbound.farewell is not None:
+                self._end(outbound.farewell)
+            elif outbound.size:
+                self.wake()
         receiver.written()
 
     def unsent(self) -> int:
@@ -265,7 +254,7 @@ class WebSocket(asyncio.Protocol):
             self._end(CloseCode.INTERNAL)
             return
         self._unanswered = os.urandom(4)
-        self._transport.write(header(Opcode.PING, 4) + self._unanswered)
+        self._transport.write(whole(Opcode.PING, self._unanswered))
         self._pulse = self._loop.call_later(PING_EVERY, self._ping)
 
     # --- ends -----------------------------------------------------------------------------------------
@@ -275,7 +264,7 @@ class WebSocket(asyncio.Protocol):
         if self._has_closed:
             return
         self._has_closed = True
-        self._transport.write(header(Opcode.CLOSE, 2) + code.to_bytes(2))
+        self._transport.write(whole(Opcode.CLOSE, code.to_bytes(2)))
         if code == CloseCode.LOGIN_TIMEOUT:  # it had its ten seconds: no answer is waited for
             self._close_transport()
             return
@@ -288,14 +277,14 @@ class WebSocket(asyncio.Protocol):
             self._relay.metrics.dropped(drop)
         if not self._has_closed:
             self._has_closed = True
-            self._transport.write(header(Opcode.CLOSE, 2) + code.to_bytes(2))
+            self._transport.write(whole(Opcode.CLOSE, code.to_bytes(2)))
         self._close_transport()
 
     def _answer_close(self, code: int) -> None:
         if not self._has_closed:
             self._has_closed = True
             payload = b"" if code == 1005 else code.to_bytes(2)
-            self._transport.write(header(Opcode.CLOSE, len(payload)) + payload)
+            self._transport.write(whole(Opcode.CLOSE, payload))
         self._close_transport()
 
     def _close_transport(self) -> None:

@@ -7,7 +7,7 @@ pass everything on.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -107,19 +107,21 @@ class EvilConnection(Connection):
             super().binary(each.encode())
         self.meddler.ring()
 
-    def _write_out(self, action: actions.Action) -> bool:
-        match action:
-            case actions.Send(message):
-                self._meddle(message)
-            case actions.Say(text):
-                self._meddle(decode_relay_message(text))
-            case actions.SendFrame(data):
-                for each in self.meddler.on_deliver(self, decode_deliver(data)):
-                    self.hand_over(each)
-            case _:
-                return super()._write_out(action)
-        self.meddler.ring()
-        return True
+    def _perform(self, wanted: Sequence[actions.Action]) -> None:
+        for action in wanted:
+            match action:
+                case actions.Send(message):
+                    self._meddle(message)
+                case actions.Say(text):
+                    self._meddle(decode_relay_message(text))
+                case actions.SendFrames(frames):
+                    for data in frames:
+                        for each in self.meddler.on_deliver(self, decode_deliver(data)):
+                            self.hand_over(each)
+                case _:
+                    super()._perform([action])
+                    continue
+            self.meddler.ring()
 
     def _meddle(self, message: ControlMessage) -> None:
         for each in self.meddler.on_say(self, message):
@@ -128,7 +130,7 @@ class EvilConnection(Connection):
     def say(self, message: ControlMessage) -> None:
         """Say it, whatever an honest relay would say."""
         self.meddler.said.append(message)
-        super()._write_out(actions.Send(message))
+        super()._perform([actions.Send(message)])
 
     def hand_over(self, frame: Deliver) -> None:
         """Hand a frame over, wherever it comes from."""
@@ -137,7 +139,7 @@ class EvilConnection(Connection):
             flags &= ~FLAG_REQUEST
         self.meddler.delivered.append(frame)
         data = encode_deliver(frame.frame_id, frame.mailbox, frame.sequence, flags, frame.envelope)
-        super()._write_out(actions.SendFrame(data))
+        super()._perform([actions.SendFrames([data])])
 
 
 class EvilRelay:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nacl.signing import SigningKey
 
-from relay.actions import Close, LogIn, PutBatch, Say, Send, SendFrame, StartDelivery
+from relay.actions import Close, LogIn, Say, Send, SendFrames, StartDelivery
 from relay.admission import prefix_of
 from relay.auth import Authority, RelayKey
 from relay.config import ConfigError, read
@@ -85,11 +85,12 @@ class _Relay:
                     self.hear(control.decode_relay_message(message.encode()))
                 case Say(text):
                     self.hear(control.decode_relay_message(text))
-                case SendFrame(data):
-                    decode_deliver(data)
-                case PutBatch(batch):
-                    assert batch.mailbox not in {item.mailbox for item in self.batches}
-                    self.batches.append(batch)
+                case SendFrames(frames):
+                    for frame in frames:
+                        decode_deliver(frame)
+                case Batch():
+                    assert action.mailbox not in {item.mailbox for item in self.batches}
+                    self.batches.append(action)
                 case LogIn():
                     self.carry_out([*self.session.welcome(DeviceStatus(registered=True))])
                 case Close():

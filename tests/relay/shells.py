@@ -10,7 +10,6 @@ from relay.connection import Connection
 from relay.directory import Directory
 from relay.mailboxes import Mailboxes
 from relay.metrics import Metrics
-from relay.outbound import Farewell
 from relay.presence import Presence
 from relay.registration import Registration
 from relay.session import Session
@@ -97,12 +96,14 @@ class FakeSocket:
         self._is_due = False
         if self.receiver is None:
             return
-        while self._is_reading and (item := self.receiver.outbound.next()) is not None:
-            if isinstance(item, Farewell):
-                self.said.put_nowait(int(item.code))
+        outbound = self.receiver.outbound
+        if self._is_reading:
+            for item in outbound.take(1 << 30):
+                self.said.put_nowait(item)
+            if outbound.farewell is not None:
+                self.said.put_nowait(int(outbound.farewell))
                 self._lose()
                 return
-            self.said.put_nowait(item)
         self.receiver.written()
 
     def _lose(self) -> None:

@@ -90,12 +90,12 @@ def test_every_byte_in_the_queues_is_counted_once_and_counted_out() -> None:
     outbound.add_control("c" * 10)
     outbound.set_notice("stock", "n" * 5)
     outbound.set_notice("stock", "n" * 7)
-    outbound.add_frame(b"f" * 100)
+    outbound.add_frames([b"f" * 100])
     assert sizes == [10, 15, 17, 117]
     for expected in (107, 100, 0):
-        outbound.next()
+        outbound.take(1)
         assert outbound.size == expected
-    outbound.add_frame(b"f")
+    outbound.add_frames([b"f"])
     outbound.set_notice("stock", "n")
     outbound.add_control("cc")
     outbound.end(CloseCode.REPLACED)

@@ -9,7 +9,7 @@ import pytest
 from relay import connection as shell
 from relay.connection import Connection
 from relay.mailboxes import Mailboxes
-from relay.outbound import CONTROL_MESSAGES, Farewell, Outbound
+from relay.outbound import CONTROL_MESSAGES, Outbound
 from relay.store.base import DeviceStatus, StockCount, StoredFrame
 from relay.store.memory import MemoryStore
 from tests.relay.devices import Account, envelope
@@ -199,8 +199,8 @@ async def test_notices_replace_each_other() -> None:
     for number in range(5000):
         outbound.set_notice("stock", f"stock {number}")
     outbound.add_control("answer")
-    outbound.add_frame(b"frame")
-    assert [outbound.next() for _ in range(3)] == ["answer", "stock 4999", b"frame"]
+    outbound.add_frames([b"frame"])
+    assert outbound.take(100) == ["answer", "stock 4999", b"frame"]
 
 
 class ReplacingStore(MemoryStore):
@@ -233,12 +233,14 @@ async def test_an_ended_session_pulls_no_more() -> None:
 
 async def test_answers_go_before_frames_and_the_farewell_drops_frames_only() -> None:
     outbound = Outbound()
-    outbound.add_frame(b"frame")
+    outbound.add_frames([b"frame"])
     outbound.add_control("answer")
-    assert [outbound.next(), outbound.next()] == ["answer", b"frame"]
-    outbound.add_frame(b"frame")
+    assert outbound.take(100) == ["answer", b"frame"]
+    outbound.add_frames([b"frame"])
     outbound.add_control("last words")
     outbound.end(CloseCode.REPLACED)
-    outbound.add_frame(b"late")
+    outbound.add_frames([b"late"])
     outbound.add_control("late")
-    assert [outbound.next(), outbound.next()] == ["last words", Farewell(CloseCode.REPLACED)]
+    assert outbound.farewell is None
+    assert outbound.take(100) == ["last words"]
+    assert outbound.farewell is CloseCode.REPLACED

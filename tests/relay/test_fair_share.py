@@ -121,10 +121,10 @@ async def test_frames_are_fetched_again_once_half_of_them_is_written() -> None:
     outbound = Outbound()
     assert outbound.frame_room() == FRAMES_HIGH
     for _ in range(3):
-        outbound.add_frame(bytes(LARGE))
+        outbound.add_frames([bytes(LARGE)])
     assert outbound.frame_room() == 0
     assert not outbound.has_room_again()
-    outbound.next()
+    outbound.take(1)
     assert outbound.has_room_again()
     assert outbound.frame_room() == FRAMES_HIGH - FRAMES_LOW
     assert not outbound.has_room_again()  # it was told
@@ -132,9 +132,9 @@ async def test_frames_are_fetched_again_once_half_of_them_is_written() -> None:
 
 async def test_answers_go_before_frames_that_wait() -> None:
     outbound = Outbound()
-    outbound.add_frame(b"frame")
+    outbound.add_frames([b"frame"])
     outbound.add_control("answer")
-    assert [outbound.next(), outbound.next()] == ["answer", b"frame"]
+    assert outbound.take(100) == ["answer", b"frame"]
 
 
 async def test_one_connection_has_two_batches_with_the_store_at_a_time(
@@ -161,7 +161,7 @@ async def test_one_connection_has_two_batches_with_the_store_at_a_time(
 def test_a_batch_is_bounded_in_bytes_and_never_empty() -> None:
     lanes, mailbox = Lanes(), bytes(32)
     for _ in range(9):
-        assert lanes.offer(Put(os.urandom(16), mailbox, envelope(LARGE)), None) is None
+        assert lanes.offer(mailbox, NewFrame(os.urandom(16), envelope(LARGE)), None) is None
     (batch,) = lanes.batches()
     sizes = list[int]()
     following: Batch | None = batch

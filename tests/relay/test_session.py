@@ -14,15 +14,14 @@ from relay.actions import (
     Greeted,
     LogIn,
     Publish,
-    PutBatch,
     Register,
     Say,
     Send,
-    SendFrame,
+    SendFrames,
     StartDelivery,
 )
 from relay.auth import Authority, RelayKey
-from relay.lanes import BLOCKED_MAILBOXES
+from relay.lanes import BLOCKED_MAILBOXES, Batch
 from relay.metrics import Drop
 from relay.session import ERRORS_BEFORE_CLOSE, Session
 from relay.states import TRANSITIONS, State
@@ -350,11 +349,15 @@ def test_pull_needs_a_registration() -> None:
 # --- delivery ------------------------------------------------------------------------------------------
 
 
+def handed(actions: list[Action]) -> list[bytes]:
+    return [data for action in actions if isinstance(action, SendFrames) for data in action.frames]
+
+
 def test_delivery_is_bounded_by_frames_and_bytes() -> None:
     session = delivering_session(BOB.device)
     assert session.room() == (256, 1024 * 1024)
     frames = stored(2, 65_536)
-    delivered = [decode_deliver(a.data) for a in session.deliver(frames) if isinstance(a, SendFrame)]
+    delivered = [decode_deliver(data) for data in handed(session.deliver(frames))]
     assert [(f.sequence, f.envelope, f.flags) for f in delivered] == [
         (f.sequence, f.envelope, 0) for f in frames
     ]
@@ -405,8 +408,8 @@ def told(actions: list[Action]) -> dict[bytes, ErrorCode | None]:
     return result
 
 
-def batch_of(actions: list[Action]) -> PutBatch:
-    (batch,) = [action for action in actions if isinstance(action, PutBatch)]
+def batch_of(actions: list[Action]) -> Batch:
+    (batch,) = [action for action in actions if isinstance(action, Batch)]
     return batch
 
 
@@ -415,12 +418,12 @@ def test_one_batch_at_a_time_per_mailbox_and_what_waits_forms_the_next() -> None
     first = batch_of(put(session, BOB.device.key, b"a"))
     assert put(session, BOB.device.key, b"b") == put(session, BOB.device.key, b"c") == []
     other = batch_of(put(session, bytes(32), b"x"))
-    assert other.batch.mailbox == bytes(32)
-    actions = session.settle(first.batch, [PutResult.STORED])
+    assert other.mailbox == bytes(32)
+    actions = session.settle(first, [PutResult.STORED])
     assert told(actions) == {b"a": None}
     second = batch_of(actions)
-    assert [frame.frame_id[:1] for frame in second.batch.frames] == [b"b", b"c"]
-    assert told(session.settle(second.batch, [PutResult.DUPLICATE, PutResult.STORED])) == {
+    assert [frame.frame_id[:1] for frame in second.frames] == [b"b", b"c"]
+    assert told(session.settle(second, [PutResult.DUPLICATE, PutResult.STORED])) == {
         b"b": None,
         b"c": None,
     }
@@ -431,7 +434,7 @@ def test_after_a_refusal_for_now_the_sender_goes_back() -> None:
     box = BOB.device.key
     first = batch_of(put(session, box, b"a"))
     put(session, box, b"b")
-    actions = session.settle(first.batch, [PutResult.QUOTA])
+    actions = session.settle(first, [PutResult.QUOTA])
     assert told(actions) == {b"a": ErrorCode.QUOTA, b"b": ErrorCode.GO_BACK}
     # A smaller frame might fit now, and would overtake: it must not.
     assert told(put(session, box, b"c")) == {b"c": ErrorCode.GO_BACK}
@@ -439,9 +442,9 @@ def test_after_a_refusal_for_now_the_sender_goes_back() -> None:
     batch_of(put(session, bytes(32), b"x"))
     again = batch_of(put(session, box, b"a"))
     assert put(session, box, b"b") == []
-    actions = session.settle(again.batch, [PutResult.STORED])
+    actions = session.settle(again, [PutResult.STORED])
     assert told(actions) == {b"a": None}
-    assert [frame.frame_id[:1] for frame in batch_of(actions).batch.frames] == [b"b"]
+    assert [frame.frame_id[:1] for frame in batch_of(actions).frames] == [b"b"]
 
 
 def test_within_a_batch_nothing_overtakes_the_refused_frame() -> None:
@@ -449,10 +452,10 @@ def test_within_a_batch_nothing_overtakes_the_refused_frame() -> None:
     first = batch_of(put(session, BOB.device.key, b"a"))
     for frame_id in (b"b", b"c", b"d"):
         put(session, BOB.device.key, frame_id)
-    second = batch_of(session.settle(first.batch, [PutResult.STORED]))
+    second = batch_of(session.settle(first, [PutResult.STORED]))
     results = [PutResult.STORED, PutResult.QUOTA, PutResult.UNTRIED]
     expected = {b"b": None, b"c": ErrorCode.QUOTA, b"d": ErrorCode.GO_BACK}
-    assert told(session.settle(second.batch, results)) == expected
+    assert told(session.settle(second, results)) == expected
 
 
 @pytest.mark.parametrize("code", [ErrorCode.STORAGE_FULL, ErrorCode.RATE_LIMITED, ErrorCode.INTERNAL])
@@ -460,7 +463,7 @@ def test_a_store_that_fails_makes_the_sender_go_back(code: ErrorCode) -> None:
     session = submit_session()
     first = batch_of(put(session, BOB.device.key, b"a"))
     put(session, BOB.device.key, b"b")
-    actions = session.settle(first.batch, WireError(code, "for now"))
+    actions = session.settle(first, WireError(code, "for now"))
     assert told(actions) == {b"a": code, b"b": ErrorCode.GO_BACK}
     assert told(put(session, BOB.device.key, b"c")) == {b"c": ErrorCode.GO_BACK}
 
@@ -468,7 +471,7 @@ def test_a_store_that_fails_makes_the_sender_go_back(code: ErrorCode) -> None:
 def test_an_unknown_mailbox_is_final_and_blocks_nothing() -> None:
     session = submit_session()
     first = batch_of(put(session, BOB.device.key, b"a"))
-    assert told(session.settle(first.batch, [PutResult.UNKNOWN])) == {b"a": ErrorCode.NOT_FOUND}
+    assert told(session.settle(first, [PutResult.UNKNOWN])) == {b"a": ErrorCode.NOT_FOUND}
     batch_of(put(session, BOB.device.key, b"b"))
 
 
@@ -476,7 +479,7 @@ def test_a_client_with_too_many_full_mailboxes_is_closed() -> None:
     session = submit_session()
     for number in range(BLOCKED_MAILBOXES + 1):
         batch = batch_of(put(session, bytes([number]) * 32, b"a"))
-        actions = session.settle(batch.batch, [PutResult.QUOTA])
+        actions = session.settle(batch, [PutResult.QUOTA])
         assert bool(closes(actions)) is (number == BLOCKED_MAILBOXES)
 
 
@@ -488,7 +491,7 @@ def test_a_peer_is_not_read_on_while_256_frames_or_a_mebibyte_have_no_answer() -
         seen.append(session.saturated)
         put(session, BOB.device.key, b"b")
     assert [*seen, session.saturated] == [False] * 255 + [True]
-    session.settle(first.batch, [PutResult.STORED])
+    session.settle(first, [PutResult.STORED])
     assert [session.saturated] == [False]
     session, seen = submit_session(), []
     for _ in range(16):

@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.actions import Close, PutBatch, Say, Send, SendFrame
+from relay.actions import Close, Say, Send, SendFrames
 from relay.auth import Authority, RelayKey
+from relay.lanes import Batch
 from relay.session import Session
 from relay.states import State
 from relay.store.base import DeviceStatus, PutResult
@@ -74,15 +75,15 @@ def test_a_session_never_raises(sequence: list[str | bytes], fails_every: int) -
                 control.decode_relay_message(action.message.encode())
             elif isinstance(action, Say):
                 control.decode_relay_message(action.text)
-            elif isinstance(action, PutBatch):
+            elif isinstance(action, Batch):
                 batches += 1
-                stored = [PutResult.STORED] * len(action.batch.frames)
+                stored = [PutResult.STORED] * len(action.frames)
                 full = WireError(ErrorCode.STORAGE_FULL, "full")
-                actions += session.settle(action.batch, stored if batches % fails_every else full)
+                actions += session.settle(action, stored if batches % fails_every else full)
             elif isinstance(action, Close):
                 closed = True
             else:
-                assert not isinstance(action, SendFrame), "nothing was pulled"
+                assert not isinstance(action, SendFrames), "nothing was pulled"
                 if session.state is State.DEVICE:
                     session.welcome(DeviceStatus(registered=True))
     assert closed is (session.state is State.CLOSED)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from relay.actions import Close, PutBatch, Send
+from relay.actions import Close, Send
 from relay.auth import Authority
 from relay.lanes import Later
 from relay.metrics import Drop
@@ -50,9 +50,9 @@ def test_after_a_rate_refusal_order_holds() -> None:
     first = batch_of(put(session, BOX, b"a"))
     for frame in (b"b", b"c", b"d"):
         put(session, BOX, frame)
-    second = batch_of(session.settle(first.batch, [PutResult.STORED]))
+    second = batch_of(session.settle(first, [PutResult.STORED]))
     put(session, BOX, b"e")
-    refused = session.settle(second.batch, [PutResult.STORED, Later(7), PutResult.UNTRIED])
+    refused = session.settle(second, [PutResult.STORED, Later(7), PutResult.UNTRIED])
     assert told(refused) == ["accepted b", "RATE_LIMITED c", "GO_BACK d", "GO_BACK e"]
     (refusal,) = [
         action.message
@@ -64,12 +64,12 @@ def test_after_a_rate_refusal_order_holds() -> None:
     assert (refusal.retry_after, refusal.message) == (7, "too many frames for now; go on in 7 s")
     # Nothing to this mailbox goes before c; other mailboxes go on.
     assert told(put(session, BOX, b"d")) == ["GO_BACK d"]
-    assert batch_of(put(session, OTHER, b"x")).batch.mailbox == OTHER
+    assert batch_of(put(session, OTHER, b"x")).mailbox == OTHER
     again = batch_of(put(session, BOX, b"c"))
     put(session, BOX, b"d")
-    then = session.settle(again.batch, [PutResult.STORED])
+    then = session.settle(again, [PutResult.STORED])
     assert told(then) == ["accepted c"]
-    assert [frame.frame_id[:1] for frame in batch_of(then).batch.frames] == [b"d"]
+    assert [frame.frame_id[:1] for frame in batch_of(then).frames] == [b"d"]
 
 
 def test_a_fetch_too_many_is_refused_by_its_ref_and_breaks_nothing() -> None:
@@ -180,7 +180,7 @@ def test_nobody_uses_up_the_rate_of_an_account_without_its_key() -> None:
 def blocked_session() -> Session:
     """A session that waits for frame "a" of a mailbox to be tried again."""
     session = submit_session()
-    session.settle(batch_of(put(session, BOX, b"a")).batch, [Later(1)])
+    session.settle(batch_of(put(session, BOX, b"a")), [Later(1)])
     return session
 
 
@@ -201,5 +201,4 @@ def test_frames_that_are_kept_make_up_for_refusals() -> None:
         for _ in range(KEPT_COUNTS):
             put(session, BOX, b"z")
         action = batch_of(put(session, OTHER, b"x"))
-        assert isinstance(action, PutBatch)
-        assert closes(session.settle(action.batch, [PutResult.STORED])) == []
+        assert closes(session.settle(action, [PutResult.STORED])) == []

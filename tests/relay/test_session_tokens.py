@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from relay.actions import Action, Allow, Appear, PutBatch, Say, Send, SendFrame, Watch
+from relay.actions import Action, Allow, Appear, Say, Send, Watch
+from relay.lanes import Batch
 from relay.store.base import PutResult, StoredFrame, Token
 from tests.relay.devices import NOW, Account, envelope
 from tests.relay.test_session import (
@@ -13,6 +14,7 @@ from tests.relay.test_session import (
     device_session,
     error_of,
     errors,
+    handed,
     put,
     say,
     submit_session,
@@ -91,7 +93,7 @@ def test_more_tokens_or_capabilities_than_are_kept_are_refused_by_name() -> None
 def test_a_request_is_delivered_with_its_flag() -> None:
     session = delivering_session(Account().device)
     frames = [StoredFrame(n, os.urandom(16), envelope(), is_request=n == 2) for n in (1, 2, 3)]
-    sent = [action.data for action in session.deliver(frames) if isinstance(action, SendFrame)]
+    sent = handed(session.deliver(frames))
     assert [decode_deliver(data).flags for data in sent] == [0, 1, 0]
 
 
@@ -100,11 +102,11 @@ def test_a_request_is_delivered_with_its_flag() -> None:
 
 def test_a_token_counts_for_later_frames_to_its_mailbox() -> None:
     session = submit_session()
-    assert batch_of(put(session, BOX, b"a")).batch.token_hash is None
-    session.settle(PutBatch(batch_of(put(session, OTHER, b"x")).batch).batch, [PutResult.REQUESTED])
+    assert batch_of(put(session, BOX, b"a")).token_hash is None
+    session.settle(batch_of(put(session, OTHER, b"x")), [PutResult.REQUESTED])
     assert say(session, attach(OTHER)) == []
     assert say(session, attach(OTHER, b"later attached: ")) == []
-    assert batch_of(put(session, OTHER, b"y")).batch.token_hash == token_hash(b"later attached: ")
+    assert batch_of(put(session, OTHER, b"y")).token_hash == token_hash(b"later attached: ")
 
 
 def test_a_batch_holds_no_frames_from_before_and_after_an_attachment() -> None:
@@ -116,11 +118,11 @@ def test_a_batch_holds_no_frames_from_before_and_after_an_attachment() -> None:
     put(session, BOX, b"d")
     say(session, attach(BOX, b"u" * 16))
     put(session, BOX, b"e")
-    seen, batch = [], first.batch
+    seen, batch = [], first
     for _ in range(4):
         seen.append((b"".join(frame.frame_id[:1] for frame in batch.frames), batch.token_hash))
         actions = session.settle(batch, [PutResult.STORED] * len(batch.frames))
-        following = [action.batch for action in actions if isinstance(action, PutBatch)]
+        following = [action for action in actions if isinstance(action, Batch)]
         batch = following[0] if following else batch
     after = token_hash(TOKEN), token_hash(b"u" * 16)
     assert seen == [(b"a", None), (b"b", None), (b"cd", after[0]), (b"e", after[1])]
@@ -138,10 +140,10 @@ def test_tokens_for_64_mailboxes_and_no_more() -> None:
         assert say(session, attach(bytes([number]) * 32)) == []
     error = error_of(say(session, attach(BOX)))
     assert (error.code, error.field) == (ErrorCode.TOO_LARGE, "mailbox")
-    assert batch_of(put(session, BOX, b"a")).batch.token_hash is None
+    assert batch_of(put(session, BOX, b"a")).token_hash is None
     # Another token for one of the 64 still replaces its own.
     assert say(session, attach(bytes(32), b"u" * 16)) == []
-    assert batch_of(put(session, bytes(32), b"b")).batch.token_hash == token_hash(b"u" * 16)
+    assert batch_of(put(session, bytes(32), b"b")).token_hash == token_hash(b"u" * 16)
 
 
 def test_eight_watches_and_no_more() -> None:
@@ -190,7 +192,7 @@ def test_answers_keep_the_order_of_the_frames() -> None:
     first = batch_of(put(session, BOX, b"x"))
     for frame_id in (b"a", b"b", b"c", b"d", b"e", b"f"):
         put(session, BOX, frame_id)
-    second = batch_of(session.settle(first.batch, [PutResult.REQUESTED]))
+    second = batch_of(session.settle(first, [PutResult.REQUESTED]))
     results = [
         PutResult.DUPLICATE,
         PutResult.REQUESTED,
@@ -200,7 +202,7 @@ def test_answers_keep_the_order_of_the_frames() -> None:
         PutResult.UNTRIED,
     ]
     expected = ["accepted a", "queued bc", "accepted d", "QUOTA e", "GO_BACK f"]
-    assert told(session.settle(second.batch, results)) == expected
+    assert told(session.settle(second, results)) == expected
 
 
 def test_an_answer_names_at_most_256_frames() -> None:
@@ -208,8 +210,8 @@ def test_an_answer_names_at_most_256_frames() -> None:
     first = batch_of(put(session, BOX, b"x"))
     for _ in range(255):
         put(session, BOX, b"a")
-    second = batch_of(session.settle(first.batch, [PutResult.REQUESTED]))
-    (answer,) = told(session.settle(second.batch, [PutResult.REQUESTED] * 255))
+    second = batch_of(session.settle(first, [PutResult.REQUESTED]))
+    (answer,) = told(session.settle(second, [PutResult.REQUESTED] * 255))
     assert answer == "queued " + "a" * 255
 
 
@@ -218,19 +220,19 @@ def test_behind_a_request_that_did_not_fit_nothing_overtakes_token_or_not() -> N
     first = batch_of(put(session, BOX, b"a"))
     say(session, attach(BOX))
     put(session, BOX, b"b")
-    assert told(session.settle(first.batch, [PutResult.QUOTA])) == ["QUOTA a", "GO_BACK b"]
+    assert told(session.settle(first, [PutResult.QUOTA])) == ["QUOTA a", "GO_BACK b"]
     assert told(put(session, BOX, b"b")) == ["GO_BACK b"]
     # Put again it comes with the token, and what follows it may follow.
     again = batch_of(put(session, BOX, b"a"))
-    assert again.batch.token_hash == token_hash(TOKEN)
+    assert again.token_hash == token_hash(TOKEN)
     put(session, BOX, b"b")
-    actions = session.settle(again.batch, [PutResult.STORED])
+    actions = session.settle(again, [PutResult.STORED])
     assert told(actions) == ["accepted a"]
-    assert told(session.settle(batch_of(actions).batch, [PutResult.STORED])) == ["accepted b"]
+    assert told(session.settle(batch_of(actions), [PutResult.STORED])) == ["accepted b"]
 
 
 def test_a_request_blocks_nothing_behind_it() -> None:
     session = submit_session()
     first = batch_of(put(session, BOX, b"a"))
-    assert told(session.settle(first.batch, [PutResult.REQUESTED])) == ["queued a"]
+    assert told(session.settle(first, [PutResult.REQUESTED])) == ["queued a"]
     assert errors(put(session, BOX, b"b")) == []

@@ -12,7 +12,7 @@ def events(parser: Parser, data: bytes, at_a_time: int) -> list[object]:
     found: list[object] = []
     for at in range(0, len(data), at_a_time):
         parser.feed(data[at : at + at_a_time])
-        while (event := parser.next()) is not None:
+        for event in parser.events():
             found.append(event)
     return found
 
