@@ -11,6 +11,7 @@ from tests.attacks import (
     lists,
     logins,
     order,
+    pasted,
     receipts,
     seals,
 )
@@ -27,4 +28,5 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     *receipts.ATTACKS,
     *floods.ATTACKS,
     *answers.ATTACKS,
+    *pasted.ATTACKS,
 )

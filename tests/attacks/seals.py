@@ -29,7 +29,7 @@ from wire.limits import BUCKETS
 from wire.prekeys import PrekeyKind
 
 
-def _untagged(original: object) -> Callable[[bytes, bytes, bytes, bytes], bytes]:
+def untagged(original: object) -> Callable[[bytes, bytes, bytes, bytes], bytes]:
     """XChaCha20 alone: its keystream is what encrypting does to what is there, too."""
     return lambda key, nonce, ciphertext, _: aead_encrypt(key, nonce, ciphertext[:-TAG], b"")[:-TAG]
 
@@ -38,7 +38,7 @@ def _lenient(original: object) -> Callable[[bytes], bytes]:
     return lambda padded: padded.rstrip(b"\0").removesuffix(b"\x80")
 
 
-UNCHECKED: Final = (Removal("keys.seal.aead_decrypt", _untagged), Removal("keys.seal.unpad", _lenient))
+UNCHECKED: Final = (Removal("keys.seal.aead_decrypt", untagged), Removal("keys.seal.unpad", _lenient))
 
 
 def _bring(home: Home, frames: Iterable[bytes]) -> int:
