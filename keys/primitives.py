@@ -33,12 +33,15 @@ def sign(seed: bytes, message: bytes) -> bytes:
 
 
 def verify(key: bytes, message: bytes, signature: bytes) -> bool:
-    """Whether `signature` (64 bytes) is `key`'s over `message`, by libsodium's rules on every side."""
+    """Whether `signature` (64 bytes) is `key`'s over `message`, by libsodium's rules on every side.
+
+    PyNaCl does not look at the size of the key: libsodium would read past a shorter one.
+    """
     if len(key) != KEY or len(signature) != 64:
         return False
     try:
         sodium.crypto_sign_open(signature + message, key)
-    except (CryptoError, ValueError):
+    except CryptoError:
         return False
     return True
 
@@ -59,7 +62,7 @@ def dh(private: bytes, public: bytes) -> bytes:
         raise DecryptError
     try:
         return sodium.crypto_scalarmult(private, public)
-    except (CryptoError, ValueError):
+    except CryptoError:
         raise DecryptError from None
 
 
@@ -115,7 +118,7 @@ def aead_decrypt(key: bytes, nonce: bytes, ciphertext: bytes, associated: bytes)
         raise DecryptError
     try:
         return sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(ciphertext, associated, nonce, key)
-    except (CryptoError, ValueError):
+    except CryptoError:
         raise DecryptError from None
 
 

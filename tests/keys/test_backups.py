@@ -1,10 +1,12 @@
 """The lock of a backup: every bit of head and chunks counts, and so do their order and their end."""
 
 import pytest
+from nacl.pwhash.argon2id import MEMLIMIT_MODERATE, OPSLIMIT_MODERATE
 
 from keys import backups
-from keys.backups import CHUNK, HEAD, BackupLock, Parameters
+from keys.backups import CHUNK, HEAD, BackupLock, Parameters, decode_parameters
 from keys.errors import DecryptError
+from keys.primitives import aead_encrypt
 from wire.errors import WireError
 
 PASSPHRASE = b"correct horse battery staple"
@@ -79,6 +81,27 @@ def test_bounds_are_checked_before_any_work(
     head = Parameters(b"s" * 16, operations, memory).encode() + bytes(32)
     with pytest.raises(WireError, match="out of range"):
         BackupLock.open(PASSPHRASE, head)
+
+
+@pytest.mark.parametrize(("operations", "memory"), [(1, 8192), (10, 8192), (1, 2**30), (3, 2**28)])
+def test_what_lies_within_the_bounds_is_read(operations: int, memory: int) -> None:
+    parameters = Parameters(b"s" * 16, operations, memory)
+    assert decode_parameters(parameters.encode() + bytes(32)) == parameters
+
+
+def test_a_new_backup_costs_what_libsodium_calls_moderate() -> None:
+    usual = Parameters(b"s" * 16)
+    assert (usual.operations, usual.memory) == (OPSLIMIT_MODERATE, MEMLIMIT_MODERATE)
+
+
+def test_a_chunk_of_a_size_that_stands_nowhere_is_not_opened_though_it_would_authenticate(
+    lock: BackupLock,
+) -> None:
+    for size, is_last in ((0, True), (0, False), (1, False), (CHUNK - 1, False), (CHUNK + 1, True)):
+        nonce = bytes(15) + (5).to_bytes(8, "big") + bytes([is_last])
+        sealed = aead_encrypt(lock.key, nonce, b"x" * size, lock.head)
+        with pytest.raises(DecryptError):
+            lock.open_chunk(5, sealed, is_last=is_last)
 
 
 def test_a_secret_is_in_no_repr(lock: BackupLock) -> None:

@@ -147,6 +147,12 @@ def test_a_jump_is_taken_over_the_lists_between() -> None:
     assert not verify_chain(lists[8], lists, lists[8])
 
 
+def test_lists_that_are_not_between_are_passed_over_whatever_they_are() -> None:
+    lists = chain(4)
+    others = [replace(each, signature=bytes(64)) for each in (lists[0], lists[1], lists[3])]
+    assert verify_chain(lists[1], [*others, lists[2]], lists[3])
+
+
 def test_lists_that_are_hidden_or_reordered_show_nothing() -> None:
     lists = chain(6)
     hidden = [lists[1:5][:at] + lists[1:5][at + 1 :] for at in range(4)]

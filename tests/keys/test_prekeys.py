@@ -70,8 +70,9 @@ def test_a_bundle_as_published_holds(one_time: bool, one_time_kem: bool) -> None
 
 
 def test_a_bundle_of_another_device_is_refused() -> None:
-    with pytest.raises(VerificationError, match="another device"):
-        verify_bundle(BOB.bundle(), ALICE.entry, NOW)
+    for one, other in ((ALICE, BOB), (BOB, ALICE)):
+        with pytest.raises(VerificationError, match="another device"):
+            verify_bundle(one.bundle(), other.entry, NOW)
     with pytest.raises(VerificationError, match="signature"):
         verify_bundle(replace(ALICE.bundle(), device_key=BOB.device.key), BOB.entry, NOW)
 

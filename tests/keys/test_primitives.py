@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import resource
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,7 @@ def test_hkdf_gives_up_to_255_blocks_and_no_more() -> None:
     long = primitives.hkdf(salt=b"s", ikm=b"i", info=b"", size=255 * 32)
     assert len(long) == 255 * 32
     assert long[:33] == primitives.hkdf(salt=b"s", ikm=b"i", info=b"", size=33)
+    assert primitives.hkdf(salt=b"s", ikm=b"i", info=b"", size=1) == long[:1]
     for size in (0, -1, 255 * 32 + 1):
         with pytest.raises(ValueError, match="size"):
             primitives.hkdf(salt=b"s", ikm=b"i", info=b"", size=size)
@@ -133,6 +135,16 @@ def test_no_byte_can_move_between_signature_and_message() -> None:
     assert not primitives.verify(key, signature[63:] + b"message", signature[:63])
     assert not primitives.verify(key, b"message", b"")
     assert not primitives.verify(b"", b"message", signature)
+
+
+def test_a_key_of_another_size_verifies_nothing_though_its_first_32_bytes_would() -> None:
+    # PyNaCl passes it on as it is, and a Python string of 31 bytes has a zero byte behind it.
+    seeds = (number.to_bytes(32, "big") for number in range(10_000))
+    seed = next(seed for seed in seeds if primitives.signing_key(seed)[31] == 0)
+    key, signature = primitives.signing_key(seed), primitives.sign(seed, b"message")
+    assert primitives.verify(key, b"message", signature)
+    for other in (key[:31], key + b"\0", key + bytes(32)):
+        assert not primitives.verify(other, b"message", signature)
 
 
 def test_a_signature_with_s_not_reduced_is_refused() -> None:
@@ -278,6 +290,17 @@ def test_passphrase_keys_are_argon2id() -> None:
     assert first.hex() == "0406b603f13339b6e8f49da62e265c6176fc86c70a1f2d3f62754c81880fd4ca"
     assert primitives.passphrase_key(b"x", bytes(15) + b"\1", 1, 8192 * 1024) != first
     assert primitives.passphrase_key(b"y", bytes(16), 1, 8192 * 1024) != first
+
+
+def test_too_little_memory_for_a_passphrase_key_is_said_as_such() -> None:
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    now = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 2**27, now[1]))
+    try:
+        with pytest.raises(MemoryError):
+            primitives.passphrase_key(b"x", bytes(16), 1, 2**29)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, now)
 
 
 def test_digests_and_comparison_are_the_standard_ones() -> None:
