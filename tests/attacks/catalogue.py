@@ -5,6 +5,7 @@ from typing import Final
 from tests.attacks import (
     answers,
     bundles,
+    encodings,
     floods,
     handshakes,
     kem_keys,
@@ -12,8 +13,12 @@ from tests.attacks import (
     logins,
     order,
     pasted,
+    points,
+    points_in_messages,
     receipts,
     seals,
+    secrecy,
+    stores,
 )
 from tests.attacks.attack import Attack
 
@@ -22,7 +27,12 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     *kem_keys.ATTACKS,
     *lists.ATTACKS,
     *handshakes.ATTACKS,
+    *points.ATTACKS,
+    *points_in_messages.ATTACKS,
+    *encodings.ATTACKS,
     *logins.ATTACKS,
+    *stores.ATTACKS,
+    *secrecy.ATTACKS,
     *seals.ATTACKS,
     *order.ATTACKS,
     *receipts.ATTACKS,

@@ -12,9 +12,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import cast
-from unittest.mock import patch
 
-from relay import actions, entrance, listening, server
+from relay import actions, listening, server
 from relay.app import Relay, compose, open_store
 from relay.auth import RelayKey
 from relay.config import Config
@@ -147,6 +146,7 @@ class EvilRelay:
 
     def __init__(self, relay: Relay, url: RelayUrl, meddler: Meddler) -> None:
         self.relay = relay
+        self.directory = relay.config.data_directory
         self.url = url
         self.meddler = meddler
 
@@ -162,13 +162,13 @@ class EvilRelay:
 
 
 @asynccontextmanager
-async def running(directory: Path, ring: Callable[[], None]) -> AsyncIterator[EvilRelay]:
-    """An evil relay in this process, on a port of its own. `ring` is called after whatever happens there.
+async def running(directory: Path, ring: Callable[[], None], port: int = 0) -> AsyncIterator[EvilRelay]:
+    """An evil relay in this process, on a free port or this one. `ring` is called after whatever happens.
 
-    What `directory` holds of a relay already, it goes on with.
+    What `directory` holds of a relay already, it goes on with. `entrance.Connection` is to be ours.
     """
     directory.mkdir(exist_ok=True)
-    config, metrics = Config(data_directory=directory, port=0), Metrics()
+    config, metrics = Config(data_directory=directory, port=port), Metrics()
     store = open_store(config, metrics)
     listener = listening.listen(config.host, config.port)
     port = listener.getsockname()[1]
@@ -182,13 +182,12 @@ async def running(directory: Path, ring: Callable[[], None]) -> AsyncIterator[Ev
     is_up = asyncio.Event()
     serving = server.make_server(relay, is_up.set)
     serving.capture_signals = contextlib.nullcontext  # type: ignore[assignment, method-assign]  # the runner has its own
-    with patch.object(entrance, "Connection", EvilConnection):
-        task = asyncio.create_task(serving.serve([listener]))
-        try:
-            await is_up.wait()
-            yield EvilRelay(relay, RelayUrl.parse(f"ws://127.0.0.1:{port}"), meddler)
-        finally:
-            serving.ask_to_stop()
-            await task
-            await relay.mailboxes.tails.end_all()
-            await store.close()
+    task = asyncio.create_task(serving.serve([listener]))
+    try:
+        await is_up.wait()
+        yield EvilRelay(relay, RelayUrl.parse(f"ws://127.0.0.1:{port}"), meddler)
+    finally:
+        serving.ask_to_stop()
+        await task
+        await relay.mailboxes.tails.end_all()
+        await store.close()

@@ -24,7 +24,7 @@ from keys.content import Content
 from keys.seal import InnerType, seal
 from keys.sessions import Sessions
 from tests.attacks.attack import Caught
-from tests.attacks.evil_relay import EvilRelay, running
+from tests.attacks.evil_relay import EvilConnection, EvilRelay, running
 from wire.addresses import RelayUrl
 
 T = TypeVar("T")
@@ -117,11 +117,13 @@ class Stage:
         self._open = AsyncExitStack()
         self._people: list[Person] = []
         self.relays: list[EvilRelay] = []
+        self._relays: dict[EvilRelay, AsyncExitStack] = {}
 
     async def __aenter__(self) -> Self:
         await self._open.__aenter__()
         # Whoever waits sees what happens anywhere.
         self._open.enter_context(patch("clients.messenger.Bell", lambda: self.bell))
+        self._open.enter_context(patch("relay.entrance.Connection", EvilConnection))
         return self
 
     async def __aexit__(self, *raised: object) -> None:
@@ -137,7 +139,19 @@ class Stage:
 
     async def relay(self, name: str = "relay") -> EvilRelay:
         """A relay that is honest until its hooks are set."""
-        relay = await self._open.enter_async_context(running(self.directory / name, self.bell.ring))
+        return await self._served(self.directory / name)
+
+    async def restarted(self, relay: EvilRelay, meanwhile: Callable[[Path], object]) -> EvilRelay:
+        """Stop a relay, do something to its directory, and start it again where it was."""
+        await self._relays.pop(relay).aclose()
+        self.relays.remove(relay)
+        meanwhile(relay.directory)
+        return await self._served(relay.directory, relay.url.port)
+
+    async def _served(self, directory: Path, port: int = 0) -> EvilRelay:
+        stack = await self._open.enter_async_context(AsyncExitStack())
+        relay = await stack.enter_async_context(running(directory, self.bell.ring, port))
+        self._relays[relay] = stack
         self.relays.append(relay)
         return relay
 
@@ -149,10 +163,14 @@ class Stage:
 
     async def opened(self, name: str, relay: EvilRelay) -> Person:
         """A client that is on its way to this relay; a profile of this name goes on."""
-        person = Person(ClientConfig(self.directory / name), relay.url)
+        person = Person(ClientConfig(self.profile_of(name)), relay.url)
         await person.__aenter__()
         self._people.append(person)
         return person
+
+    def profile_of(self, name: str) -> Path:
+        """Where a person's profile is."""
+        return self.directory / name
 
     async def leaves(self, person: Person) -> None:
         """Close this client. `person` and `opened` open its profile again."""
