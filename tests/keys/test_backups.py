@@ -4,7 +4,7 @@ import pytest
 from nacl.pwhash.argon2id import MEMLIMIT_MODERATE, OPSLIMIT_MODERATE
 
 from keys import backups
-from keys.backups import CHUNK, HEAD, BackupLock, Parameters, decode_parameters
+from keys.backups import CHUNK, HEAD, HEADER, BackupLock, Parameters, decode_parameters, is_backup
 from keys.errors import DecryptError
 from keys.primitives import aead_encrypt
 from wire.errors import WireError
@@ -87,6 +87,32 @@ def test_bounds_are_checked_before_any_work(
 def test_what_lies_within_the_bounds_is_read(operations: int, memory: int) -> None:
     parameters = Parameters(b"s" * 16, operations, memory)
     assert decode_parameters(parameters.encode() + bytes(32)) == parameters
+
+
+def test_the_head_has_its_documented_layout(lock: BackupLock) -> None:
+    memory = (8192).to_bytes(8, "big")
+    fields = b"blindpost/v1/backup\0" + b"\x01" + b"\0\0\0\x01" + memory + b"s" * 16
+    assert lock.head[:-32] == fields
+    assert len(fields) == HEADER == 49
+    assert len(lock.head) == HEAD == 81
+    assert is_backup(lock.head)
+    assert is_backup(fields[:20])
+    for other in (b"", fields[:19], b"\0" + fields):
+        assert not is_backup(other)
+
+
+@pytest.mark.parametrize(
+    "magic", [bytes(20), b"\xff" * 20, b"blindpost/v1/backuq\0", b"blindpost/v1/backuo\0"]
+)
+def test_what_begins_otherwise_is_no_backup(lock: BackupLock, magic: bytes) -> None:
+    with pytest.raises(WireError, match="none"):
+        decode_parameters(magic + lock.head[20:])
+
+
+@pytest.mark.parametrize("form", [0, 2, 255])
+def test_another_format_is_refused(lock: BackupLock, form: int) -> None:
+    with pytest.raises(WireError, match="unknown format"):
+        decode_parameters(lock.head[:20] + bytes([form]) + lock.head[21:])
 
 
 def test_a_new_backup_costs_what_libsodium_calls_moderate() -> None:

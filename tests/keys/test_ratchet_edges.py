@@ -101,6 +101,23 @@ def test_how_far_each_side_has_come_is_told_from_the_first_moment() -> None:
     assert alice.unanswered == 0
 
 
+def test_the_acceptor_holds_its_signed_prekey_until_it_answers_and_an_initiator_never_does() -> None:
+    (alice, bob), random = ratchets(), Seeded("signed")
+    signed = bob.own_private
+    assert alice.signed_private is None
+    assert bob.signed_private == signed
+    for _ in range(2):
+        alice, message = alice.encrypt(b"text", random)
+        bob, _ = bob.decrypt(message, NOW)
+        assert (alice.signed_private, bob.signed_private) == (None, signed)
+    bob, reply = bob.encrypt(b"reply", random)
+    assert bob.signed_private is None
+    alice, _ = alice.decrypt(reply, NOW)
+    alice, message = alice.encrypt(b"again", random)
+    bob, _ = bob.decrypt(message, NOW)
+    assert (alice.signed_private, bob.signed_private) == (None, None)
+
+
 def test_a_key_that_was_dropped_stays_so_when_the_clock_is_put_back() -> None:
     (alice, bob), random = ratchets(), Seeded("clock")
     alice, late = alice.encrypt(b"late", random)

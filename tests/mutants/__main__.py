@@ -20,7 +20,8 @@ from tests.mutants.results import Result, Results, Score, accepted, score
 from tests.mutants.suite import BrokenSuiteError, Suite, try_out
 from tests.mutants.trial import Changed
 
-NICE = 19  # hours of work that nobody waits for
+NICE = 19  # long work that nobody waits for
+EVERY = 10  # seconds between two lines of progress
 
 
 @dataclass
@@ -42,12 +43,24 @@ class Module:
         return [name for name in reasons if name.module == self.name and name not in survived]
 
 
-def _tell(words: str) -> None:
-    """Progress: one line that is overwritten on a terminal, a line each elsewhere."""
-    if sys.stderr.isatty():
-        print(f"\r\033[Kmutants: {words}", end="", file=sys.stderr, flush=True)
-    else:
-        print(f"mutants: {words}", file=sys.stderr, flush=True)
+class _Progress:
+    """One line that is overwritten on a terminal; elsewhere a line every ten seconds."""
+
+    def __init__(self) -> None:
+        self._told = 0.0
+
+    def tell(self, words: str) -> None:
+        """Say how far it is."""
+        if sys.stderr.isatty():
+            print(f"\r\033[Kmutants: {words}", end="", file=sys.stderr, flush=True)
+        elif time.monotonic() - self._told > EVERY:
+            self._told = time.monotonic()
+            print(f"mutants: {words}", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        """Leave the line to what is printed next."""
+        if sys.stderr.isatty():
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
 def _try(suite: Suite, text: str, mutant: Mutant, tests: str) -> Result:
@@ -59,12 +72,12 @@ def _try(suite: Suite, text: str, mutant: Mutant, tests: str) -> Result:
     return Result(mutant.digest, "survived", "", tests)
 
 
-def _run(suite: Suite, name: str, *, again: bool, reasons: dict[Name, str]) -> Module:
+def _run(suite: Suite, name: str, progress: _Progress, *, again: bool, reasons: dict[Name, str]) -> Module:
     """Try all mutants of a module that are not known yet."""
     module, results, mutants = Module(name), Results(name), plan(name)
     if again:
         results.forget()
-    text, told = path_of(name).read_text(encoding="utf-8"), 0.0
+    text = path_of(name).read_text(encoding="utf-8")
     for number, mutant in enumerate(mutants, 1):
         tests = "".join(selection.digest for selection in suite.select(mutant))
         result = results.of(mutant, tests)
@@ -72,9 +85,8 @@ def _run(suite: Suite, name: str, *, again: bool, reasons: dict[Name, str]) -> M
             result = _try(suite, text, mutant, tests)
             results.add(result)
         module.outcomes.append((mutant.name, result.verdict))
-        if time.monotonic() - told > 10:
-            told = time.monotonic()
-            _tell(f"{name}, {number} of {len(mutants)}, {len(module.missed(reasons))} survived unlisted")
+        progress.tell(f"{name}, {number} of {len(mutants)}, {len(module.missed(reasons))} survived unlisted")
+    progress.clear()
     return module
 
 
@@ -116,13 +128,14 @@ def main() -> None:
         return
     os.nice(NICE)
     trial.preload()
+    progress = _Progress()
     try:
-        suite = Suite(_tell)
+        suite = Suite(progress.tell)
     except BrokenSuiteError as error:
         sys.exit(f"mutants: {error}")
     modules, is_right = [], True
     for name in names:
-        modules.append(_run(suite, name, again=options.again, reasons=reasons))
+        modules.append(_run(suite, name, progress, again=options.again, reasons=reasons))
         is_right &= _show(modules[-1], reasons)
     total: Score = score((outcome for module in modules for outcome in module.outcomes), reasons)
     print(f"mutants: {total}")

@@ -96,6 +96,14 @@ def _trace(file: str) -> dict[str, Any]:
     }
 
 
+def _key(file: str, modules: Iterable[str]) -> str:
+    """Over what decides which lines a test file runs: itself, and the modules that it imports."""
+    paths = [ROOT / file, *(path_of(module) for module in sorted(modules))]
+    return hashlib.sha256(
+        b"\0".join(path.read_bytes() if path.exists() else b"" for path in paths)
+    ).hexdigest()
+
+
 class BrokenSuiteError(Exception):
     """Tests fail without any mutant, so that nothing could be learned from their failing with one."""
 
@@ -125,19 +133,17 @@ class Suite:
     def __init__(self, tell: Callable[[str], None]) -> None:
         found = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("test_*.py"))]
         self.files = (*(path.relative_to(ROOT).as_posix() for path in found), *BESIDE)
-        sources = sorted(path for folder in ("keys", "wire") for path in (ROOT / folder).glob("*.py"))
-        digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in sources))
         self._kept = json.loads(_KEPT.read_text()) if _KEPT.exists() else {}
         self._traced: dict[str, dict[str, Any]] = {}
         for number, file in enumerate(self.files, 1):
-            key = hashlib.sha256(digest.digest() + (ROOT / file).read_bytes()).hexdigest()
-            if self._kept.get(file, {}).get("key") != key:
+            kept = self._kept.get(file)
+            if kept is None or kept["key"] != _key(file, kept["shared"]):
                 tell(f"tracing tests, file {number} of {len(self.files)}")
                 traced = in_child(partial(_trace, file), TRACE_MAX)
                 if traced is None or traced["code"] != 0:
                     failed = " ".join(traced["failed"]) if traced else "it took too long"
                     raise BrokenSuiteError(f"{file} fails without any mutant: {failed}")
-                self._kept[file] = {"key": key, **traced}
+                self._kept[file] = {"key": _key(file, traced["shared"]), **traced}
                 WORK.mkdir(exist_ok=True)
                 _KEPT.write_text(json.dumps(self._kept))
             self._traced[file] = self._kept[file]
