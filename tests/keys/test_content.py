@@ -12,9 +12,11 @@ from keys.content import (
     Content,
     Extension,
     Kind,
+    ReadMark,
     Receipt,
     decode_content,
     decode_receipt,
+    decode_typing,
     list_extension,
     read_list_extension,
 )
@@ -59,8 +61,14 @@ def test_extensions_are_written_in_order() -> None:
     assert shuffled.encode() == TEXT.encode()
 
 
+def test_an_extension_that_would_be_written_twice_is_a_local_mistake() -> None:
+    with pytest.raises(ValueError, match="twice"):
+        replace(TEXT, extensions=((1, b"one"), (2, b""), (1, b"one"))).encode()
+
+
 def test_extensions_out_of_order_or_twice_are_refused() -> None:
     head = replace(TEXT, extensions=()).encode()
+    refused(head + b"\x01\0\0" + b"\x03\0\0" + b"\x02\0\0")
     refused(head + b"\x02\0\0" + b"\x01\0\0")
     refused(head + b"\x01\0\0" + b"\x01\0\0")
     refused(head + b"\x01\0\1a" + b"\x01\0\1b")
@@ -111,6 +119,19 @@ def test_any_bytes_give_a_content_that_encodes_to_itself_or_decrypt_error(data: 
 def test_nothing_that_was_written_is_in_the_repr() -> None:
     shown = repr(replace(TEXT, body=b"CANARY", extensions=((2, b"CANARY"),), stream_id=b"CANARYCANARYCANA"))
     assert "CANARY" not in shown
+
+
+def test_a_stream_is_in_no_repr() -> None:
+    for value in (TEXT, Receipt(b"CANARYCANARYCANA", ((1, 2),)), ReadMark(b"CANARYCANARYCANA", 3)):
+        assert "CANARY" not in repr(value)
+
+
+def test_typing_is_one_or_zero_and_nothing_else() -> None:
+    assert decode_typing(b"\x01") is True
+    assert decode_typing(b"\x00") is False
+    for body in (b"", b"\x02", b"\xff", b"\x01\x01", b"\x00\x00", b"\x01\x00"):
+        with pytest.raises(DecryptError):
+            decode_typing(body)
 
 
 RECEIPT = Receipt(STREAM, ((1, 5), (7, 7), (9, 2**63 - 1)))

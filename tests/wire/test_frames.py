@@ -79,6 +79,14 @@ def test_an_envelope_of_another_version_is_refused(version: int) -> None:
     assert caught.value.code is ErrorCode.BAD_ENVELOPE
 
 
+@pytest.mark.parametrize("version", [0, 2, 255])
+def test_a_frame_around_an_envelope_of_another_version_is_refused(version: int) -> None:
+    for decode, whole, header in ((decode_put, put(), 50), (decode_deliver, deliver(), 59)):
+        with pytest.raises(WireError) as caught:
+            decode(whole[:header] + bytes([version]) + whole[header + 1 :])
+        assert caught.value.code is ErrorCode.BAD_ENVELOPE
+
+
 def test_every_truncation_is_refused() -> None:
     for decode, whole, header in ((decode_put, put(), 50), (decode_deliver, deliver(), 59)):
         for length in range(len(whole)):
