@@ -15,6 +15,7 @@ from tests.attacks import (
     pasted,
     points,
     points_in_messages,
+    probes,
     receipts,
     seals,
     secrecy,
@@ -39,4 +40,5 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     *floods.ATTACKS,
     *answers.ATTACKS,
     *pasted.ATTACKS,
+    *probes.ATTACKS,
 )
