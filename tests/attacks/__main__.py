@@ -14,8 +14,8 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from tests.attacks.catalogue import ATTACKS
-from tests.attacks.play import Row, play
+from tests.attacks.catalogue import BY_NAME, play_named
+from tests.attacks.play import Row, verdict
 
 WORKERS = 2
 
@@ -24,16 +24,15 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.attacks",
         description="Attack clients from an evil relay and evil peers, then again without the defence.",
-        epilog="Attacks:\n" + "\n".join(f"  {each.name:28} {each.does}" for each in ATTACKS),
+        epilog="Attacks:\n" + "\n".join(f"  {each.name:28} {each.does}" for each in BY_NAME.values()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--only", metavar="NAME,...", help="some attacks, separated by commas")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table as JSON, too")
     parser.add_argument("--workers", type=int, default=WORKERS, help=f"attacks at once (default: {WORKERS})")
     asked = parser.parse_args()
-    names = [each.name for each in ATTACKS]
-    asked.names = names if asked.only is None else asked.only.split(",")
-    if unknown := {*asked.names} - {*names}:
+    asked.names = [*BY_NAME] if asked.only is None else asked.only.split(",")
+    if unknown := {*asked.names} - {*BY_NAME}:
         parser.error(f"no such attack: {', '.join(sorted(unknown))}; --help names them")
     return asked
 
@@ -49,28 +48,20 @@ def _table(rows: list[Row]) -> str:
     )
 
 
-def verdict(rows: list[Row]) -> str:
-    """The last line: tried, caught, and how many controls succeeded."""
-    caught, succeeded = sum(row.caught for row in rows), sum(row.control for row in rows)
-    state = "ok" if rows and caught == succeeded == len(rows) else "FAILED"
-    return f"attacks: {state}: {len(rows)} tried, {caught} caught, {succeeded} controls succeeded"
-
-
 def main() -> int:
     """Run what was asked for; the exit code."""
     asked, rows, began = _arguments(), list[Row](), time.monotonic()
     # Each worker is a process of its own: a defence is taken away in one, and nowhere else.
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(asked.workers, mp_context=spawn) as pool:
-        for row in pool.map(play, asked.names):
+        for row in pool.map(play_named, asked.names):
             print(row.line(), flush=True)
             rows.append(row)
     if asked.json is not None:
         asked.json.write_text(json.dumps([row.to_json() for row in rows], indent=2) + "\n")
     print(f"\n{_table(rows)}\n\nin {time.monotonic() - began:.0f} s")
-    last = verdict(rows)
-    print(last, flush=True)
-    return 0 if " ok: " in last else 1
+    print(verdict(rows), flush=True)
+    return 0 if rows and all(row.is_good for row in rows) else 1
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from tests.attacks import (
     stores,
 )
 from tests.attacks.attack import Attack
+from tests.attacks.play import Row, play
 
 ATTACKS: Final[tuple[Attack, ...]] = (
     *bundles.ATTACKS,
@@ -42,3 +43,9 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     *pasted.ATTACKS,
     *probes.ATTACKS,
 )
+BY_NAME: Final = {each.name: each for each in ATTACKS}
+
+
+def play_named(name: str) -> Row:
+    """Play one of them, in whatever process this is."""
+    return play(BY_NAME[name])
