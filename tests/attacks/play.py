@@ -21,7 +21,7 @@ ROOM: Final = 2**30  # bytes
 
 
 def _place() -> Path | None:
-    """Where plays have their stores: in memory, as nothing outlives one, and fsyncs would be all it waits for."""
+    """Where plays have their stores: in memory, as nothing outlives one and fsyncs would take most of it."""
     has_room = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM
     return MEMORY if has_room else None
 
