@@ -73,16 +73,18 @@ class Alarm(Exception):
 class Ahead(Exception):
     """An opening shows a device list whose predecessors are not known here: first they are to be learnt."""
 
-    def __init__(self, account_key: bytes) -> None:
+    def __init__(self, account_key: bytes, version: int) -> None:
         super().__init__("the device list is more than one version ahead")
         self.account_key = account_key
+        self.version = version
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
     """An authentic content and who sent it.
 
-    `is_list_old` asks for a fetch, because the sender has a newer device list than the pinned one.
+    `newer_list` asks for a fetch: the version of a device list that the sender has, if it is newer than the
+    pinned one.
     `has_new_list`: another device list is believed of this sender from now on. `alarm` is a sentence when
     the sender claims another list of the same version (split view). `is_overtaken`: a REPAIR that was
     written before another one which is here already.
@@ -90,7 +92,7 @@ class Received:
 
     sender: Party
     content: Content
-    is_list_old: bool = False
+    newer_list: int = 0
     has_new_list: bool = False
     is_overtaken: bool = False
     alarm: str | None = None
@@ -329,7 +331,7 @@ class Engine:
         try:
             return verify_successor(pinned, sender.devices)
         except MissingListsError:
-            raise Ahead(sender.devices.account_key) from None
+            raise Ahead(sender.devices.account_key, sender.devices.version) from None
         except VerificationError as error:
             raise Alarm(sender.devices.account_key, str(error)) from None
 
@@ -345,7 +347,7 @@ class Engine:
         version, list_hash = read_list_extension(claim)
         if version == pinned.version and list_hash != pinned.hash():
             return Received(sender, content, alarm="this contact and the relay show different device lists")
-        return Received(sender, content, is_list_old=version > pinned.version)
+        return Received(sender, content, newer_list=version if version > pinned.version else 0)
 
     def _learn_sealing(self, device_key: bytes, encoded: bytes, now: int, *, is_only: bool) -> None:
         try:

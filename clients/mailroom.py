@@ -186,7 +186,7 @@ class Mailroom:
         now = clock.now_seconds()
         with self._store.transaction():
             self.state.pin(devices)
-            self.contacts.set_stale(contact.account_key, is_stale=False)
+            self.contacts.list_shown(contact.account_key, devices.version)
             self._drop_gone(contact.id, devices)
             for offered in bundle.devices:
                 entry = devices.entry(offered.device_key)
@@ -233,7 +233,7 @@ class Mailroom:
         contact = self.contacts.by_id(contact_id)
         if contact is not None:
             with self._store.transaction():
-                self.contacts.set_stale(contact.account_key, is_stale=True)
+                self.contacts.expect_list(contact.account_key)
 
     def frame_accepted(self, frame_ids: list[bytes], *, as_request: bool = False) -> None:
         """The relay holds these frames durably: in the mailbox, or `as_request` beside it."""
@@ -314,9 +314,9 @@ class Mailroom:
         except Alarm as alarm:
             self.contacts.raise_alarm(alarm.account_key, str(alarm))
         except Ahead as ahead:
-            self._defer(frame, ahead.account_key, now)
+            self._defer(frame, ahead.account_key, ahead.version, now)
 
-    def _defer(self, frame: Deliver, account_key: bytes, now: int) -> None:
+    def _defer(self, frame: Deliver, account_key: bytes, version: int, now: int) -> None:
         """Keep an opening until the device lists that it follows are known; its sender is asked for now.
 
         Nobody is asked for on behalf of a stranger, of whom nothing is believed that could be betrayed: it
@@ -331,7 +331,7 @@ class Mailroom:
         elif not self.outbox.defer(contact.id, frame.envelope, bool(frame.flags & FLAG_REQUEST)):
             self.undecryptable += 1
         else:
-            self.contacts.set_stale(account_key, is_stale=True)
+            self.contacts.expect_list(account_key, version)
             self.contacts.set_due(contact.id)
 
     def _keep(self, received: Received, now: int, *, is_request: bool) -> None:
@@ -353,8 +353,8 @@ class Mailroom:
             self.contacts.raise_alarm(contact.account_key, received.alarm)
         if received.has_new_list:
             self._drop_gone(contact.id, sender.devices)
-        if received.is_list_old:
-            self.contacts.set_stale(contact.account_key, is_stale=True)
+        if received.newer_list:
+            self.contacts.expect_list(contact.account_key, received.newer_list)
             if is_approved:
                 self.contacts.set_due(contact.id)  # nothing is sent there before, not even a receipt
         arrived = self.outbox.arrived(device_key, content.stream_id).added(content.sequence)

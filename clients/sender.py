@@ -139,6 +139,11 @@ class Sender:
             contact = await self._fetch(connection, contact, take=False)
         if self._mailroom.needs_bundle(contact):
             contact = await self._fetch(connection, contact, take=True)
+            if contact.is_stale:
+                raise RelayError(
+                    f"{contact.name!r} has a newer device list than the relay shows. Nothing is sent there "
+                    "before it does."
+                )
             if self._mailroom.needs_bundle(contact):
                 raise RelayError(f"{contact.name!r} has not published any keys yet.")
         return contact

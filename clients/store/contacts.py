@@ -345,9 +345,19 @@ class Contacts:
         )
         return [(str(row[0]), str(row[1])) for row in rows]
 
-    def set_stale(self, account_key: bytes, *, is_stale: bool) -> None:
-        """Whether a newer device list of this account is known to exist."""
-        self._db.execute("UPDATE contacts SET stale = ? WHERE account_key = ?", (is_stale, account_key))
+    def expect_list(self, account_key: bytes, version: int = 1) -> None:
+        """The account's device list is to be fetched, and is stale until one of this version is shown."""
+        self._db.execute(
+            "UPDATE contacts SET stale = max(stale, ?) WHERE account_key = ?",
+            (min(version, 2**63 - 1), account_key),
+        )
+
+    def list_shown(self, account_key: bytes, version: int) -> None:
+        """The relay has just shown this version as the newest."""
+        self._db.execute(
+            "UPDATE contacts SET stale = 0 WHERE account_key = ? AND stale <= ?",
+            (account_key, min(version, 2**63 - 1)),
+        )
 
     def set_due(self, contact_id: int) -> None:
         """This contact is to be looked for, though no message waits for it."""

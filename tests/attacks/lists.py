@@ -11,7 +11,17 @@ from keys.errors import VerificationError
 from keys.handshake import Party
 from keys.primitives import verify
 from relay.answers import bundle_message
-from tests.attacks.attack import Attack, Caught, Outcome, Removal, Succeeded, attack, gained, silenced
+from tests.attacks.attack import (
+    Attack,
+    Caught,
+    Outcome,
+    Removal,
+    Succeeded,
+    answering,
+    attack,
+    gained,
+    silenced,
+)
 from tests.attacks.impostor import Impostor
 from tests.attacks.offers import SECRET, UNSENT, show
 from tests.attacks.stage import Person, Stage
@@ -19,6 +29,7 @@ from wire.control import Bundle
 from wire.device_lists import DeviceList
 from wire.prekeys import decode_device_bundle
 
+NEWER: Final = "has a newer device list than the relay shows"
 STRANGER: Final = "signature of the device list does not hold"
 
 
@@ -151,6 +162,55 @@ async def hide_revocation(stage: Stage) -> Outcome:
     )
 
 
+@attack(
+    defence="nothing is sealed for a contact who is known to have a newer list, before the relay shows it",
+    without=answering("clients.envelopes.Envelopes.needs_refresh", False),
+)
+async def hide_lists_between(stage: Stage) -> Outcome:
+    """Hide the lists between the known one and that of a new device, so that this one cannot be followed"""
+    relay = await stage.relay()
+    alice, stolen = await stage.pair(relay)
+    account, new, genuine = stolen.profile.account, Impostor(), stolen.profile.device_list
+    second = account.sign_device_list(genuine.devices, clock.now_seconds(), genuine)
+    new.forge(account.key, after=second, seed=account.seed)
+    await writes(new, stage, alice, "My laptop was stolen. This is my new device.")
+    await stage.until(lambda: alice.contact(stolen).is_stale or None)
+    before = len(stolen.texts(alice))
+    await alice.send("bob", SECRET)
+
+    def read() -> Succeeded | None:
+        return gained(len(stolen.texts(alice)) > before, "Alice writes to the thief")
+
+    return await stage.until(lambda: read() or alice.says(NEWER, UNSENT, 1))
+
+
+def _whichever(original: Callable[..., None]) -> Callable[..., None]:
+    return lambda contacts, account_key, version: original(contacts, account_key, 2**63 - 1)
+
+
+@attack(
+    defence="a list that a message names is waited for, however often the relay shows the one before",
+    without=Removal("clients.store.contacts.Contacts.list_shown", _whichever),
+)
+async def hide_named_list(stage: Stage) -> Outcome:
+    """Go on showing a list with a stolen device in it, though its owner's messages name the next one"""
+    relay = await stage.relay()
+    alice, bob = await stage.pair(relay)
+    stolen = Impostor()
+    stolen.devices = before = lists(bob, stolen)
+    stolen.state.own_lists[before.version] = before
+    show(relay.meddler, lambda bundle: stolen.shown(bundle.ref, *bundle.devices))
+    alice.mailroom.mark_stale(alice.contact(bob).id)
+    await alice.send("bob", "to both devices")
+    await stage.until(lambda: stolen.reads(relay.meddler.puts, "to both devices"))
+    lists(bob)  # the stolen device is revoked
+    await stage.says(bob, alice, "I have but one device again")
+    await alice.send("bob", SECRET)
+    return await stage.until(
+        lambda: stolen.reads(relay.meddler.puts, SECRET) or alice.says(NEWER, "nothing is sent any more", 1)
+    )
+
+
 def _accounts_signature_only(original: object) -> Callable[[DeviceList, bytes], None]:
     def check(devices: DeviceList, account_key: bytes) -> None:
         if not verify(account_key, devices.signed_bytes(), devices.signature):
@@ -204,5 +264,7 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     roll_device_list_back,
     split_view,
     hide_revocation,
+    hide_lists_between,
+    hide_named_list,
     list_anothers_device,
 )

@@ -72,7 +72,7 @@ def test_an_opening_carries_the_first_message(one_time: bool) -> None:
     assert received.content.body == b"first"
     assert received.sender == pair.alice.party
     assert received.content.sequence == 1
-    assert (received.alarm, received.is_list_old) == (None, False)
+    assert (received.alarm, received.newer_list) == (None, 0)
 
 
 def test_the_opening_is_repeated_until_the_first_reply_and_then_no_more() -> None:
@@ -305,7 +305,7 @@ def test_a_newer_list_that_the_sender_mentions_asks_for_a_fetch() -> None:
     pair = Pair().answered()
     pair.alice.devices = next_list(pair.alice)
     received = hear(pair)
-    assert received.is_list_old
+    assert received.newer_list == pair.alice.devices.version
     assert received.alarm is None
 
 
@@ -323,7 +323,7 @@ def test_a_message_from_before_the_last_change_is_no_alarm() -> None:
     pair = Pair().answered()
     pair.bob.state.pin(next_list(pair.alice))
     received = hear(pair)
-    assert (received.alarm, received.is_list_old) == (None, False)
+    assert (received.alarm, received.newer_list) == (None, 0)
 
 
 @pytest.mark.parametrize("change", ["fork", "jump"])

@@ -19,7 +19,7 @@ from keys.errors import VerificationError
 from keys.identities import Device
 from tests.clients.test_messenger import WITHIN, people, text
 from tests.support.fetches import relay_that_shows
-from tests.support.homes import Home
+from tests.support.homes import Home, converse
 from tests.support.relay_process import RelayProcess
 from wire.addresses import RelayUrl
 from wire.control import (
@@ -154,7 +154,42 @@ def test_a_stranger_whose_list_is_ahead_is_met_anew(homes: tuple[Home, Home]) ->
     assert not alice.mailroom.contacts.some_due()
 
 
+def test_a_list_that_a_message_names_is_waited_for_however_often_an_older_one_is_shown(
+    tmp_path: Path,
+) -> None:
+    alice, bob = Home(tmp_path, "alice"), Home(tmp_path, "bob")
+    converse(alice, bob)
+    older = bob.bundle(one_time=False)
+    lists = advance(bob, 2)
+    bob.say(alice, "I have another list")
+    alice.take_in(*bob.send(alice))
+    assert alice.texts() == ["I have another list"]
+    for shown in (older, older, older.model_copy(update={"device_list": lists[1].encode()})):
+        alice.mailroom.learn_bundle(alice.contact(bob), shown, begin=False)
+        assert alice.mailroom.needs_refresh(alice.contact(bob))
+        alice.reopen()
+    alice.say(bob, "waits")
+    assert alice.waiting(bob) == []
+    alice.mailroom.learn_bundle(alice.contact(bob), bob.bundle(one_time=False), begin=False)
+    assert not alice.mailroom.needs_refresh(alice.contact(bob))
+    alice.close()
+    bob.close()
+
+
 # --- at a relay --------------------------------------------------------------------------------------
+
+
+async def test_a_relay_that_hides_a_newer_list_is_said_to(tmp_path: Path, relay: RelayProcess) -> None:
+    async with people(tmp_path, relay, "alice", "bob") as (alice, bob):
+        await alice.send("bob", "before")
+        assert await text(bob) == "before"
+        known = alice._mailroom.contacts.named("bob")
+        with alice._profile.store.transaction():
+            alice._mailroom.contacts.expect_list(known.account_key, 3)
+        await alice.send("bob", "after")
+        async with asyncio.timeout(WITHIN):
+            while not any("newer device list than the relay shows" in said for said in alice.problems()):
+                await alice._bell.rung(WITHIN)
 
 
 async def register(connection: RelayConnection, devices: DeviceList) -> None:

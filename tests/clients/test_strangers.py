@@ -254,7 +254,7 @@ def test_a_card_that_could_not_be_written_is_still_owed(
 def test_a_card_reaches_whoever_was_not_ready_for_it(pair: tuple[Home, Home]) -> None:
     alice, bob = pair
     with alice.profile.store.transaction():
-        alice.mailroom.contacts.set_stale(bob.profile.account.key, is_stale=True)
+        alice.mailroom.contacts.expect_list(bob.profile.account.key)
     alice.mailroom.cards.rotate_token(now_seconds(), revoke=True)
     alice.mailroom.notes.card_changed()
     assert not alice.mailroom.notes.write_owed()
