@@ -130,7 +130,8 @@ def test_devices_out_of_order_or_repeated_are_refused() -> None:
 def test_a_device_is_found_by_its_key_only() -> None:
     whole = device_list(3)
     assert whole.entry(b"\x02" * 32) == entry(2)
-    assert whole.entry(b"\x09" * 32) is None
+    for missing in (b"\x00" * 32, b"\x01" * 31 + b"\x02", b"\x09" * 32, b""):
+        assert whole.entry(missing) is None
 
 
 def test_signatures_are_in_no_repr() -> None:
