@@ -71,6 +71,8 @@ def test_depth_is_bounded_exactly(left: str, right: str) -> None:
     inner = CONTROL_DEPTH - 1
     deepest = '{"x":' + left * inner + "1" + right * inner + "}"
     assert parse(deepest)
+    # Brackets enough for a closer look make no difference.
+    assert parse('{"y":[[],[],[]],' + deepest[1:])
     deeper = '{"x":' + left * (inner + 1) + "1" + right * (inner + 1) + "}"
     assert "deep" in str(refused(deeper))
 
