@@ -5,7 +5,6 @@ exact size. Knows no message.
 """
 
 import base64
-import binascii
 from dataclasses import dataclass
 from typing import Annotated, TypeAlias
 
@@ -27,7 +26,7 @@ def decode_base64url(text: str) -> bytes:
     """The one value that encodes to `text`. Raises ValueError for padding, stray bits or characters."""
     try:
         value = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, UnicodeEncodeError) as error:
+    except ValueError as error:
         raise ValueError("not base64url") from error
     if encode_base64url(value) != text:
         raise ValueError("not canonical base64url")

@@ -21,7 +21,7 @@ from wire.control import (
     decode_client_message,
     decode_relay_message,
 )
-from wire.control_values import encode_base64url
+from wire.control_values import decode_base64url, encode_base64url
 from wire.device_lists import LIST_MAX
 from wire.errors import ErrorCode, WireError
 from wire.limits import CHECKPOINT_MAX, DEVICES_PER_ACCOUNT, RELAY_TEXT_MAX
@@ -144,6 +144,12 @@ def test_no_message_prints_what_its_reader_could_use() -> None:
         Welcome(signature=bytes(64), registered=True, expired=0, stock=Stock(**STOCK), checkpoint=secret),
     ):
         assert "CANARY" not in f"{message!r}{message}"
+
+
+@pytest.mark.parametrize("text", ["!CANARY", "CANARY\u00e9", "CANARY\ud800", "CANARYCANARYCANARYCAN"])
+def test_what_is_not_base64url_is_said_without_quoting_it(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^not (canonical )?base64url$"):
+        decode_base64url(text)
 
 
 @pytest.mark.parametrize("message", [Acknowledge(through=1), AllowedToken(hash=bytes(32))])
