@@ -8,13 +8,17 @@ from typing import Any, Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from tests.attacks.attack import Attack, Outcome, Removal, attack, gained
+from tests.attacks.attack import Attack, Caught, Outcome, Removal, Succeeded, attack, gained
 from tests.attacks.impostor import Impostor
 from tests.attacks.offers import SECRET, UNSENT, is_sent, prekeys_of, show, strangers, with_prekeys
 from tests.attacks.stage import Stage
+from tests.relay.peers import dial
 from wire.addresses import Address
-from wire.control import Bundle
+from wire.control import Bundle, Error, Login, Welcome, decode_relay_message
+from wire.errors import ErrorCode
+from wire.login import Mode
 
+NEUTRAL: Final = b"\x01" + bytes(31)  # the point that changes nothing, as an Ed25519 key
 ORDER: Final = 2**252 + 27742317777372353535851937790883648493  # of the base point of Ed25519
 
 
@@ -40,19 +44,18 @@ async def small_account_key(stage: Stage) -> Outcome:
     """Give an address whose key is of small order: one signature of everybody's holds for every list"""
     relay = await stage.relay()
     alice, impostor = await stage.person("alice", relay), Impostor()
-    neutral = b"\x01" + bytes(31)
-    impostor.forge(neutral, seed=impostor.account.seed)
-    impostor.devices = replace(impostor.devices, signature=neutral + bytes(32))
+    impostor.forge(NEUTRAL, seed=impostor.account.seed)
+    impostor.devices = replace(impostor.devices, signature=NEUTRAL + bytes(32))
     impostor.state.own_lists[1] = impostor.devices
     bob = await stage.person("bob", relay)
     show(relay.meddler, lambda bundle: impostor.shown(bundle.ref))
 
     def on_hear(connection: object, message: Any) -> Any:
-        is_fetch = getattr(message, "account_key", None) == neutral
+        is_fetch = getattr(message, "account_key", None) == NEUTRAL
         return message.model_copy(update={"account_key": bob.profile.account.key}) if is_fetch else message
 
     relay.meddler.on_hear = on_hear
-    alice.contacts.add("everybody", Address(neutral, relay.url))
+    alice.contacts.add("everybody", Address(NEUTRAL, relay.url))
     await alice.send("everybody", SECRET)
     return await stage.until(
         lambda: (
@@ -60,6 +63,24 @@ async def small_account_key(stage: Stage) -> Outcome:
             or alice.says("signature of the device list does not hold", UNSENT, 0)
         )
     )
+
+
+@attack(
+    defence="the relay's door to libsodium refuses such keys, too",
+    without=Removal("relay.auth.is_signed", _as_openssl_does),
+)
+async def small_login_key(stage: Stage) -> Outcome:
+    """Log in with a device key of small order: no private key is needed, and one signature answers all"""
+    relay = await stage.relay()
+    async with dial(relay.url.websocket) as peer:
+        await peer.hello(Mode.DEVICE)
+        await peer.send(Login(device_key=NEUTRAL, signature=NEUTRAL + bytes(32)))
+        answer = decode_relay_message(str(await peer.websocket.recv()))
+    if isinstance(answer, Welcome):
+        return Succeeded("whoever likes is logged in as that device")
+    assert isinstance(answer, Error)
+    assert answer.code is ErrorCode.LOGIN_REFUSED
+    return Caught("relay", f"refused: {answer.message}", 0)
 
 
 def _reduced(original: Callable[[bytes, bytes, bytes], bool]) -> Callable[[bytes, bytes, bytes], bool]:
@@ -125,4 +146,4 @@ async def second_encoding(stage: Stage) -> Outcome:
     )
 
 
-ATTACKS: Final[tuple[Attack, ...]] = (small_account_key, second_signature, second_encoding)
+ATTACKS: Final[tuple[Attack, ...]] = (small_account_key, small_login_key, second_signature, second_encoding)
