@@ -21,10 +21,11 @@ from tests.attacks.attack import (
     gained,
     silenced,
 )
+from tests.attacks.evil_relay import EvilConnection
 from tests.attacks.impostor import Impostor
 from tests.attacks.offers import SECRET, UNSENT, show
 from tests.attacks.stage import Person, Stage
-from wire.control import Bundle
+from wire.control import Bundle, ControlMessage, Welcome
 from wire.device_lists import DeviceList
 from wire.prekeys import decode_device_bundle
 
@@ -96,6 +97,33 @@ async def forged_opening(stage: Stage) -> Outcome:
         lambda: (
             gained("It is me, Bob" in alice.texts(bob), "Alice takes the relay's words for Bob's")
             or alice.says("could not be opened", "counted, and without any effect", 1)
+        )
+    )
+
+
+@attack(
+    defence="a client believes of its own list, too, only what its account has signed",
+    without=silenced("clients.enrolment.verify_device_list"),
+)
+async def ghost_in_own_list(stage: Stage) -> Outcome:
+    """Tell a client that it is not registered, and show it its own list with a device more"""
+    relay = await stage.relay()
+    bob = await stage.person("bob", relay)
+    genuine = bob.profile.device_list
+    ghost = Impostor.of(genuine.account_key, *genuine.devices, after=genuine)
+    await stage.leaves(bob)
+
+    def on_say(connection: EvilConnection, message: ControlMessage) -> tuple[ControlMessage]:
+        if isinstance(message, Welcome):
+            return (message.model_copy(update={"registered": False}),)
+        return (ghost.shown(message.ref, *message.devices) if isinstance(message, Bundle) else message,)
+
+    relay.meddler.on_say = on_say
+    bob = await stage.opened("bob", relay)
+    return await stage.until(
+        lambda: (
+            gained(bob.profile.device_list == ghost.devices, "Bob takes up a device that is not his")
+            or bob.says("as the device list of your own account does not hold", UNSENT, 0)
         )
     )
 
@@ -208,6 +236,7 @@ async def list_anothers_device(stage: Stage) -> Outcome:
 ATTACKS: Final[tuple[Attack, ...]] = (
     ghost_device,
     forged_opening,
+    ghost_in_own_list,
     roll_device_list_back,
     split_view,
     list_anothers_device,

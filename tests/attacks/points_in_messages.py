@@ -77,7 +77,7 @@ async def small_ephemeral_key(stage: Stage) -> Outcome:
 @attack(
     defence=DEFENCE,
     without=UNCHECKED,
-    fell="Secure Scuttlebutt's handshake could be passed without the secret (Cremers and Jackson, 2019)",
+    fell="Secure Scuttlebutt and Tendermint: handshakes attacked with such points (Cremers, Jackson, 2019)",
 )
 async def small_envelope_key(stage: Stage) -> Outcome:
     """Seal with an ephemeral key of small order, in each of its 14 encodings: the seal hides nothing"""
