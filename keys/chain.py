@@ -56,7 +56,22 @@ class ChainKey:
 
     def advance(self) -> tuple["ChainKey", MessageKey]:
         """KDF_CK of section 7.2: HMAC with 0x01 gives the message key, with 0x02 the next chain key."""
-        return ChainKey(mac(self.value, b"\x02"), self.number + 1), MessageKey(mac(self.value, b"\x01"))
+        return self._next(), self.message_key()
+
+    def message_key(self) -> MessageKey:
+        """The first half of that alone."""
+        return MessageKey(mac(self.value, b"\x01"))
+
+    def _next(self) -> "ChainKey":
+        return ChainKey(mac(self.value, b"\x02"), self.number + 1)
+
+    def to(self, number: int) -> tuple[list["ChainKey"], "ChainKey"]:
+        """The chain keys from this one to before `number`, and the one behind them: one HMAC each."""
+        passed, chain = list[ChainKey](), self
+        while chain.number < number:
+            passed.append(chain)
+            chain = chain._next()
+        return passed, chain
 
 
 @dataclass(frozen=True, slots=True)

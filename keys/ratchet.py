@@ -102,7 +102,6 @@ class Ratchet:
             rest = {place: key for place, key in self.skipped.items() if place != (remote, number)}
             return replace(self, skipped=MappingProxyType(_pruned(rest, now))), plaintext
 
-        state = self
         is_step = remote != self.remote
         done = self.receiving.number if self.receiving is not None else 0
         jump, closing = (number, previous_length - done) if is_step else (number - done, 0)
@@ -110,14 +109,16 @@ class Ratchet:
             raise DecryptError
         if not is_step and self.receiving is None:
             raise DecryptError
-        skipped = dict(self.skipped)
-        if is_step:
-            if self.receiving is not None:
-                state._skip(skipped, self.receiving, previous_length, now)
-            state = self._step_receiving(remote)
+        state = self._step_receiving(remote) if is_step else self
         assert state.receiving is not None
-        receiving, message_key = state._skip(skipped, state.receiving, number, now).advance()
+        passed, chain = state.receiving.to(number)
+        receiving, message_key = chain.advance()
         plaintext = message_key.decrypt(body, self.associated + header)
+        # Only now: for a forged message no more is derived than what shows that it is.
+        skipped = dict(self.skipped)
+        if is_step and self.receiving is not None:
+            self._skip(skipped, self.receiving.to(previous_length)[0], now)
+        state._skip(skipped, passed, now)
         kept = MappingProxyType(_pruned(skipped, now))
         return replace(state, receiving=receiving, skipped=kept), plaintext
 
@@ -149,14 +150,11 @@ class Ratchet:
             self, root=root, remote=remote, receiving=receiving, sending=None, previous_length=length
         )
 
-    def _skip(self, skipped: _Places, chain: ChainKey, until: int, now: int) -> ChainKey:
-        """Store the message keys before `until`; the caller has bounded how many these are."""
+    def _skip(self, skipped: _Places, passed: list[ChainKey], now: int) -> None:
+        """Store the message keys of chain keys that were passed; the caller has bounded how many."""
         assert self.remote is not None
-        while chain.number < until:
-            number = chain.number
-            chain, key = chain.advance()
-            skipped[(self.remote, number)] = (key, now)
-        return chain
+        for chain in passed:
+            skipped[(self.remote, chain.number)] = (chain.message_key(), now)
 
     def to_record(self) -> bytes:
         """The state as bytes, for an encrypted store. Secret."""

@@ -7,7 +7,7 @@ import pytest
 from keys.chain import ChainKey
 from keys.errors import DecryptError, ExpiredError
 from keys.primitives import dh_key
-from keys.ratchet import HEADER, MAX_SKIPPED, MESSAGE_OVERHEAD, SKIPPED_KEEP, Ratchet
+from keys.ratchet import HEADER, MAX_JUMP, MAX_SKIPPED, MESSAGE_OVERHEAD, SKIPPED_KEEP, Ratchet
 from tests.keys.parties import NOW, Seeded, counted, ratchets
 
 LAST = 2**32 - 2  # the highest number a message has
@@ -174,3 +174,14 @@ def test_one_skipped_key_over_2000_is_one_that_goes() -> None:
     with pytest.raises(DecryptError):
         bob.decrypt(held[0], NOW)
     assert bob.decrypt(held[1], NOW)[1] == b"held"
+
+
+def test_a_forged_jump_costs_one_derivation_a_number_and_nothing_for_the_chain_before() -> None:
+    (alice, bob), random = ratchets(), Seeded("costly")
+    alice, first = alice.encrypt(b"first", random)
+    bob, _ = bob.decrypt(first, NOW)
+    head = dh_key(b"x" * 32) + MAX_JUMP.to_bytes(4, "big") * 2
+    with counted() as calls, pytest.raises(DecryptError):
+        bob.decrypt(head + first[HEADER:], NOW)
+    # To each number, there the next chain key and the message key; the root, and what opens the message.
+    assert (calls.mac, calls.hkdf) == (MAX_JUMP + 2, 2)
