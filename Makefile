@@ -24,7 +24,7 @@ help:
 	@echo 'make proxies      the relay behind the real Caddy and nginx, 4 minutes; installs them (Debian, root)'
 	@echo 'make check        format, lint, types, import contracts'
 	@echo 'make fuzz         every decoder under a fuzzer, 20 s each; ARGS="--seconds 60 --only content"'
-	@echo 'make mutants      spoil keys/ and wire/ a line at a time: does a test notice? hours; ARGS="--only keys.seal"'
+	@echo 'make mutants      spoil keys/ and wire/ a line at a time: does a test notice? an hour; ARGS="--only keys.seal"'
 	@echo 'make bench        what a message costs, beside others (needs cc); ARGS="--help", ARGS=fairness'
 	@echo 'make bench-check  does the load generator catch what a relay could do wrong? (needs cc)'
 	@echo 'make soak         20 minutes of people writing: does anything grow? ARGS="--minutes N"'

@@ -22,7 +22,8 @@ from tests.mutants.plan import ROOT, WORK, Mutant, path_of
 from tests.mutants.trial import Changed, in_child, run_pytest
 
 FOLDERS = ("tests/keys", "tests/wire", "tests/vectors", "tests/properties")
-BESIDE = ("tests/docs/test_protocol.py",)  # holds the numbers of wire.limits to those of the document
+# What holds the numbers of wire.limits and the bounds of wire.control to those of the documents.
+BESIDE = ("tests/docs/test_protocol.py", "tests/relay/test_asyncapi.py")
 TRACE_MAX = 600  # seconds of processor that one test file may take while it is traced
 SLOW = 0.1  # seconds of one test, traced; of a function with many of them,
 SEEDS = 2  # so many are tried: they differ by their seed
