@@ -72,7 +72,7 @@ class RelayUrl:
             raise _refuse("relay: not a host, port and path") from error
         if parts.scheme and parts.scheme not in _SCHEMES:
             raise _refuse("relay: the scheme must be ws, wss, http or https")
-        if "@" in parts.netloc or parts.query or parts.fragment or "?" in text or "#" in text:
+        if "@" in parts.netloc or "?" in text or "#" in text:
             raise _refuse("relay: only host, port and path may be given")
         path = parts.path.rstrip("/")
         is_bracketed = "[" in parts.netloc

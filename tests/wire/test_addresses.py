@@ -75,6 +75,10 @@ def test_a_relay_text_is_at_most_200_characters() -> None:
     assert RelayUrl.parse(longest).text == longest
     with pytest.raises(WireError, match="longer than 200"):
         RelayUrl.parse(longest + "a")
+    # The scheme is none of them.
+    assert RelayUrl.parse("https://" + longest).text == longest
+    with pytest.raises(WireError, match="longer than 200"):
+        RelayUrl.parse("https://" + longest + "a")
 
 
 def test_an_address_begins_with_its_prefix_and_holds_the_key() -> None:

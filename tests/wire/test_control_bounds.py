@@ -169,3 +169,13 @@ def test_what_is_wrong_is_said_in_three_ways() -> None:
         with pytest.raises(WireError, match=said) as refused:
             decode_client_message(text)
         assert refused.value.code is ErrorCode.BAD_REQUEST
+
+
+def test_of_two_wrong_fields_the_first_is_named() -> None:
+    for changes, named in (
+        ({"ref": "x", "take": "x"}, "ref"),
+        ({"take": "x", "account_key": "x"}, "account_key"),
+    ):
+        with pytest.raises(WireError) as refused:
+            decoded("fetch", **changes)
+        assert refused.value.field == named
