@@ -164,6 +164,11 @@ def test_the_longest_address_with_a_token_is_read() -> None:
     assert len(relay.text) == 200
     address = Address(KEY, relay, TOKEN)
     assert Address.parse(address.text) == address
+    longest = f"{Address(KEY, token=TOKEN).text}@https://{relay.text}"
+    assert len(longest) == 87 + 1 + 8 + 200
+    assert Address.parse(longest) == address
+    with pytest.raises(WireError, match="address: too long"):
+        Address.parse(longest + "a")
 
 
 @pytest.mark.parametrize(
