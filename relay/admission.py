@@ -7,47 +7,57 @@ connection.
 """
 
 import ipaddress
+import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+IPV4: Final = 4  # bytes
+_MAPPED: Final = (
+    bytes(10) + b"\xff\xff"
+)  # what an IPv4 address in an IPv6 one begins with: RFC 4291 section 2.5.5.2
 GIVE_WAY_AFTER: Final = 5.0  # seconds before a login: half its deadline, and long for two round trips
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _address(text: str) -> bytes | None:
+    """4 bytes of an IPv4 address or 16 of an IPv6 one. `ipaddress` takes 10 us for that, and this 1."""
+    text = text.strip().partition("%")[0]
     try:
-        address = ipaddress.ip_address(text.strip().partition("%")[0])
-    except ValueError:
+        if ":" not in text:
+            return socket.inet_pton(socket.AF_INET, text)
+        packed = socket.inet_pton(socket.AF_INET6, text)
+    except (OSError, ValueError):
         return None
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address
+    return packed[len(_MAPPED) :] if packed.startswith(_MAPPED) else packed
 
 
-def is_proxy(peer: str | None, trusted: Iterable[Network]) -> bool:
+def is_proxy(peer: str | None, trusted: Collection[Network]) -> bool:
     """Whether a socket comes from one of these networks."""
-    address = _address(peer or "")
-    return address is not None and any(address in network for network in trusted)
+    if not trusted or (packed := _address(peer or "")) is None:
+        return False
+    address = ipaddress.ip_address(packed)
+    return any(address in network for network in trusted)
 
 
-def prefix_of(peer: str | None, forwarded: Sequence[str], trusted: Iterable[Network]) -> str:
+def prefix_of(peer: str | None, forwarded: Sequence[str], trusted: Collection[Network]) -> str:
     """The prefix that a socket counts for.
 
     `forwarded` holds the values of X-Forwarded-For. It is believed as far as trusted proxies wrote it: from
     the right, up to the first address that is not a proxy's own. Unreadable addresses share one prefix.
     """
-    proxies = tuple(trusted)
     hops = [hop for value in forwarded for hop in value.split(",")]
-    while hops and is_proxy(peer, proxies):
+    while hops and is_proxy(peer, trusted):
         peer = hops.pop()
     address = _address(peer or "")
     if address is None:
         return "unknown"
-    bits = 32 if address.version == 4 else 64
-    return str(ipaddress.ip_network((address, bits), strict=False))
+    if len(address) == IPV4:
+        return f"{socket.inet_ntop(socket.AF_INET, address)}/32"
+    return f"{socket.inet_ntop(socket.AF_INET6, address[:8] + bytes(8))}/64"
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ class Relay:
     heads: Admission  # sockets that have not asked for a WebSocket yet
     most_sockets: int  # of whatever kind: more are not even told why
     turns: Turns
-    websocket_paths: frozenset[str]
+    websocket_paths: frozenset[bytes]
     sockets: int = 0
     connections: set[Connection] = field(default_factory=set)
     empty: asyncio.Event = field(default_factory=asyncio.Event)
@@ -139,7 +139,7 @@ def compose(config: Config, key: RelayKey, origins: tuple[str, ...], store: Stor
         most_sockets(),
         Turns(asyncio.get_running_loop()),
         # Proxies differ in whether they strip the prefix they were reached under: both forms are served.
-        frozenset((WEBSOCKET_PATH, config.root_path + WEBSOCKET_PATH)),
+        frozenset(path.encode() for path in (WEBSOCKET_PATH, config.root_path + WEBSOCKET_PATH)),
     )
 
 

@@ -11,6 +11,7 @@ import os
 import sys
 import tomllib
 from collections.abc import Collection, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NoReturn, Self
 
@@ -252,7 +253,7 @@ class Config(BaseSettings):
         """Every rate, by its name."""
         return {limit: getattr(self, limit) for limit in Limit}
 
-    @property
+    @cached_property
     def proxies(self) -> tuple[Network, ...]:
         """`trusted_proxies` as networks."""
         return tuple(ipaddress.ip_network(network, strict=False) for network in self.trusted_proxies)

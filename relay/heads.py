@@ -18,6 +18,7 @@ from relay.app import Relay
 from relay.loops import READ_MAX
 from relay.metrics import Drop
 from relay.websocket import opening
+from relay.websocket.protocol import WebSocket
 
 HEAD_MAX: Final = 65_536
 COME_BACK: Final = 10  # seconds, where a cap on sockets was reached
@@ -103,16 +104,19 @@ class HeadDeadline(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Begin a request, if its prefix may make another one now."""
-        if not self.parser.should_upgrade() or not self._should_upgrade():
-            hops = [value.decode("latin-1") for name, value in self.headers if name == b"x-forwarded-for"]
-            peer = self.client[0] if self.client else None
-            retry_after = self.relay.rates.http(prefix_of(peer, hops, self.relay.config.proxies))
-            if retry_after:
-                self.relay.metrics.dropped(Drop.HTTP_RATE)
-                if self._between_requests:
-                    self._answer_and_close(HTTPStatus.TOO_MANY_REQUESTS, "too many requests", retry_after)
-                self.transport.close()  # before any answer that is still owed: they come in order
-                raise _RequestRefused
+        if self.parser.should_upgrade() and self._should_upgrade():
+            self.scope["method"] = self.parser.get_method().decode("ascii")
+            self.scope["http_version"] = self.parser.get_http_version()
+            return
+        hops = [value.decode("latin-1") for name, value in self.headers if name == b"x-forwarded-for"]
+        peer = self.client[0] if self.client else None
+        retry_after = self.relay.rates.http(prefix_of(peer, hops, self.relay.config.proxies))
+        if retry_after:
+            self.relay.metrics.dropped(Drop.HTTP_RATE)
+            if self._between_requests:
+                self._answer_and_close(HTTPStatus.TOO_MANY_REQUESTS, "too many requests", retry_after)
+            self.transport.close()  # before any answer that is still owed: they come in order
+            raise _RequestRefused
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
@@ -128,13 +132,17 @@ class HeadDeadline(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """From here on the session's own admission counts this socket."""
-        answer = opening.refused(self.scope, self.url)
-        if answer is not None:
-            self.transport.write(answer)
+        answer = opening.open_websocket(self.scope, self.url, self.relay.websocket_paths)
+        self.transport.write(answer.response)
+        if not answer.is_open:
             self.transport.close()
             return
         self._leave()
-        super().handle_websocket_upgrade()
+        self.connections.discard(self)
+        websocket = WebSocket(self.config, self.server_state, self.app_state)
+        websocket.connection_made(self.transport)
+        self.transport.set_protocol(websocket)
+        websocket.open(self.client[0] if self.client else None, answer.forwarded)
 
     def _leave(self) -> None:
         self._stop_clock()

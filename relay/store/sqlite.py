@@ -8,7 +8,6 @@ or a fetch waits behind nobody's mailbox. Knows no SQL.
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -36,6 +35,7 @@ from relay.store.base import (
 )
 from relay.store.life import Gap, count_commit, settle
 from relay.store.mark import Mark, mark_path, write_mark
+from relay.store.reader import Reader
 from relay.store.room import CHANGE, has_room
 from relay.store.schema import open_reader, open_writer
 from relay.store.soundness import Inspection
@@ -68,24 +68,6 @@ def _with_room(
     return add(connection)
 
 
-class _Reader:
-    """A connection that only reads, and its thread."""
-
-    def __init__(self, connection: apsw.Connection, name: str) -> None:
-        self._connection = connection
-        self._thread = ThreadPoolExecutor(1, name)
-
-    async def read(self, operation: Callable[[apsw.Connection], Result]) -> Result:
-        """What `operation` returns. Raises apsw.Error."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, operation, self._connection)
-
-    def close(self) -> None:
-        """Finish what was asked for."""
-        self._thread.shutdown(wait=True)
-        self._connection.close()
-
-
 class SqliteStore:
     """A `Store` in one file. Open it inside a running event loop."""
 
@@ -100,8 +82,8 @@ class SqliteStore:
     ) -> None:
         self._path = path
         self._writer = writer
-        self._frames = _Reader(readers[0], "relay-frames")
-        self._rest = _Reader(readers[1], "relay-reader")
+        self._frames = Reader(readers[0], "relay-frames")
+        self._rest = Reader(readers[1], "relay-reader")
         self._quota = quota
         self._log = log
         self._inspection: Inspection | None = None
@@ -144,7 +126,7 @@ class SqliteStore:
             store._inspection = Inspection(path, partial(store._writer.stop, Condition.DAMAGED), mend, log)
         return store
 
-    async def _read(self, reader: _Reader, operation: Callable[[apsw.Connection], Result]) -> Result:
+    async def _read(self, reader: Reader, operation: Callable[[apsw.Connection], Result]) -> Result:
         try:
             return await reader.read(operation)
         except (apsw.Error, UnicodeDecodeError) as error:
@@ -304,7 +286,7 @@ class SqliteStore:
         loop = asyncio.get_running_loop()
         if self._inspection is not None:
             await loop.run_in_executor(None, self._inspection.close)
-        self._frames.close()
-        self._rest.close()
+        await self._frames.close()
+        await self._rest.close()
         await loop.run_in_executor(None, self._writer.close)
         await self._write_mark()

@@ -1,22 +1,35 @@
-"""Whether a request may become a WebSocket: RFC 6455 section 4.2.1, where the stack below asks for less.
+"""Whether a request becomes a WebSocket, and the answer: RFC 6455 section 4.2.
 
-Owns the answers that come before a WebSocket exists, each a whole HTTP response. Knows no socket. What is not
-refused here is judged by the `websockets` library: key, version and subprotocols.
+Owns the answers that come before a WebSocket exists, each a whole HTTP response. Knows no socket.
 """
 
-import logging
-from collections.abc import Container, Iterable, Mapping
+import binascii
+import re
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
-from websockets.http11 import Request
-from websockets.server import ServerProtocol
+from websockets.utils import accept_key
 
 VERSION: Final = b"13"
-HEADERS_MAX: Final = 100  # of one request; the library below stops reading at 128, and would then say nothing
-LINE_MAX: Final = 8000  # bytes of the request line or of one header, for the same reason
+KEY: Final = 16  # bytes, before they became base64
+HEADERS_MAX: Final = 100  # of one request
+LINE_MAX: Final = 8000  # bytes of the request line or of one header
+_TOKEN: Final = re.compile(rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+")  # RFC 7230 section 3.2.6
+_READ: Final = frozenset(
+    (
+        b"host",
+        b"transfer-encoding",
+        b"content-length",
+        b"upgrade",
+        b"sec-websocket-version",
+        b"sec-websocket-key",
+        b"sec-websocket-protocol",
+        b"x-forwarded-for",
+    )
+)
 
 
 def refusal(status: HTTPStatus, sentence: str, *headers: str) -> bytes:
@@ -31,66 +44,72 @@ def refusal(status: HTTPStatus, sentence: str, *headers: str) -> bytes:
     return ("\r\n".join(lines) + f"\r\n\r\n{sentence}\n").encode("ascii")
 
 
-UNREADABLE: Final = refusal(HTTPStatus.BAD_REQUEST, "this request cannot become a WebSocket")
-ELSEWHERE: Final = refusal(HTTPStatus.FORBIDDEN, "there is no WebSocket here")
-
-# The library would log what it refuses, and with it what a stranger wrote.
-_SILENT: Final = logging.getLogger("blindpost.websockets")
-_SILENT.disabled = True
-
-
-def _values(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
-    return [value.strip() for key, value in headers if key == name]
-
-
-def refused(scope: Mapping[str, Any], target: bytes) -> bytes | None:
-    """The answer to a request that must not become a WebSocket, or None.
-
-    `scope` is the ASGI scope of its head, `target` the request target as it came.
-    """
-    headers: list[tuple[bytes, bytes]] = scope["headers"]
-    if scope["method"] != "GET":
-        return refusal(HTTPStatus.METHOD_NOT_ALLOWED, "a WebSocket begins with GET", "allow: GET")
-    if scope["http_version"] != "1.1":
-        return refusal(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "a WebSocket needs HTTP/1.1")
-    if len(_values(headers, b"host")) != 1:
-        return refusal(HTTPStatus.BAD_REQUEST, "exactly one Host is needed")
-    if _values(headers, b"transfer-encoding") or set(_values(headers, b"content-length")) - {b"0"}:
-        return refusal(HTTPStatus.BAD_REQUEST, "a request for a WebSocket has no body")
-    longest = max(len(target), *(len(name) + len(value) for name, value in headers))
-    if len(headers) > HEADERS_MAX or longest > LINE_MAX:
-        return refusal(
-            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"at most {HEADERS_MAX} headers of {LINE_MAX} bytes"
-        )
-    if _values(headers, b"sec-websocket-version") != [VERSION]:
-        return refusal(
-            HTTPStatus.UPGRADE_REQUIRED, "a WebSocket of version 13 is needed", "sec-websocket-version: 13"
-        )
-    return None
-
-
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What was answered to a request, and with `is_open` what to know of it from now on."""
+    """What is answered to a request, and with `is_open` what to know of it from now on."""
 
     response: bytes
     is_open: bool = False
-    path: str = ""
     forwarded: tuple[str, ...] = ()  # the values of X-Forwarded-For
 
 
-def open_websocket(head: bytes, paths: Container[str]) -> Opening:
-    """Answer a request head that `refused` lets pass. `paths`: where a WebSocket is."""
-    handshake = ServerProtocol(logger=_SILENT)
-    handshake.receive_data(head)
-    events = handshake.events_received()
-    if not events or not isinstance(request := events[0], Request):
-        return Opening(UNREADABLE)
-    response = handshake.accept(request)
-    is_open = response.status_code == HTTPStatus.SWITCHING_PROTOCOLS
-    path = unquote(request.path.partition("?")[0])
-    if is_open and path not in paths:
-        return Opening(ELSEWHERE)
-    handshake.send_response(response)
-    forwarded = tuple(request.headers.get_all("x-forwarded-for"))
-    return Opening(b"".join(handshake.data_to_send()), is_open, path, forwarded)
+def _refuse(status: HTTPStatus, sentence: str, *headers: str) -> Opening:
+    return Opening(refusal(status, sentence, *headers))
+
+
+def _is_key(value: bytes) -> bool:
+    try:
+        return len(binascii.a2b_base64(value, strict_mode=True)) == KEY
+    except binascii.Error:
+        return False
+
+
+def _is_list_of_tokens(value: bytes) -> bool:
+    parts = [part.strip() for part in value.split(b",")]
+    return any(parts) and all(_TOKEN.fullmatch(part) for part in parts if part)
+
+
+def open_websocket(scope: Mapping[str, Any], target: bytes, paths: Container[bytes]) -> Opening:
+    """Answer a request that asks for a WebSocket by its `Connection` and `Upgrade`.
+
+    `scope` is the ASGI scope of its head, `target` the request target as it came, `paths` are where there is
+    one.
+    """
+    if scope["method"] != "GET":
+        return _refuse(HTTPStatus.METHOD_NOT_ALLOWED, "a WebSocket begins with GET", "allow: GET")
+    if scope["http_version"] != "1.1":
+        return _refuse(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "a WebSocket needs HTTP/1.1")
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    longest, said = len(target), dict[bytes, list[bytes]]()
+    for name, value in headers:
+        longest = max(longest, len(name) + len(value))
+        if name in _READ:
+            said.setdefault(name, []).append(value.strip())
+    if len(said.get(b"host", ())) != 1:
+        return _refuse(HTTPStatus.BAD_REQUEST, "exactly one Host is needed")
+    if b"transfer-encoding" in said or set(said.get(b"content-length", ())) - {b"0"}:
+        return _refuse(HTTPStatus.BAD_REQUEST, "a request for a WebSocket has no body")
+    if len(headers) > HEADERS_MAX or longest > LINE_MAX:
+        most = f"at most {HEADERS_MAX} headers of {LINE_MAX} bytes"
+        return _refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, most)
+    if said.get(b"sec-websocket-version") != [VERSION]:
+        why = "a WebSocket of version 13 is needed"
+        return _refuse(HTTPStatus.UPGRADE_REQUIRED, why, "sec-websocket-version: 13")
+    if len(said.get(b"upgrade", ())) != 1:
+        return _refuse(HTTPStatus.BAD_REQUEST, "exactly one Upgrade is needed")
+    keys = said.get(b"sec-websocket-key", [])
+    if len(keys) != 1 or not _is_key(keys[0]):
+        return _refuse(
+            HTTPStatus.BAD_REQUEST, "exactly one Sec-WebSocket-Key is needed, of 16 bytes in base64"
+        )
+    if not all(map(_is_list_of_tokens, said.get(b"sec-websocket-protocol", ()))):
+        return _refuse(HTTPStatus.BAD_REQUEST, "a Sec-WebSocket-Protocol is no list of tokens")
+    path = target.partition(b"?")[0]
+    if (unquote_to_bytes(path) if b"%" in path else path) not in paths:
+        return _refuse(HTTPStatus.FORBIDDEN, "there is no WebSocket here")
+    response = (
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Accept: {accept_key(keys[0].decode('ascii'))}\r\n\r\n"
+    )
+    forwarded = tuple(value.decode("latin-1") for value in said.get(b"x-forwarded-for", ()))
+    return Opening(response.encode("ascii"), True, forwarded)

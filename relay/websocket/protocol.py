@@ -7,12 +7,12 @@ at the end of a turn of the event loop. Knows no message: that is its receiver's
 
 import asyncio
 import os
+from collections.abc import Sequence
 from typing import Any, Final, cast
 
 from relay import entrance
 from relay.metrics import Drop
 from relay.sockets import Receiver
-from relay.websocket.opening import open_websocket
 from relay.websocket.parser import BINARY, TEXT, BrokenError, Opcode, Parser, whole
 from wire.errors import CloseCode
 from wire.frames import FRAME_MAX
@@ -109,11 +109,8 @@ class WebSocket(asyncio.Protocol):
         self._end(CloseCode.RESTARTING)
 
     def data_received(self, data: bytes) -> None:
-        """Take in what was read: first the request, which uvicorn hands over whole, then frames."""
+        """Take in what was read."""
         if self._has_ended:
-            return
-        if self._receiver is None:
-            self._open(data)
             return
         self._parser.feed(data)
         if not self._is_held:
@@ -130,16 +127,10 @@ class WebSocket(asyncio.Protocol):
 
     # --- opening and reading --------------------------------------------------------------------------
 
-    def _open(self, head: bytes) -> None:
-        opening = open_websocket(head, self._relay.websocket_paths)
-        self._transport.write(opening.response)
-        if not opening.is_open:
-            self._close_transport()
-            return
+    def open(self, peer: str | None, forwarded: Sequence[str]) -> None:
+        """Its request was answered: frames come now. `peer` is an address; see `entrance.enter`."""
         self._pulse = self._loop.call_later(PING_EVERY, self._ping)
-        address = self._transport.get_extra_info("peername")
-        peer = str(address[0]) if isinstance(address, tuple | list) and address else None
-        self._receiver = entrance.enter(self._relay, self, peer, opening.forwarded, self.accepted_at)
+        self._receiver = entrance.enter(self._relay, self, peer, forwarded, self.accepted_at)
 
     def _go_on(self) -> None:
         """Hand over what was read, up to a fair share."""

@@ -220,11 +220,17 @@ async def test_one_broken_operation_does_not_spoil_the_batch(store: SqliteStore)
 
 async def together(store: SqliteStore, *operations: Coroutine[object, object, object]) -> list[object]:
     """Results of operations that wait for the writer at the same time."""
-    released = threading.Event()
-    first = asyncio.create_task(store._writer.submit(lambda _: released.wait(10)))
+    taken, released = threading.Event(), threading.Event()
+
+    def hold(_: object) -> None:
+        taken.set()
+        released.wait(10)
+
+    first = asyncio.create_task(store._writer.submit(hold))
+    assert await asyncio.to_thread(taken.wait, 10)  # else some of the others would share its commit
     waiting = [asyncio.create_task(operation) for operation in operations]
     async with asyncio.timeout(10):
-        while store._writer.waiting < len(operations):  # noqa: ASYNC110 the first may not be taken yet
+        while store._writer.waiting < len(operations):  # noqa: ASYNC110 each takes its turn of the loop
             await asyncio.sleep(0)
     released.set()
     await first
