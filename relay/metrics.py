@@ -134,8 +134,7 @@ class Metrics:
             self._dropped.labels(reason)
         for limit in Limit:
             self._limited.labels(limit)
-        for mode in Mode:
-            self._connections.labels(mode)
+        self._connected = {mode: self._connections.labels(mode) for mode in Mode}
 
     def _tally(self, name: str, what: str) -> Tally:
         self._tallies.append(Tally(f"blindpost_frames_{name}", what, self.registry))
@@ -165,7 +164,7 @@ class Metrics:
 
     def connected(self, mode: Mode, change: int) -> None:
         """Count a connection in (1) or out (-1)."""
-        self._connections.labels(mode).inc(change)
+        self._connected[mode].inc(change)
 
     def measured(self, store: Measure, buffered: int) -> None:
         """Take in what is known only when somebody asks."""

@@ -4,9 +4,9 @@ Owns how a value travels in JSON. Binary values travel as base64url without padd
 exact size. Knows no message.
 """
 
-import base64
+from binascii import a2b_base64, b2a_base64
 from dataclasses import dataclass
-from typing import Annotated, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
@@ -16,19 +16,23 @@ from wire.device_lists import LIST_MAX
 from wire.limits import FRAME_ID, HASH, INVITE, NONCE, PUBLIC_KEY, SIGNATURE, TOKEN
 from wire.prekeys import PREKEY_MAX
 
+_TO_URL: Final = bytes.maketrans(b"+/", b"-_")
+_FROM_URL: Final = bytes.maketrans(b"-_+/=", b"+/!!!")  # what only plain base64 has is no letter here
+
 
 def encode_base64url(value: bytes) -> str:
     """Base64url without padding (RFC 4648 section 5)."""
-    return base64.urlsafe_b64encode(value).rstrip(b"=").decode("ascii")
+    return b2a_base64(value, newline=False).translate(_TO_URL, b"=").decode("ascii")
 
 
 def decode_base64url(text: str) -> bytes:
     """The one value that encodes to `text`. Raises ValueError for padding, stray bits or characters."""
     try:
-        value = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        plain = text.encode("ascii").translate(_FROM_URL) + b"=" * (-len(text) % 4)
+        value = a2b_base64(plain)
     except ValueError as error:
         raise ValueError("not base64url") from error
-    if encode_base64url(value) != text:
+    if b2a_base64(value, newline=False) != plain:  # stray bits, or characters that were passed over
         raise ValueError("not canonical base64url")
     return value
 

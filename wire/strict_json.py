@@ -5,7 +5,7 @@ fractions are refused; what comes back is plain dicts, lists, strings, integers,
 """
 
 import json
-from typing import Never, TypeAlias
+from typing import Final, Never, TypeAlias
 
 from wire.errors import ErrorCode, WireError
 from wire.limits import CONTROL_DEPTH, CONTROL_MAX
@@ -24,6 +24,11 @@ def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     return result
 
 
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_object, parse_float=_refuse_number, parse_constant=_refuse_number
+)
+
+
 def _depth(value: Json, left: int) -> bool:
     if not isinstance(value, dict | list):
         return True
@@ -36,9 +41,7 @@ def parse(text: str) -> dict[str, Json]:
     if len(text) > CONTROL_MAX or len(text.encode("utf-8", "replace")) > CONTROL_MAX:
         raise WireError(ErrorCode.TOO_LARGE, "control message: over 64 KiB")
     try:
-        value: Json = json.loads(
-            text, object_pairs_hook=_object, parse_float=_refuse_number, parse_constant=_refuse_number
-        )
+        value: Json = _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         raise WireError(ErrorCode.BAD_REQUEST, "control message: not valid JSON") from error
     if not isinstance(value, dict):
