@@ -13,12 +13,13 @@ BENCH_CFLAGS := -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Wconversion -Wshadow
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-uvloop attacks faults proxies check bench bench-check bench-programs soak fuzz mutants screenshots lock relay-wheel clean
+.PHONY: help demo test test-uvloop test-keyring attacks faults proxies check bench bench-check bench-programs soak fuzz mutants screenshots lock relay-wheel clean
 
 help:
 	@echo 'make demo         show the main job working, here and now'
 	@echo 'make test         run all tests (2 workers); ARGS="tests/wire -k frame" narrows it'
 	@echo 'make test-uvloop  those of the relay that depend on its event loop, on the faster one'
+	@echo 'make test-keyring profiles in a real GNOME Keyring; installs it (Debian, root)'
 	@echo 'make attacks      attack the clients from an evil relay, each defence once taken away; ARGS="--only NAME"'
 	@echo 'make faults       break things while messages flow; ARGS="--long" for hours, "--help" for more'
 	@echo 'make proxies      the relay behind the real Caddy and nginx, 4 minutes; installs them (Debian, root)'
@@ -64,6 +65,13 @@ proxies: $(READY)
 	    "systemd-analyze: install them, or run it as root on Debian, where it does." >&2; exit 1; }; \
 	  apt-get update -qq && apt-get install -qq -y --no-install-recommends caddy nginx-light systemd >/dev/null; fi
 	@$(BIN)/python -m pytest -q -o python_files='against_*.py' tests/proxies $(ARGS)
+
+test-keyring: $(READY)
+	@if ! { command -v gnome-keyring-daemon && command -v dbus-run-session; } >/dev/null; then \
+	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "make test-keyring needs gnome-keyring and" \
+	    "dbus-run-session: install them, or run it as root on Debian, where it does." >&2; exit 1; }; \
+	  apt-get update -qq && apt-get install -qq -y --no-install-recommends gnome-keyring dbus-daemon >/dev/null; fi
+	@$(BIN)/python -m pytest -q -o python_files='against_*.py' tests/keyring $(ARGS)
 
 check: $(READY)
 	@$(BIN)/python scripts/check.py

@@ -11,6 +11,7 @@ from pathlib import Path
 from platformdirs import user_data_path
 
 from clients.errors import UsageError
+from keys.secrecy import Secret
 
 PROFILE_VARIABLE = "BLINDPOST_PROFILE"
 PASSPHRASE_VARIABLE = "BLINDPOST_PASSPHRASE"  # noqa: S105 the name of a variable, not a secret
@@ -19,11 +20,12 @@ INVITE_VARIABLE = "BLINDPOST_INVITE"
 
 
 @dataclass(frozen=True, slots=True)
-class ClientConfig:
+class ClientConfig(Secret):
     """Which profile to use, how it is unlocked if not by its key file, and how a new account gets in."""
 
     profile: Path
     passphrase: str | None = field(default=None, repr=False)
+    keyring: bool = False  # whether a new profile's key goes into the system keyring
     backup_passphrase: str | None = field(default=None, repr=False)  # of a backup that is made or restored
     invite: str | None = field(default=None, repr=False)  # for a relay that wants one of a new account
 
@@ -49,5 +51,9 @@ def profile_path(name: str | None) -> Path:
 def read_config(profile: str | None) -> ClientConfig:
     """From the `--profile` flag, else BLINDPOST_PROFILE, else `default`."""
     name = profile or os.environ.get(PROFILE_VARIABLE)
-    passphrases = os.environ.get(PASSPHRASE_VARIABLE), os.environ.get(BACKUP_PASSPHRASE_VARIABLE)
-    return ClientConfig(profile_path(name), *passphrases, os.environ.get(INVITE_VARIABLE) or None)
+    return ClientConfig(
+        profile_path(name),
+        os.environ.get(PASSPHRASE_VARIABLE),
+        backup_passphrase=os.environ.get(BACKUP_PASSPHRASE_VARIABLE),
+        invite=os.environ.get(INVITE_VARIABLE) or None,
+    )

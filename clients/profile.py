@@ -1,9 +1,9 @@
 """A profile on disk: one account, one device, one store, one owner.
 
     PROFILE/            0700
-      profile.json      how the store is unlocked: {"version": 1, "unlock": "file" | "passphrase", ...},
-                        and "finished" once there is an account in it
-      profile.key       0600, 32 random bytes in hex, unless a passphrase is used
+      profile.json      how the store is unlocked: {"version": 1, "unlock": "file" | "passphrase" | "keyring",
+                        ...}, and "finished" once there is an account in it
+      profile.key       0600, 32 random bytes in hex, if it is unlocked by "file"
       store.db          0600, encrypted with that key (chacha20, SQLite3 Multiple Ciphers)
       lock              held by the process that owns the profile
       socket            0600, where that process carries out the calls of others while it is connected
@@ -12,6 +12,7 @@ Owns creation, unlocking and the lock. Knows nothing of relays or messages.
 """
 
 import asyncio
+import contextlib
 import fcntl
 import json
 import os
@@ -21,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
+from clients import system_keyring
 from clients.config import PASSPHRASE_VARIABLE, ClientConfig
 from clients.errors import InUseError, LockedError, NotFoundError, StorageError, UsageError
 from clients.parsing import parse_invite
@@ -113,8 +115,10 @@ class Profile:
             check_store(path)
             if not (path / "profile.json").exists():
                 _write_unlock(path, config)
-            elif config.passphrase is not None and _unlocked_by(path) != "passphrase":
+            elif config.passphrase is not None and unlocked_by(path) != "passphrase":
                 raise UsageError(f"The profile in {path} was begun without a passphrase. Choose another.")
+            elif config.keyring and unlocked_by(path) != "keyring":
+                raise UsageError(f"The profile in {path} was begun without the keyring. Choose another.")
             # Made here, so that SQLite gives its other files the mode of this one.
             os.close(os.open(path / "store.db", os.O_WRONLY | os.O_CREAT, 0o600))
             store = Store(path / "store.db", store_key(config))
@@ -133,7 +137,7 @@ class Profile:
             if store is not None:
                 store.close()
             if is_unfinished and not is_finished(path):
-                remove_files(path)
+                discard(path)
             os.close(lock)
             if isinstance(error, OSError):
                 raise StorageError(f"The profile cannot be written: {error.strerror}.") from None
@@ -283,6 +287,10 @@ def _write_unlock(path: Path, config: ClientConfig) -> None:
             "operations": OPERATIONS,
             "memory": MEMORY,
         }
+    elif config.keyring:
+        name = os.urandom(SALT).hex()
+        how = {"unlock": "keyring", "name": name}
+        system_keyring.keep(name, os.urandom(32))
     else:
         how = {"unlock": "file"}
         if not (path / "profile.key").exists():
@@ -290,9 +298,18 @@ def _write_unlock(path: Path, config: ClientConfig) -> None:
     write_private(path / "profile.json", json.dumps({"version": 1, **how}).encode() + b"\n")
 
 
-def _unlocked_by(path: Path) -> object:
-    """`file` or `passphrase`, as profile.json says."""
+def unlocked_by(path: Path) -> object:
+    """`file`, `passphrase` or `keyring`, as profile.json says."""
     return described(path).get("unlock")
+
+
+def discard(path: Path) -> None:
+    """Take a profile away that was begun here and is not to be, while it is locked; its key, too."""
+    name = described(path).get("name")
+    if unlocked_by(path) == "keyring" and isinstance(name, str):
+        with contextlib.suppress(LockedError, StorageError):  # an entry that opens nothing any more
+            system_keyring.forget(name)
+    remove_files(path)
 
 
 def store_key(config: ClientConfig) -> bytes:
@@ -307,6 +324,8 @@ def store_key(config: ClientConfig) -> bytes:
             if len(key) != 32:
                 raise ValueError
             return key
+        if how["unlock"] == "keyring":
+            return system_keyring.find(str(how["name"]))
         salt, operations, memory = bytes.fromhex(how["salt"]), int(how["operations"]), int(how["memory"])
         if (
             len(salt) != SALT

@@ -36,7 +36,10 @@ def make_directory(path: Path) -> None:
     """A directory of our own, 0700. Raises UsageError for one that holds other things."""
     if path.is_dir() and any(path.iterdir()) and not (path / "lock").exists():
         raise UsageError(f"The directory {path} holds other things and is no profile. Choose another one.")
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Those above it, too, whatever the umask: who can write there can put another profile in its place.
+    missing = [parent for parent in path.parents if not parent.exists()]
+    for each in (*reversed(missing), path):
+        each.mkdir(mode=0o700, exist_ok=True)
     os.chmod(path, 0o700)
     sync_directory(path.parent)
 

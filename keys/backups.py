@@ -22,6 +22,7 @@ from typing import Final, Self
 
 from keys.errors import DecryptError
 from keys.primitives import KEY, TAG, aead_decrypt, aead_encrypt, equal, hkdf, passphrase_key
+from keys.secrecy import Secret
 from wire.binary import Reader, label, u8, u32, u64
 
 MAGIC: Final = label("backup")
@@ -72,7 +73,7 @@ def decode_parameters(head: bytes) -> Parameters:
 
 
 @dataclass(frozen=True, slots=True)
-class BackupLock:
+class BackupLock(Secret):
     """The head of a backup, and what seals and opens its chunks, numbered from 0."""
 
     head: bytes

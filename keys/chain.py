@@ -9,6 +9,7 @@ from typing import Final
 
 from keys.errors import DecryptError
 from keys.primitives import AEAD_NONCE, KEY, TAG, Random, aead_decrypt, aead_encrypt, equal, hkdf, mac
+from keys.secrecy import Secret
 from wire.binary import label
 
 FRESH: Final = 16  # random bytes mixed into each message key
@@ -17,7 +18,7 @@ OVERHEAD: Final = FRESH + COMMITMENT + TAG
 
 
 @dataclass(frozen=True, slots=True)
-class MessageKey:
+class MessageKey(Secret):
     """Encrypts one message. 32 bytes.
 
     The 16 fresh bytes mean that a state put back from a copy does not repeat a (key, nonce). The
@@ -48,7 +49,7 @@ class MessageKey:
 
 
 @dataclass(frozen=True, slots=True)
-class ChainKey:
+class ChainKey(Secret):
     """One symmetric-key chain: a 32-byte key and the number of the message key it gives next."""
 
     value: bytes = field(repr=False)
@@ -75,7 +76,7 @@ class ChainKey:
 
 
 @dataclass(frozen=True, slots=True)
-class RootKey:
+class RootKey(Secret):
     """The root chain: 32 bytes."""
 
     value: bytes = field(repr=False)

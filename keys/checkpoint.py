@@ -22,6 +22,7 @@ from typing import Final
 from keys.errors import DecryptError
 from keys.identities import Device
 from keys.primitives import AEAD_NONCE, KEY, TAG, Random, aead_decrypt, aead_encrypt, hkdf
+from keys.secrecy import Secret
 from wire.binary import Reader, label, u8, u32, u64
 from wire.errors import WireError
 from wire.prekeys import PrekeyKind
@@ -33,7 +34,7 @@ SIZE: Final = AEAD_NONCE + _FIELDS + TAG
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(Secret):
     """One checkpoint: its place among those that a device has left, and prekey ids that are used by then."""
 
     number: int

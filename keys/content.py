@@ -23,6 +23,7 @@ from enum import IntEnum
 from typing import Final
 
 from keys.errors import DecryptError
+from keys.secrecy import Secret
 from wire.binary import Reader, u8, u16, u64
 from wire.errors import WireError
 from wire.limits import HASH, TEXT_MAX
@@ -65,7 +66,7 @@ class Extension(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class Content(Secret):
     """One content. `kind` is a plain integer, because unknown ones are kept."""
 
     kind: int

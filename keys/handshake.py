@@ -25,6 +25,7 @@ from keys.errors import DecryptError
 from keys.identities import Device
 from keys.prekeys import KEM_KINDS, PrivatePrekey
 from keys.primitives import KEY, Random, dh, dh_key, hkdf, kem_decapsulate, kem_encapsulate, sha256
+from keys.secrecy import Secret
 from wire.binary import Reader, label, u8, u32, u64
 from wire.device_lists import DeviceEntry, DeviceList
 from wire.errors import WireError
@@ -84,7 +85,7 @@ class Party:
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class Agreement(Secret):
     """What both sides hold afterwards; 32 bytes each. `transcript` is public and names the session."""
 
     transcript: bytes

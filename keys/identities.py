@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from keys.errors import ForkError, MissingListsError, VerificationError
 from keys.primitives import KEY, Random, dh_key, equal, sign, signing_key, verify
+from keys.secrecy import Secret
 from wire.binary import Reader, u8, u64
 from wire.device_lists import NO_PREVIOUS, DeviceEntry, DeviceList
 from wire.login import Greeting
@@ -17,7 +18,7 @@ _RECORD = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class Account(Secret):
     """An account: a 32-byte Ed25519 seed. Its public key is the address."""
 
     seed: bytes = field(repr=False)
@@ -44,7 +45,7 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
+class Device(Secret):
     """A device: an Ed25519 seed that signs (login, prekeys) and an X25519 identity key that agrees."""
 
     seed: bytes = field(repr=False)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from keys.errors import VerificationError
 from keys.identities import Device
 from keys.primitives import KEM_SEED, KEY, Random, dh_key, is_dh_key, is_kem_key, kem_key, sign, verify
+from keys.secrecy import Secret
 from wire.device_lists import DeviceEntry
 from wire.limits import CLOCK_SKEW, SIGNED_PREKEY_MAX_AGE
 from wire.prekeys import DeviceBundle, Prekey, PrekeyKind, prekey_signed_bytes
@@ -17,7 +18,7 @@ KEM_KINDS = (PrekeyKind.LAST_RESORT_KEM, PrekeyKind.ONE_TIME_KEM)
 
 
 @dataclass(frozen=True, slots=True)
-class PrivatePrekey:
+class PrivatePrekey(Secret):
     """Both halves of a prekey. `private` is 32 bytes for X25519, the 64-byte seed for ML-KEM-768."""
 
     private: bytes = field(repr=False)

@@ -25,6 +25,7 @@ from typing import Final
 from keys.chain import OVERHEAD, ChainKey, MessageKey, RootKey
 from keys.errors import DecryptError, ExpiredError
 from keys.primitives import KEY, Random, dh, dh_key
+from keys.secrecy import Secret
 from wire.binary import Reader, u8, u32, u64
 
 HEADER: Final = 40
@@ -41,7 +42,7 @@ _Places = dict[tuple[bytes, int], tuple[MessageKey | None, int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Ratchet:
+class Ratchet(Secret):
     """State of one session. `remote` is None only for the acceptor before the first message."""
 
     root: RootKey = field(repr=False)

@@ -40,6 +40,7 @@ from keys.primitives import (
     pad,
     unpad,
 )
+from keys.secrecy import Secret
 from wire.binary import label, u8
 from wire.frames import ENVELOPE_VERSION
 from wire.limits import BUCKETS
@@ -58,7 +59,7 @@ class InnerType(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Secret):
     """What an envelope proved and carried. The sender holds the private half of `identity_key`; whether
     `device_key` belongs to it, a verified device list must say."""
 

@@ -14,6 +14,7 @@ from keys.errors import DecryptError, ExpiredError
 from keys.handshake import HEADER_SIZE, Agreement, HandshakeHeader
 from keys.primitives import KEY, Random
 from keys.ratchet import Ratchet
+from keys.secrecy import Secret
 from wire.binary import Reader, lp, u8, u64
 from wire.device_lists import LIST_MAX, DeviceList
 from wire.limits import ENVELOPE_MAX
@@ -26,7 +27,7 @@ _RECORD: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class Session(Secret):
     """One session. `opening` is repeated in front of every message until the first reply, then empty.
 
     `heard` is when it last received, or began: Unix seconds.
@@ -80,7 +81,7 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
-class Sessions:
+class Sessions(Secret):
     """All sessions with one device, at most five. The first one sends; all of them receive."""
 
     all: tuple[Session, ...] = ()

@@ -52,13 +52,12 @@ def _say(line: str) -> None:
             os.close(nowhere)
 
 
-def _set_limits() -> None:
-    """No core dump, which would hold the key; as many open sockets as the system allows."""
+def _forbid_core_dumps() -> None:
+    """A core dump would hold the key, and what is on its way."""
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    raise_limit()
 
 
 def _warn_of_origins(config: Config, host: str, origins: tuple[str, ...]) -> None:
@@ -136,7 +135,7 @@ def _run(arguments: Sequence[str]) -> None:
     from relay import logs
 
     logs.set_up(config.log_format == "json", config.log_level)
-    _set_limits()
+    raise_limit()
     if config.store == "memory":
         _serve(config, as_json)
     else:
@@ -149,6 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a relay, or the command that is named first."""
     # Whatever is created holds metadata at least: nobody else's to read.
     os.umask(0o077)
+    _forbid_core_dumps()
     _have_standard_streams()
     given = sys.argv[1:] if arguments is None else arguments
     command = COMMANDS.get(given[0]) if given else None

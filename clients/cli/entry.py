@@ -3,8 +3,10 @@
 Owns the order of the commands in `--help`, and what is said when one fails.
 """
 
+import contextlib
 import errno
 import io
+import resource
 import sys
 from typing import Final
 
@@ -57,6 +59,11 @@ def assemble() -> Program:
 
 def main() -> None:
     """The entry point of `blindpost`."""
+    # No core dump, which would hold keys and texts. Its owner and root can read the process all the same, so
+    # that it can be audited.
+    with contextlib.suppress(ValueError, OSError):
+        _, most = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, most))
     assemble()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

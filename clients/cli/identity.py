@@ -12,6 +12,7 @@ from clients.cli.program import (
     Settings,
     common_options,
     is_terminal,
+    keyring_option,
     needs_passphrase,
     pass_settings,
     run,
@@ -44,6 +45,7 @@ UNEASY_AFTER = 3.0  # seconds of silence until it is said what is waited for
 @click.option(
     "--passphrase", "locked", is_flag=True, help="Ask for a passphrase instead of keeping a key file."
 )
+@keyring_option
 @click.option("--qr/--no-qr", default=None, help="Show the address as QR code (default: on a terminal).")
 @common_options
 @pass_settings
@@ -54,6 +56,7 @@ def init(
     invite: str | None,
     display_name: str | None,
     locked: bool,
+    keyring: bool,
     qr: bool | None,
 ) -> None:
     """Make a profile and register it at a relay.
@@ -71,7 +74,7 @@ def init(
 
     from clients.messenger import Messenger
 
-    config = chosen_passphrase(settings.config()) if locked else settings.config()
+    config = chosen_lock(settings.config(), locked=locked, keyring=keyring)
     if invite is not None:
         config = replace(config, invite=invite)
     if config.passphrase == "":
@@ -122,11 +125,20 @@ def init(
     run(work())
 
 
-def chosen_passphrase(config: "ClientConfig") -> "ClientConfig":
-    """The configuration with a new passphrase, typed twice unless it is given already."""
+def chosen_lock(config: "ClientConfig", *, locked: bool, keyring: bool) -> "ClientConfig":
+    """The configuration of a new profile: with its key in the keyring, or a new passphrase if it is `locked`.
+
+    A passphrase that is not given already is typed twice.
+    """
     from dataclasses import replace
 
-    if config.passphrase is not None:
+    if keyring and (locked or config.passphrase is not None):
+        raise UsageError(
+            "A profile has a passphrase, or its key in the system keyring: choose one of the two."
+        )
+    if keyring:
+        return replace(config, keyring=True)
+    if not locked or config.passphrase is not None:
         return config
     if not is_terminal(sys.stdin):
         raise UsageError(
@@ -141,7 +153,7 @@ def _prepare(config: "ClientConfig", relay_url: str | None, ca: Path | None) -> 
     """Make the profile, or change the existing one; returns what was done."""
     from clients.clock import now_seconds
     from clients.parsing import parse_relay
-    from clients.profile import Profile
+    from clients.profile import Profile, unlocked_by
     from clients.relay_choice import change, read_authority
 
     relay = None if relay_url is None else parse_relay(relay_url)
@@ -156,8 +168,12 @@ def _prepare(config: "ClientConfig", relay_url: str | None, ca: Path | None) -> 
     try:
         if config.passphrase is not None and not needs_passphrase(config.profile):
             raise UsageError(
-                f"The profile in {profile.path} has a key file and no passphrase. Give none, or choose "
-                "another --profile."
+                f"The profile in {profile.path} has no passphrase. Give none, or choose another --profile."
+            )
+        if config.keyring and unlocked_by(config.profile) != "keyring":
+            raise UsageError(
+                f"The profile in {profile.path} does not have its key in the system keyring. Leave --keyring "
+                "out, or choose another --profile."
             )
         if relay is None and authority is None and config.invite is None:
             raise UsageError(

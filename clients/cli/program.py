@@ -131,6 +131,9 @@ def common_options(command: Callable[P, R]) -> Callable[P, R]:
     return command
 
 
+keyring_option = click.option(
+    "--keyring", is_flag=True, help="Keep the new profile's key in the system keyring, not in a file."
+)
 pass_settings = click.make_pass_decorator(Settings, ensure=True)
 
 

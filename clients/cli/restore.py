@@ -8,7 +8,15 @@ import click
 
 from clients.cli.backup import BACKUP_FILE, Progress, backup_passphrase, passphrase_option
 from clients.cli.output import Output
-from clients.cli.program import WORD, Settings, common_options, is_terminal, pass_settings, run
+from clients.cli.program import (
+    WORD,
+    Settings,
+    common_options,
+    is_terminal,
+    keyring_option,
+    pass_settings,
+    run,
+)
 from clients.errors import ExitCode, TrustError, UsageError
 
 if TYPE_CHECKING:
@@ -28,10 +36,13 @@ TELL_WITHIN: Final = (
 @click.option(
     "--passphrase", "locked", is_flag=True, help="Lock the new profile with a passphrase, typed twice."
 )
+@keyring_option
 @passphrase_option
 @common_options
 @pass_settings
-def restore(settings: Settings, file: Path, relay_url: str | None, locked: bool, secret: str | None) -> None:
+def restore(
+    settings: Settings, file: Path, relay_url: str | None, locked: bool, keyring: bool, secret: str | None
+) -> None:
     """Make a profile from a backup.
 
     It has your account, contacts and history, and is a new device of the account. The device before is
@@ -45,7 +56,7 @@ def restore(settings: Settings, file: Path, relay_url: str | None, locked: bool,
     Example:  blindpost restore /media/stick/me.blindpost
     """
     from clients.backup.restoring import restore as from_backup
-    from clients.cli.identity import chosen_passphrase
+    from clients.cli.identity import chosen_lock
     from clients.config import read_config
     from clients.parsing import parse_relay
 
@@ -53,7 +64,7 @@ def restore(settings: Settings, file: Path, relay_url: str | None, locked: bool,
     config = settings.config()
     given = config if settings.passphrase_file is not None else read_config(settings.profile)
     passphrase = backup_passphrase(given, secret, is_new=False)
-    config = chosen_passphrase(config) if locked else config
+    config = chosen_lock(config, locked=locked, keyring=keyring)
     if config.passphrase == "":
         raise UsageError("An empty passphrase protects nothing. Choose another, or leave it out.")
     output = settings.output
@@ -65,7 +76,7 @@ def restore(settings: Settings, file: Path, relay_url: str | None, locked: bool,
 async def _enrol(config: "ClientConfig", output: Output) -> None:
     from clients.enrolment import TakenOverError
     from clients.messenger import Messenger
-    from clients.profile_files import remove_files
+    from clients.profile import discard
 
     try:
         async with Messenger.from_config(config) as me:
@@ -95,7 +106,7 @@ async def _enrol(config: "ClientConfig", output: Output) -> None:
             if is_terminal(sys.stderr):
                 output.note("This is your address, as before. The device before this one is revoked.")
     except TakenOverError:
-        remove_files(config.profile)
+        discard(config.profile)
         raise TrustError(
             "The account was restored elsewhere at the same moment, and goes on there. Nothing is left here. "
             "To use it here instead, run the same command again: the other one ends then."

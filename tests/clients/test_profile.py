@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import stat
 import subprocess
 import sys
@@ -74,6 +75,8 @@ def test_no_secret_is_in_its_repr(config: ClientConfig) -> None:
     profile = Profile.create(replace(config, passphrase=None), RELAY, NOW)
     said = repr(profile) + repr(replace(config, passphrase=PASSPHRASE))
     profile.close()
+    with pytest.raises(TypeError, match="holds secrets"):
+        pickle.dumps(config)
     for secret in (profile.account.seed, profile.device.seed, profile.device.identity_private):
         assert repr(secret)[2:-1] not in said
         assert secret.hex() not in said

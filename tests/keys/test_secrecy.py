@@ -1,8 +1,10 @@
 """Nothing secret is printed: repr(), str() and format() of every value of keys/ hold no secret byte."""
 
 import base64
+import copy
 import dataclasses
 import importlib
+import pickle
 import pkgutil
 from collections.abc import Iterator
 
@@ -126,6 +128,16 @@ def test_no_secret_byte_is_shown(example: object) -> None:
     for text in (repr(example), str(example), f"{example}", f"{example!a}"):
         for secret in hidden:
             assert not [form for form in forms(secret) if form in text]
+
+
+@pytest.mark.parametrize("example", examples(), ids=lambda value: type(value).__name__)
+def test_what_holds_secrets_is_neither_pickled_nor_copied(example: object) -> None:
+    if isinstance(example, Party | HandshakeHeader | Receipt | ReadMark | Parameters):
+        assert copy.copy(example) == example, "public all through"
+        return
+    for way in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match="holds secrets, and is not pickled"):
+            way(example)
 
 
 def test_the_search_would_find_each_form() -> None:
