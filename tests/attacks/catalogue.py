@@ -5,6 +5,7 @@ from typing import Final
 from tests.attacks import (
     answers,
     bundles,
+    cards,
     encodings,
     flags,
     floods,
@@ -41,6 +42,7 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     *seals.ATTACKS,
     *order.ATTACKS,
     *receipts.ATTACKS,
+    *cards.ATTACKS,
     *flags.ATTACKS,
     *floods.ATTACKS,
     *answers.ATTACKS,
