@@ -6,6 +6,7 @@ from tests.attacks import (
     answers,
     bundles,
     cards,
+    demands,
     encodings,
     flags,
     floods,
@@ -22,6 +23,7 @@ from tests.attacks import (
     receipts,
     seals,
     secrecy,
+    silence,
     stores,
 )
 from tests.attacks.attack import Attack
@@ -45,7 +47,9 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     *cards.ATTACKS,
     *flags.ATTACKS,
     *floods.ATTACKS,
+    *demands.ATTACKS,
     *answers.ATTACKS,
+    *silence.ATTACKS,
     *pasted.ATTACKS,
     *probes.ATTACKS,
 )
