@@ -51,21 +51,18 @@ class Device(Secret):
     seed: bytes = field(repr=False)
     identity_private: bytes = field(repr=False)
     created: int
+    key: bytes = field(init=False, repr=False)  # 32 bytes: the name of its mailbox
+    identity_key: bytes = field(init=False, repr=False)  # the identity DH key, 32 bytes
+
+    def __post_init__(self) -> None:
+        # Once: every envelope holds both.
+        object.__setattr__(self, "key", signing_key(self.seed))
+        object.__setattr__(self, "identity_key", dh_key(self.identity_private))
 
     @classmethod
     def generate(cls, random: Random, now: int) -> "Device":
         """A new device, created `now`."""
         return cls(random(KEY), random(KEY), now)
-
-    @property
-    def key(self) -> bytes:
-        """The device key, 32 bytes: the name of its mailbox."""
-        return signing_key(self.seed)
-
-    @property
-    def identity_key(self) -> bytes:
-        """The identity DH key, 32 bytes."""
-        return dh_key(self.identity_private)
 
     def entry(self, account_key: bytes) -> DeviceEntry:
         """This device's own signed line in the device list of `account_key`."""

@@ -53,6 +53,8 @@ class Ratchet(Secret):
     receiving: ChainKey | None = field(repr=False)
     previous_length: int
     skipped: Skipped = field(repr=False)
+    # The public half of `own_private`, once it was needed: it is in every header of a sending chain.
+    own_key: bytes | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def initiate(cls, root_key: bytes, associated: bytes, remote: bytes) -> "Ratchet":
@@ -71,16 +73,17 @@ class Ratchet(Secret):
         if state.sending.number >= 2**32 - 1:
             raise ValueError("sending chain is exhausted")
         sending, message_key = state.sending.advance()
-        header = dh_key(state.own_private) + u32(state.previous_length) + u32(state.sending.number)
+        own_key = state.own_key or dh_key(state.own_private)
+        header = own_key + u32(state.previous_length) + u32(state.sending.number)
         body = message_key.encrypt(plaintext, self.associated + header, random)
-        return replace(state, sending=sending), header + body
+        return replace(state, sending=sending, own_key=own_key), header + body
 
     def _step_sending(self, random: Random) -> "Ratchet":
         if self.remote is None:
             raise ValueError("nothing has been received on this session yet")
         private = random(KEY)
         root, sending = self.root.advance(dh(private, self.remote))
-        return replace(self, root=root, own_private=private, sending=sending)
+        return replace(self, root=root, own_private=private, own_key=None, sending=sending)
 
     def decrypt(self, message: bytes, now: int) -> tuple["Ratchet", bytes]:
         """RatchetDecrypt (section 3.5): the next state and the plaintext.

@@ -41,6 +41,7 @@ from keys.primitives import (
     unpad,
 )
 from keys.secrecy import Secret
+from keys.statics import Statics
 from wire.binary import label, u8
 from wire.frames import ENVELOPE_VERSION
 from wire.limits import BUCKETS
@@ -90,11 +91,17 @@ def _layer2_key(key1: bytes, shared: bytes, names: bytes, layer1: bytes) -> tupl
 
 
 def seal(
-    device: Device, recipient: bytes, sealing_key: bytes, type: InnerType, inner: bytes, random: Random
+    device: Device,
+    recipient: bytes,
+    sealing_key: bytes,
+    type: InnerType,
+    inner: bytes,
+    random: Random,
+    statics: Statics | None = None,
 ) -> bytes:
     """The envelope from `device` to the device `recipient`, which holds `sealing_key`.
 
-    Raises ValueError over INNER_MAX.
+    `statics` may know what the keys that live long agree on. Raises ValueError over INNER_MAX.
     """
     size = bucket_for(len(inner))
     ephemeral_private = random(KEY)
@@ -103,35 +110,39 @@ def seal(
     names = ephemeral + sealing_key + recipient
     key1, nonce1 = _layer1_key(dh(ephemeral_private, sealing_key), names)
     layer1 = aead_encrypt(key1, nonce1, device.key + device.identity_key, head)
-    shared = dh(device.identity_private, sealing_key)
+    shared = (statics or Statics()).dh(device.identity_private, sealing_key)
     key2, nonce2 = _layer2_key(key1, shared, names, layer1)
     padded = pad(u8(type) + inner, size - _FIXED)
     return head + layer1 + aead_encrypt(key2, nonce2, padded, head + layer1)
 
 
-def open_envelope(envelope: bytes, recipient: bytes, sealing_privates: Sequence[bytes]) -> Opened:
+def open_envelope(
+    envelope: bytes, recipient: bytes, sealing_privates: Sequence[bytes], statics: Statics | None = None
+) -> Opened:
     """Open with whichever of the sealing keys of the device `recipient` fits, newest first.
 
-    Raises DecryptError, also for what was sealed for another device.
+    `statics` may know what the keys that live long agree on. Raises DecryptError, also for what was sealed
+    for another device.
     """
+    statics = statics or Statics()
     if len(envelope) not in BUCKETS or envelope[0] != ENVELOPE_VERSION:
         raise DecryptError
     for private in sealing_privates:
         try:
-            return _open(envelope, recipient, private)
+            return _open(envelope, recipient, private, statics)
         except DecryptError:
             continue
     raise DecryptError
 
 
-def _open(envelope: bytes, recipient: bytes, sealing_private: bytes) -> Opened:
+def _open(envelope: bytes, recipient: bytes, sealing_private: bytes, statics: Statics) -> Opened:
     head, ephemeral = envelope[: 1 + KEY], envelope[1 : 1 + KEY]
     layer1 = envelope[1 + KEY : 1 + KEY + _LAYER1]
-    names = ephemeral + dh_key(sealing_private) + recipient
+    names = ephemeral + statics.dh_key(sealing_private) + recipient
     key1, nonce1 = _layer1_key(dh(sealing_private, ephemeral), names)
     sender = aead_decrypt(key1, nonce1, layer1, head)
     device_key, identity_key = sender[:KEY], sender[KEY:]
-    key2, nonce2 = _layer2_key(key1, dh(sealing_private, identity_key), names, layer1)
+    key2, nonce2 = _layer2_key(key1, statics.dh(sealing_private, identity_key), names, layer1)
     plain = unpad(aead_decrypt(key2, nonce2, envelope[1 + KEY + _LAYER1 :], head + layer1))
     if not plain or plain[0] not in (InnerType.MESSAGE, InnerType.OPENING):
         raise DecryptError

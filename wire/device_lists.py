@@ -69,6 +69,7 @@ class DeviceList:
     created: int
     devices: tuple[DeviceEntry, ...]
     signature: bytes = field(repr=False)
+    _hash: bytes = field(default=b"", init=False, repr=False, compare=False)  # once it was asked for
 
     def body(self) -> bytes:
         """Everything but the account's signature."""
@@ -81,7 +82,10 @@ class DeviceList:
 
     def hash(self) -> bytes:
         """32 bytes: SHA-256 over the labelled body. The signature is left out: it is not unique."""
-        return sha256(label("device-list-hash") + self.body()).digest()
+        if not self._hash:
+            hashed = sha256(label("device-list-hash") + self.body()).digest()
+            object.__setattr__(self, "_hash", hashed)
+        return self._hash
 
     def encode(self) -> bytes:
         """Body and signature."""

@@ -1,0 +1,56 @@
+"""keys.statics: the same outcomes as without it, never more than its bound, and no refusal remembered."""
+
+import pytest
+
+from keys import statics as statics_module
+from keys.errors import DecryptError
+from keys.primitives import dh, dh_key
+from keys.seal import InnerType, open_envelope, seal
+from keys.statics import REMEMBERED, Statics
+from tests.keys.parties import ALICE, BOB, LOW_ORDER, Seeded
+from wire.prekeys import PrekeyKind
+
+
+def test_outcomes_are_those_of_the_primitives() -> None:
+    statics, random = Statics(), Seeded("statics")
+    one, other = random(32), random(32)
+    for _ in range(2):
+        assert statics.dh_key(one) == dh_key(one)
+        assert statics.dh(one, dh_key(other)) == dh(one, dh_key(other)) == statics.dh(other, dh_key(one))
+
+
+def test_what_was_needed_before_is_not_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    statics, random = Statics(), Seeded("again")
+    one, other = random(32), dh_key(random(32))
+    known = statics.dh_key(one), statics.dh(one, other)
+    for name in ("dh", "dh_key"):
+        monkeypatch.setattr(statics_module, name, None)
+    assert (statics.dh_key(one), statics.dh(one, other)) == known
+
+
+def test_no_more_is_remembered_than_the_bound() -> None:
+    statics, random = Statics(), Seeded("many")
+    public = dh_key(random(32))
+    for _ in range(REMEMBERED + 10):
+        private = random(32)
+        statics.dh(private, public)
+        statics.dh_key(private)
+    assert len(statics._shared) == len(statics._keys) == REMEMBERED
+
+
+@pytest.mark.parametrize("public", LOW_ORDER)
+def test_a_point_of_low_order_is_refused_each_time(public: bytes) -> None:
+    statics = Statics()
+    for _ in range(2):
+        with pytest.raises(DecryptError):
+            statics.dh(b"\x42" * 32, public)
+    assert not statics._shared
+
+
+def test_envelopes_sealed_and_opened_with_it_are_the_same() -> None:
+    sealing, mine, theirs = BOB.private(PrekeyKind.SEALING), Statics(), Statics()
+    for number in range(3):
+        plain = seal(ALICE.device, sealing.public.key, InnerType.MESSAGE, b"hi", Seeded(str(number)))
+        other = seal(ALICE.device, sealing.public.key, InnerType.MESSAGE, b"hi", Seeded(str(number)), mine)
+        assert plain == other
+        assert open_envelope(plain, [sealing.private]) == open_envelope(other, [sealing.private], theirs)
