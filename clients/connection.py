@@ -75,12 +75,16 @@ class RelayConnection:
         self.greeting = greeting
         self._last_error: Error | None = None
 
-    async def send(self, message: ControlMessage | Put) -> None:
-        """Send a control message or a frame. Raises Disconnected."""
-        data = message.encode()
+    async def send(self, *messages: ControlMessage | Put) -> None:
+        """Send control messages or frames, together if they are several. Raises Disconnected."""
         try:
-            async with asyncio.timeout(_REQUEST_DEADLINE):
-                await self._socket.send(data)
+            async with asyncio.timeout(_REQUEST_DEADLINE), self._socket.send_context():
+                for message in messages:
+                    data = message.encode()
+                    if isinstance(data, str):
+                        self._socket.protocol.send_text(data.encode())
+                    else:
+                        self._socket.protocol.send_binary(data)
         except (websockets.ConnectionClosed, TimeoutError):
             raise self._disconnected() from None
 
@@ -129,6 +133,17 @@ class RelayConnection:
         return Disconnected(error.message if error else "The connection to the relay ended.", error)
 
 
+class _Connection(ClientConnection):
+    """Writes to its socket once for all frames that are sent together."""
+
+    def send_data(self) -> None:
+        """Whatever is to go out; an empty part among it ends the connection, which is left to the library."""
+        parts = self.protocol.writes
+        if len(parts) > 1 and all(parts):
+            self.protocol.writes = [b"".join(parts)]
+        super().send_data()
+
+
 class _Connect(connect):
     """Follows no redirect: else a relay could have its users knock at doors inside their own networks."""
 
@@ -168,6 +183,7 @@ async def dial(
                 open_timeout=None,
                 proxy=None,
                 user_agent_header=None,
+                create_connection=_Connection,
             )
     except ssl.SSLCertVerificationError:
         raise RelayError(

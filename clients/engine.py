@@ -5,6 +5,7 @@ or clock; what it must remember goes through `State`, inside a transaction that 
 an envelope has authenticated, nothing in the state changes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from clients.engine_state import State
@@ -25,6 +26,7 @@ from keys.prekeys import verify_age, verify_bundle, verify_prekey
 from keys.primitives import Random, sha256
 from keys.seal import INNER_MAX, InnerType, Opened, open_envelope, seal
 from keys.sessions import SILENT_KEEP, Session, Sessions
+from keys.statics import Statics
 from wire.binary import Reader
 from wire.device_lists import LIST_MAX, DeviceList, decode_device_list
 from wire.errors import WireError
@@ -40,6 +42,24 @@ class Draft:
     body: bytes = field(repr=False)
     sent_ms: int
     extensions: tuple[tuple[int, bytes], ...] = field(default=(), repr=False)
+    sequence: int | None = None  # one that it had before; None for the next one
+
+
+@dataclass(slots=True, repr=False)
+class _Pen:
+    """What is the same for all that is written to a device in one go, and how far it has come."""
+
+    session: Session
+    sealing: bytes
+    stream: bytes
+    claim: tuple[int, bytes]  # about our own device list
+    next_sequence: int
+    is_told: bool = False  # whether the device has our newest sealing key, or gets it now
+
+    def number(self) -> int:
+        """The next of the sequences that were reserved."""
+        self.next_sequence += 1
+        return self.next_sequence - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +125,7 @@ class Engine:
         self._device = device
         self._state = state
         self._random = random
+        self._statics = Statics()
 
     # --- sending --------------------------------------------------------------------------------------
 
@@ -135,8 +156,8 @@ class Engine:
             return False
         return session.ratchet.unanswered < RENEW_AFTER
 
-    def write(self, own: DeviceList, device_key: bytes, draft: Draft, sequence: int | None = None) -> Written:
-        """Encrypt and seal a draft for one device, with a sequence that it had before or the next one.
+    def write(self, own: DeviceList, device_key: bytes, drafts: Sequence[Draft]) -> list[Written]:
+        """Encrypt and seal drafts for one device, in this order.
 
         Raises ValueError without a session or over the limit.
         """
@@ -144,51 +165,46 @@ class Engine:
         session, sealing = sessions.sending, self._state.sealing_key(device_key)
         if session is None or sealing is None:
             raise ValueError("no session with this device")
-        envelopes = []
-        if session.opening and len(draft.body) > INNER_MAX - len(session.opening) - _ROOM:
-            # A text this large does not fit beside the handshake, so the handshake goes ahead of it.
-            opening = Draft(Kind.OPEN, self._random(MESSAGE_ID), b"", draft.sent_ms)
-            session, _, envelope = self._write_one(
-                own, device_key, session, sealing, opening, None, opens=True
-            )
-            session, sequence, large = self._write_one(
-                own, device_key, session, sealing, draft, sequence, opens=False
-            )
-            envelopes = [envelope, large]
-        else:
-            opens = bool(session.opening)
-            session, sequence, envelope = self._write_one(
-                own, device_key, session, sealing, draft, sequence, opens=opens
-            )
-            envelopes = [envelope]
-        self._state.save_sessions(device_key, sessions.sent(session))
-        return Written(sequence, tuple(envelopes))
+        # A text this large does not fit beside the handshake, so the handshake goes ahead of it.
+        room = INNER_MAX - len(session.opening) - _ROOM if session.opening else INNER_MAX
+        opened = [bool(session.opening) and len(draft.body) > room for draft in drafts]
+        unnumbered = sum(draft.sequence is None for draft in drafts) + sum(opened)
+        pen = _Pen(
+            session, sealing, self._state.stream, list_extension(own.version, own.hash()),
+            self._state.next_sequence(device_key, unnumbered) if unnumbered else 0,
+        )  # fmt: skip
+        written = []
+        for draft, is_opened in zip(drafts, opened, strict=True):
+            envelopes = []
+            if is_opened:
+                opening = Draft(Kind.OPEN, self._random(MESSAGE_ID), b"", draft.sent_ms)
+                envelopes.append(self._write_one(device_key, pen, opening, pen.number(), opens=True))
+            sequence = pen.number() if draft.sequence is None else draft.sequence
+            opens = bool(session.opening) and not is_opened
+            envelopes.append(self._write_one(device_key, pen, draft, sequence, opens=opens))
+            written.append(Written(sequence, tuple(envelopes)))
+        self._state.save_sessions(device_key, sessions.sent(pen.session))
+        return written
 
     def _write_one(
-        self,
-        own: DeviceList,
-        device_key: bytes,
-        session: Session,
-        sealing: bytes,
-        draft: Draft,
-        sequence: int | None,
-        *,
-        opens: bool,
-    ) -> tuple[Session, int, bytes]:
-        extensions = [*draft.extensions, list_extension(own.version, own.hash())]
-        news = self._state.own_sealing() if opens else self._state.sealing_news(device_key)
+        self, device_key: bytes, pen: "_Pen", draft: Draft, sequence: int, *, opens: bool
+    ) -> bytes:
+        extensions = [*draft.extensions, pen.claim]
+        news = None
+        if opens:
+            news = self._state.own_sealing()
+        elif not pen.is_told:
+            news, pen.is_told = self._state.sealing_news(device_key), True
         if news is not None:
             extensions.append((Extension.SEALING_KEY, news.encode()))
-        if sequence is None:
-            sequence = self._state.next_sequence(device_key)
-        stream = self._state.stream
         content = Content(
-            draft.kind, draft.message_id, stream, sequence, draft.sent_ms, draft.body, tuple(extensions)
+            draft.kind, draft.message_id, pen.stream, sequence, draft.sent_ms, draft.body, tuple(extensions)
         )
-        after, message = session.encrypt(content.encode(), self._random)
+        opening = pen.session.opening
+        pen.session, message = pen.session.encrypt(content.encode(), self._random)
         type = InnerType.OPENING if opens else InnerType.MESSAGE
-        inner = session.opening + message if opens else message
-        return after, sequence, seal(self._device, device_key, sealing, type, inner, self._random)
+        inner = opening + message if opens else message
+        return seal(self._device, device_key, pen.sealing, type, inner, self._random, self._statics)
 
     # --- receiving ------------------------------------------------------------------------------------
 
@@ -200,17 +216,21 @@ class Engine:
         cannot be seen yet. The caller then rolls its transaction back.
         """
         opened = self._opened(envelope)
-        before = self._state.sessions(opened.device_key).sending
-        is_known, has_new_list = self._sealed_by(opened) is not None, False
+        sessions, known = self._state.sessions(opened.device_key), self._sealed_by(opened)
+        before, has_new_list = sessions.sending, False
         try:
             if opened.type is InnerType.OPENING:
-                sender, plaintext, has_new_list = self._open_opening(opened, now)
+                sender, plaintext, has_new_list = self._open_opening(opened, sessions, now)
+            elif known is None:
+                raise DecryptError
             else:
-                sender, plaintext = self._open_message(opened, now)
+                after, plaintext = sessions.decrypt(opened.inner, now)
+                self._state.save_sessions(opened.device_key, after)
+                sender = known
         except (_Refused, ExpiredError):
             raise
         except DecryptError:
-            if not is_known:
+            if known is None:
                 raise
             raise Undecryptable(opened.device_key) from None
         content = decode_content(plaintext)
@@ -242,22 +262,14 @@ class Engine:
             return None
 
     def _opened(self, envelope: bytes) -> Opened:
-        return open_envelope(envelope, self._device.key, self._state.sealing_privates())
+        return open_envelope(envelope, self._device.key, self._state.sealing_privates(), self._statics)
 
     def _sealed_by(self, opened: Opened) -> Party | None:
         sender = self._state.party(opened.device_key)
         is_same = sender is not None and sender.entry.identity_key == opened.identity_key
         return sender if is_same else None
 
-    def _open_message(self, opened: Opened, now: int) -> tuple[Party, bytes]:
-        sender = self._sealed_by(opened)
-        if sender is None:
-            raise DecryptError
-        sessions, plaintext = self._state.sessions(opened.device_key).decrypt(opened.inner, now)
-        self._state.save_sessions(opened.device_key, sessions)
-        return sender, plaintext
-
-    def _open_opening(self, opened: Opened, now: int) -> tuple[Party, bytes, bool]:
+    def _open_opening(self, opened: Opened, sessions: Sessions, now: int) -> tuple[Party, bytes, bool]:
         devices, header, message = _split_opening(opened.inner)
         entry = devices.entry(opened.device_key)
         if entry is None or entry.identity_key != opened.identity_key:
@@ -267,7 +279,6 @@ class Engine:
         except VerificationError:
             raise DecryptError from None
         sender = Party(devices, entry)
-        sessions = self._state.sessions(opened.device_key)
         session = sessions.by_ephemeral(header.ephemeral)
         if session is not None:
             after, plaintext = session.decrypt(message, now)

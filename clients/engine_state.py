@@ -58,8 +58,8 @@ class State(Protocol):
         """Keep it."""
         ...
 
-    def next_sequence(self, device_key: bytes) -> int:
-        """Reserve the next sequence of our stream to a device, from 1."""
+    def next_sequence(self, device_key: bytes, count: int = 1) -> int:
+        """Reserve the next sequences of our stream to a device, from 1; returns the first of them."""
         ...
 
     def sealing_key(self, device_key: bytes) -> bytes | None:

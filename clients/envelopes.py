@@ -4,6 +4,7 @@ Owns the readiness of a contact's keys, and the step from a draft to frames in t
 runs inside a transaction that its caller opened. Knows nothing of what drafts say.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from clients import clock
@@ -13,8 +14,10 @@ from clients.model import ContactStatus
 from clients.profile import Profile
 from clients.store.contacts import ContactRow
 from clients.store.outbox import Outbox
+from clients.store.outgoing import Unsealed
 from clients.store.repairs import Fault, Repairs
 from clients.store.state import KeyState
+from keys.content import Extension
 from keys.primitives import Random
 from wire.frames import Put
 from wire.limits import FRAME_ID
@@ -66,16 +69,33 @@ class Envelopes:
         return not is_due and self._engine.has_session(device_key, now)
 
     def write(
-        self, contact_id: int, device_key: bytes, draft: Draft, row: int | None, sequence: int | None = None
-    ) -> int:
-        """Encrypt a draft into the outbox; returns its sequence, the next one unless it has one.
+        self,
+        contact_id: int,
+        device_key: bytes,
+        drafts: Sequence[Draft],
+        rows: Sequence[int | None] = (None,),
+    ) -> list[int]:
+        """Encrypt drafts into the outbox, in this order; returns their sequences.
 
-        `row` is its row in the history, if any.
+        `rows` are their rows in the history, None for one that has none.
         """
-        written = self._engine.write(self._profile.device_list, device_key, draft, sequence)
-        for envelope in written.envelopes:
-            self._outbox.add(contact_id, Put(self._random(FRAME_ID), device_key, envelope), row)
-        return written.sequence
+        written = self._engine.write(self._profile.device_list, device_key, drafts)
+        self._outbox.add_all(
+            contact_id,
+            [
+                (Put(self._random(FRAME_ID), device_key, envelope), row)
+                for each, row in zip(written, rows, strict=True)
+                for envelope in each.envelopes
+            ],
+        )
+        return [each.sequence for each in written]
+
+
+def draft_of(message: Unsealed, sequence: int | None = None) -> Draft:
+    """A message of the history as it is written, with the sequence that it had, or the next one."""
+    reply = message.reply_to
+    extensions = () if reply is None else ((int(Extension.REPLY_TO), reply),)
+    return Draft(message.kind, message.message_id, message.body, message.sent_ms, extensions, sequence)
 
 
 def check_writable(contact: ContactRow) -> None:

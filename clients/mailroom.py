@@ -11,12 +11,13 @@ from typing import Final
 
 from clients import clock
 from clients.card import Cards
-from clients.engine import Ahead, Alarm, Draft, Engine, Received, Undecryptable
-from clients.envelopes import Envelopes, check_writable
-from clients.errors import REMOVED, NotFoundError, OutboxFullError, TooLargeError, TrustError, UsageError
+from clients.engine import Ahead, Alarm, Engine, Received, Undecryptable
+from clients.envelopes import Envelopes, draft_of
+from clients.errors import ClientError, TrustError
 from clients.lives import Lives
 from clients.model import ContactStatus
 from clients.notes import Notes
+from clients.posting import Post, Posting
 from clients.profile import Profile
 from clients.repair import Repair
 from clients.store.contacts import ContactRow, Contacts
@@ -24,7 +25,7 @@ from clients.store.history import History
 from clients.store.outbox import Outbox
 from clients.store.repairs import Repairs
 from clients.store.state import KeyState
-from keys.content import MESSAGE_ID, NOTES, Extension, Kind
+from keys.content import NOTES, Kind
 from keys.errors import DecryptError, ForkError, VerificationError
 from keys.handshake import Party
 from keys.identities import verify_chain, verify_device_list
@@ -32,12 +33,11 @@ from keys.primitives import Random, sha256
 from wire.control import Bundle
 from wire.device_lists import DeviceList, decode_device_list
 from wire.frames import FLAG_REQUEST, Deliver
-from wire.limits import FRAME_ID, TEXT_MAX
+from wire.limits import FRAME_ID
 from wire.prekeys import PrekeyKind, decode_device_bundle
 
 SEAL_BATCH: Final = 64
 TAKE_IN_FOR: Final = 0.05  # seconds
-KEY_MAX: Final = 200
 
 
 class Mailroom:
@@ -46,7 +46,6 @@ class Mailroom:
     def __init__(self, profile: Profile, random: Random) -> None:
         self._profile = profile
         self._store = profile.store
-        self._random = random
         self.state = KeyState(profile.store)
         self.contacts = Contacts(profile.store)
         self.history = History(profile.store)
@@ -65,6 +64,7 @@ class Mailroom:
         self.lives = Lives(
             self.state, self.history, self.outbox, self.repair, random, self.notes.card_changed
         )
+        self.posting = Posting(profile, self.contacts, self.history, self.outbox, random, self.seal_waiting)
         self.is_judged = False  # whether our relay was asked if this store is an old copy, or cannot be asked
         self.undecryptable = 0
         self.dropped = 0  # messages of strangers that there was no room for
@@ -80,38 +80,11 @@ class Mailroom:
         key: str | None = None,
         reply_to: bytes | None = None,
     ) -> bytes:
-        """Queue a message durably and return its id; it is encrypted at once if a session exists.
-
-        With a `key` that was used before for this contact, nothing is queued, and the id is that message's.
-        Raises TooLargeError, OutboxFullError, TrustError, UsageError (a contact that is not approved, or a
-        key that stands for another message) or StorageError; then nothing was queued.
-        """
-        if len(body) > TEXT_MAX:
-            raise TooLargeError(f"A message has at most {TEXT_MAX:,} bytes of UTF-8. Send it in parts.")
-        if reply_to is not None and len(reply_to) != MESSAGE_ID:
-            raise UsageError("The id of a message has 16 bytes.")
-        if reply_to is not None and self.history.find(contact.id, reply_to) is None:
-            raise NotFoundError(f"The conversation with {contact.name!r} has no message with this id.")
-        if key is not None and (not key.isprintable() or not 0 < len(key) <= KEY_MAX):
-            raise UsageError(f"An id of your own has 1 to {KEY_MAX} printable characters.")
-        known = None if key is None else self.history.by_key(contact.id, key)
-        if known is not None:
-            if (known.kind, known.body) != (kind, body):
-                raise UsageError(f"The id {key!r} stands for another message to {contact.name!r} already.")
-            return known.id
-        check_writable(contact)
-        if self._profile.is_revoked:
-            raise TrustError(REMOVED)
-        message_id = self._random(MESSAGE_ID)
-        with self._store.transaction():
-            if self.outbox.is_full():
-                raise OutboxFullError(
-                    "10,000 messages or 256 MiB wait to be sent. Let blindpost listen run until the relay "
-                    "has taken them."
-                )
-            self.history.add_outgoing(contact.id, kind, message_id, body, clock.now_ms(), key, reply_to)
-            self.seal_waiting(contact.id)
-        return message_id
+        """Queue one message durably and return its id. Raises what `Posting.post_all` returns or raises."""
+        [outcome] = self.posting.post_all([Post(contact.id, kind, body, key, reply_to)])
+        if isinstance(outcome, ClientError):
+            raise outcome
+        return outcome
 
     def needs_refresh(self, contact: ContactRow) -> bool:
         """See `Envelopes.needs_refresh`."""
@@ -126,6 +99,8 @@ class Mailroom:
 
         What is to be sent again comes before what is sent first.
         """
+        if not self.outbox.is_unwritten(contact_id):
+            return 0
         with self._store.transaction():
             contact = self.contacts.by_id(contact_id)
             devices = self._envelopes.ready_devices(contact)
@@ -138,14 +113,10 @@ class Mailroom:
             if self.contacts.was_due(contact_id) or waiting:
                 for key in devices:
                     self.notes.tell_card(contact, key)
-            for message in waiting:
-                reply = message.reply_to
-                extensions = () if reply is None else ((int(Extension.REPLY_TO), reply),)
-                draft = Draft(message.kind, message.message_id, message.body, message.sent_ms, extensions)
-                sequences = {
-                    key: self._envelopes.write(contact_id, key, draft, message.row) for key in devices
-                }
-                self.history.sealed(message.row, sequences)
+            if waiting:
+                drafts, rows = [draft_of(message) for message in waiting], [each.row for each in waiting]
+                sequences = {key: self._envelopes.write(contact_id, key, drafts, rows) for key in devices}
+                self.history.sealed(rows, sequences)
             return len(waiting)
 
     def waits_for_bundle(self, contact: ContactRow) -> bool:

@@ -25,6 +25,7 @@ from clients.errors import NotFoundError
 from clients.mailroom import Mailroom
 from clients.model import Contact, ContactStatus, Message, MessageStatus
 from clients.parsing import parse_address, parse_body, parse_relay
+from clients.posting import Post
 from clients.profile import opened
 from clients.store.contacts import ContactRow
 from clients.store.pins import Pins
@@ -101,10 +102,10 @@ class Messenger:
                 self._senders = Senders(
                     self._profile, room, self._bell, os.urandom, self._nearby.presence, self._start
                 )
-                wake = self._senders.wake_all
-                self._receiver = Receiver(self._profile, room, self._bell, os.urandom, wake)
+                room.posting.posted = self._senders.wake
+                self._receiver = Receiver(self._profile, room, self._bell, os.urandom, self._senders)
                 self._start(self._receiver.run)
-                self._start(self._senders.rounds)
+                self._start(self._senders.run)
                 await self._serve()
         except BaseException:
             if self._server is not None:
@@ -120,6 +121,7 @@ class Messenger:
         try:
             if self._server is not None:
                 await self._server.close()
+            self._mailroom.posting.commit()
             while running := [task for task in self._tasks if not task.done()]:
                 await end(*running)  # a task that ends may have started another one
             if kind is None:
@@ -225,18 +227,16 @@ class Messenger:
     ) -> bytes:
         """Queue a text, or opaque bytes, for a contact; returns its 16-byte id once it is durable.
 
-        It is sent in the background, now or when the relay is reachable. With a `key` that was used before,
-        nothing is sent again, and the id is the former one's. `reply_to` is the id of the message that this
-        one answers. Raises TooLargeError, OutboxFullError, TrustError, NotFoundError, UsageError or
-        StorageError; then nothing was queued.
+        Several at once (`asyncio.gather`) become durable together, in the order of the calls. It is sent in
+        the background, now or when the relay is reachable. With a `key` that was used before, nothing is sent
+        again, and the id is the former one's. `reply_to` is the id of the message that this one answers.
+        Raises TooLargeError, OutboxFullError, TrustError, NotFoundError, UsageError or StorageError; then
+        nothing was queued.
         """
         self._check()
-        contact = self._find(to)
         kind = Kind.TEXT if isinstance(body, str) else Kind.DATA
-        message_id = self._mailroom.post(contact, kind, parse_body(body), key, reply_to)
-        if self._senders is not None:
-            self._senders.wake(contact.id)
-        return message_id
+        post = Post(self._find(to).id, kind, parse_body(body), key, reply_to)
+        return await self._mailroom.posting.post(post)
 
     async def wait(
         self, message_id: bytes, status: MessageStatus = MessageStatus.ACCEPTED, deadline: float | None = None
@@ -262,15 +262,20 @@ class Messenger:
 
     async def __anext__(self) -> Message:
         """The next message from a contact. Asking for it says that the one before has been dealt with."""
-        message = await self.receive()
-        assert message is not None
+        [message] = await self.receive_few(1)
         return message
 
     async def receive(self, deadline: float | None = None) -> Message | None:
         """The next message, or None after `deadline` seconds. Raises LockedError if another one listens."""
+        return next(iter(await self.receive_few(1, deadline)), None)
+
+    async def receive_few(self, limit: int = 64, deadline: float | None = None) -> list[Message]:
+        """The next messages, at most `limit`, none after `deadline` seconds: one commit for all of them.
+
+        They are in hand until the next call, which says that all have been dealt with.
+        """
         self.stream.claim(self)
-        self.stream.done()
-        return await self.stream.next(deadline)
+        return await self.stream.next_few(limit, deadline)
 
     def history(
         self,
@@ -282,8 +287,7 @@ class Messenger:
     ) -> list[Message]:
         """The last messages with a contact, oldest first.
 
-        Only those since `since_ms` (Unix milliseconds), those that hold every word of `search`, and those
-        before the message with the id `before`.
+        Since `since_ms` (Unix milliseconds), with every word of `search`, before the message of id `before`.
         """
         contact = self._mailroom.contacts.named(name)
         return self._mailroom.history.conversation(contact.id, limit, since_ms, search, before)
@@ -360,7 +364,8 @@ class Messenger:
 
     async def flushed(self, deadline: float | None = None) -> bool:
         """Wait until nothing waits to be sent any more, receipts included."""
-        return await self._until(lambda: not self._mailroom.contacts_waiting(), deadline)
+        senders, waiting = self._senders, self._mailroom.contacts_waiting
+        return await self._until(lambda: not ((senders and senders.owed.is_due) or waiting()), deadline)
 
     async def finish(self, deadline: float) -> bool:
         """Write the receipts that are owed, and wait until everything has gone out."""

@@ -112,7 +112,7 @@ class Notes:
     def _write_receipt(self, contact_id: int, device_key: bytes, receipt: Receipt) -> bool:
         if not self._is_ready(contact_id, device_key):
             return False
-        self._envelopes.write(contact_id, device_key, self._draft(Kind.RECEIPT, receipt.encode()), None)
+        self._envelopes.write(contact_id, device_key, [self._draft(Kind.RECEIPT, receipt.encode())])
         self._outbox.receipt_written(device_key, receipt.stream_id)
         return True
 
@@ -123,7 +123,7 @@ class Notes:
             return False
         self._outbox.read_written(device_key, mark.stream_id)
         if shares:
-            self._envelopes.write(contact_id, device_key, self._draft(Kind.READ, mark.encode()), None)
+            self._envelopes.write(contact_id, device_key, [self._draft(Kind.READ, mark.encode())])
         return shares
 
     @staticmethod
@@ -144,7 +144,7 @@ class Notes:
         if self._shares(contact.sharing.presence, self._cards.sharing().presence):
             gifts.append((int(Extension.PRESENCE), card.presence))
         draft = self._draft(Kind.PROFILE, card.display_name.encode(), *gifts)
-        self._envelopes.write(contact_id, device_key, draft, None)
+        self._envelopes.write(contact_id, device_key, [draft])
         self._state.card_told(device_key, card.version, clock.now_seconds())
         return True
 
@@ -160,7 +160,7 @@ class Notes:
                 return False
             for device_key in devices:
                 draft = self._draft(Kind.TYPING, b"\x01" if is_typing else b"\x00")
-                self._envelopes.write(contact.id, device_key, draft, None)
+                self._envelopes.write(contact.id, device_key, [draft])
         return True
 
     # --- in -------------------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ of what messages say.
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 from typing import Final
 
 from clients import clock
@@ -19,6 +18,7 @@ from clients.errors import ClientError, LockedError, RelayError, StorageError, T
 from clients.mailroom import Mailroom
 from clients.prekey_stock import PrekeyPage, PrekeyStock
 from clients.profile import Profile
+from clients.senders import Senders
 from clients.standing import Standing, is_refusal
 from clients.store.pins import Pins
 from clients.tasks import until_one_ends
@@ -60,7 +60,7 @@ class Receiver:
         mailroom: Mailroom,
         bell: Bell,
         random: Random,
-        wake_senders: Callable[[], None],
+        senders: Senders,
     ) -> None:
         # Static after construction.
         self._profile = profile
@@ -68,7 +68,7 @@ class Receiver:
         self._pins = Pins(profile.store)
         self._bell = bell
         self._random = random
-        self._wake_senders = wake_senders
+        self._senders = senders
         self._stock = PrekeyStock(profile.store, profile.device, random)
         self._stock.rotate(clock.now_seconds())
         # Owned by run.
@@ -150,7 +150,7 @@ class Receiver:
             self.standing.registered()
             self.standing.welcomed(welcome)
             self._judged()
-            self._wake_senders()
+            self._senders.wake_all()
             await self._allow(connection)
             self._page = []
             self._page_sent.clear()
@@ -208,7 +208,7 @@ class Receiver:
             raise Disconnected(self.standing.refused(error.error), error.error) from None
         if self._profile.is_restoring:
             self._enrolment.taken()
-            self._wake_senders()
+            self._senders.wake_all()
 
     async def _read(self, connection: RelayConnection, incoming: asyncio.Queue[Deliver]) -> None:
         while True:
@@ -319,6 +319,5 @@ class Receiver:
                 await connection.send(self._checkpoints.make())
             await connection.send(Acknowledge(through=through))
             await asyncio.sleep(0)  # sending may not have waited: let the others have their turn
-            if incoming.empty() and not batch and self._mailroom.write_owed():
-                self._wake_senders()
+            self._senders.owed.due()  # perhaps there is a receipt to be written
             self._bell.ring()

@@ -7,11 +7,12 @@ runs inside a transaction that its caller opened. Knows no sockets.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Final
 
 from clients import clock
 from clients.engine import Draft
-from clients.envelopes import Envelopes
+from clients.envelopes import Envelopes, draft_of
 from clients.model import ContactStatus
 from clients.store.contacts import ContactRow, Contacts
 from clients.store.history import History
@@ -23,7 +24,6 @@ from keys.content import (
     MESSAGE_ID,
     RANGES_MAX,
     Content,
-    Extension,
     Kind,
     Receipt,
     decode_receipt,
@@ -118,7 +118,7 @@ class Repair:
             if last is None or not gaps:
                 continue  # it has come meanwhile
             body = Receipt(last.stream_id, gaps).encode()
-            self._envelopes.write(contact_id, device_key, self._draft(Kind.RESEND, body), None)
+            self._envelopes.write(contact_id, device_key, [self._draft(Kind.RESEND, body)])
             written = True
         return written
 
@@ -143,7 +143,7 @@ class Repair:
         body = b"" if last is None else last.encode()
         # What was sealed for the session before may be as unreadable to the other side.
         self._begin_anew(device_key)
-        self._envelopes.write(contact_id, device_key, self._draft(Kind.REPAIR, body), None)
+        self._envelopes.write(contact_id, device_key, [self._draft(Kind.REPAIR, body)])
 
     def begin_with_all(self) -> None:
         """Every session is lost: begin new ones with all contacts."""
@@ -203,9 +203,8 @@ class Repair:
             messages = self._history.asked_for(device_key, first, last)
             for sequence in range(first, last + 1):
                 if sequence not in messages:
-                    self._envelopes.write(
-                        contact.id, device_key, self._draft(Kind.OPEN, b""), None, sequence=sequence
-                    )
+                    draft = replace(self._draft(Kind.OPEN, b""), sequence=sequence)
+                    self._envelopes.write(contact.id, device_key, [draft])
 
     def _renewed(self, contact: ContactRow, device_key: bytes, arrived: Receipt | None) -> None:
         """The contact has begun a new session, because it could not decrypt what we sent."""
@@ -227,10 +226,7 @@ class Repair:
         """Encrypt what is to be sent again into the outbox, oldest first; returns how many messages."""
         waiting = self._history.to_write_again(contact.id, AGAIN_BATCH)
         for device_key, sequence, message in waiting:
-            reply = message.reply_to
-            extensions = () if reply is None else ((int(Extension.REPLY_TO), reply),)
-            draft = Draft(message.kind, message.message_id, message.body, message.sent_ms, extensions)
             self._outbox.drop(device_key, message.row)
-            self._envelopes.write(contact.id, device_key, draft, message.row, sequence=sequence)
+            self._envelopes.write(contact.id, device_key, [draft_of(message, sequence)], [message.row])
             self._history.written_again(device_key, sequence)
         return len(waiting)

@@ -17,6 +17,7 @@ from clients.mailroom import Mailroom
 from clients.missed_lists import missed_lists
 from clients.model import ContactStatus
 from clients.profile import Profile
+from clients.spaced import Spaced
 from clients.store.contacts import ContactRow
 from clients.store.pins import Pins
 from clients.tasks import until_one_ends
@@ -30,6 +31,7 @@ from wire.login import Mode
 
 ANSWER_DEADLINE: Final = 30.0
 HOLD_MAX: Final = IDLE_SUBMIT / 2  # seconds that a connection is kept open until the relay takes more
+NOTED_APART: Final = 0.02  # seconds between two commits of what was accepted
 WATCH: Final = 1  # the only watch of a connection
 HOLDING: Final = (ErrorCode.RATE_LIMITED, ErrorCode.QUOTA, ErrorCode.STORAGE_FULL, ErrorCode.GO_BACK)
 WATCH_AGAIN: Final = IDLE_SUBMIT / 2  # so that the relay does not take the connection for idle
@@ -45,7 +47,7 @@ class Sender:
         mailroom: Mailroom,
         bell: Bell,
         random: Random,
-        wake_senders: Callable[[], None],
+        owes: Callable[[], None],
         on_presence: Callable[[int, bool | None], None],
     ) -> None:
         # Static after construction.
@@ -55,7 +57,7 @@ class Sender:
         self._pins = Pins(profile.store)
         self._bell = bell
         self._random = random
-        self._wake_senders = wake_senders
+        self._owes = owes  # perhaps there is a note to be written
         self._on_presence = on_presence
         # Owned by run.
         self._work = asyncio.Event()
@@ -63,6 +65,8 @@ class Sender:
         self._watched: bytes | None = None  # the capability that it watches for us
         self._watch_again = 0.0
         self._window = Window()
+        self._accepted: list[bytes] = []  # frames, of which the store does not know it yet
+        self._noted = Spaced(self._note_accepted, NOTED_APART)
         self._retry_after = 0.0
         self._backoff = Backoff()
         self._got_on = False  # whether a frame was accepted on this connection
@@ -131,7 +135,10 @@ class Sender:
                 contact = await self._make_ready(connection, contact)
             self._window = Window()
             self._attached, self._watched, self._got_on = None, None, False
-            await until_one_ends(self._put(connection), self._hear(connection))
+            try:
+                await until_one_ends(self._put(connection), self._hear(connection), self._noted.run())
+            finally:
+                self._note_accepted()
 
     async def _make_ready(self, connection: RelayConnection, contact: ContactRow) -> ContactRow:
         """Fetch what must be known before this contact can be written to."""
@@ -159,8 +166,7 @@ class Sender:
             raise
         between = await missed_lists(connection, contact.devices, bundle)
         self._mailroom.learn_bundle(contact, bundle, between, begin=take)
-        if self._mailroom.write_owed():  # openings that waited for a device list are answered now
-            self._wake_senders()
+        self._owes()  # openings that waited for a device list are answered now
         self._bell.ring()
         return self._mailroom.contacts.by_id(self._contact_id) or contact
 
@@ -175,17 +181,18 @@ class Sender:
             while self._mailroom.seal_waiting(self._contact_id):
                 pass
             window = self._window
-            if self._mailroom.waits_for_bundle(contact) and window.is_empty:
-                return  # the next connection begins with a new session
+            if window.goes_back:
+                self._note_accepted()  # what begins again with the oldest is to begin behind these
             room = window.room(loop.time())
             frames = self._mailroom.outbox.frames(self._contact_id, window.last_put, room) if room else []
             if frames:
                 await self._attach(connection, contact)
-            for item in frames:
-                window.put(item.frame.frame_id, item.id, loop.time())
-                await connection.send(item.frame)
-            if frames:
+                for item in frames:
+                    window.put(item.frame.frame_id, item.id, loop.time())
+                await connection.send(*(item.frame for item in frames))
                 continue
+            if window.is_empty and self._mailroom.waits_for_bundle(contact):
+                return  # the next connection begins with a new session
             is_watching = await self._watch(connection, contact)
             until = loop.time() + IDLE_SUBMIT - 10
             if is_watching:
@@ -249,13 +256,24 @@ class Sender:
         if not known:
             return
         self._window.widen(len(known))
-        self._mailroom.frame_accepted(known, as_request=as_request)
         self.problem, self._got_on = None, True
         self._backoff.reset()
         self._work.set()
-        if self._mailroom.write_owed():
-            self._wake_senders()
-        self._bell.ring()
+        if as_request:
+            self._mailroom.frame_accepted(known, as_request=True)
+            self._bell.ring()
+        else:
+            self._accepted += known
+            self._noted.due()
+
+    def _note_accepted(self) -> None:
+        """The store learns what the relay has accepted; frames of which it does not go out again."""
+        known, self._accepted = self._accepted, []
+        if known:
+            self._mailroom.frame_accepted(known)
+            self._work.set()
+            self._owes()
+            self._bell.ring()
 
     def _refused(self, refused: Refused) -> None:
         """Go on with the oldest frame when the relay takes more; else end the connection, and then so."""

@@ -11,9 +11,12 @@ from clients.bell import Bell
 from clients.mailroom import Mailroom
 from clients.profile import Profile
 from clients.sender import Sender
+from clients.spaced import Spaced
+from clients.tasks import until_one_ends
 from keys.primitives import Random
 
 ROUND: Final = 60.0  # seconds
+OWED_APART: Final = 0.02  # seconds between notes: one receipt then covers all that has come meanwhile
 
 Start = Callable[[Callable[[], Coroutine[Any, Any, None]]], asyncio.Task[None]]
 
@@ -37,6 +40,11 @@ class Senders:
         self._on_presence = on_presence
         self._start = start
         self._all: dict[int, Sender] = {}
+        self.owed = Spaced(self._write_owed, OWED_APART)
+
+    def _write_owed(self) -> None:
+        if self._mailroom.write_owed():
+            self.wake_all()
 
     def wake_all(self) -> None:
         """See to it that every contact with something waiting has a sender, awake."""
@@ -51,6 +59,10 @@ class Senders:
         """Something has changed about this contact; nothing waits for it."""
         if contact_id in self._all:
             self._all[contact_id].wake()
+
+    async def run(self) -> None:
+        """Write what is owed, and look after what no event tells of."""
+        await until_one_ends(self.rounds(), self.owed.run())
 
     async def rounds(self) -> None:
         """Look now and then after what no event tells of: what is late, and what had to wait."""
@@ -72,7 +84,7 @@ class Senders:
         sender = self._all.get(contact_id)
         if sender is None:
             sender = Sender(
-                contact_id, self._profile, self._mailroom, self._bell, self._random, self.wake_all,
+                contact_id, self._profile, self._mailroom, self._bell, self._random, self.owed.due,
                 self._on_presence,
             )  # fmt: skip
             self._all[contact_id] = sender

@@ -1,7 +1,7 @@
-"""The application's stream of messages: one listener at a time, one message in hand.
+"""The application's stream of messages: one listener at a time, and what it has in hand.
 
-Owns which message is in hand and who listens. A message that was handed over and not finished with comes
-again, marked, to whoever listens next. Knows no terminals and no sockets.
+Owns which messages are in hand and who listens. What was handed over and not finished with comes again,
+marked, to whoever listens next. Knows no terminals and no sockets.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ class Stream:
         self._bell = bell
         self._check = check
         self._listener: object | None = None
-        self._in_hand: tuple[int, bytes] | None = None  # history row and id
+        self._in_hand: list[tuple[int, bytes]] = []  # history rows and ids
 
     def claim(self, listener: object) -> None:
         """Listen from now on; again is fine. Raises LockedError while another one does."""
@@ -39,20 +39,20 @@ class Stream:
         return self._listener is not None
 
     def release(self, listener: object) -> None:
-        """Listen no more. The message in hand is given again, marked."""
+        """Listen no more. What is in hand is given again, marked."""
         if self._listener is listener:
-            self._listener = self._in_hand = None
+            self._listener, self._in_hand = None, []
 
     def is_in_hand(self, message_id: bytes) -> bool:
-        """Whether this is the message that was handed over last and not finished with."""
-        return self._in_hand is not None and self._in_hand[1] == message_id
+        """Whether this message was handed over last and is not finished with."""
+        return any(message_id == id for _, id in self._in_hand)
 
     def done(self) -> None:
-        """The message in hand has been dealt with: durably, when this returns."""
-        if self._in_hand is not None:
+        """What is in hand has been dealt with: durably, when this returns."""
+        if self._in_hand:
             with self._store.transaction():
-                self._history.taken(self._in_hand[0])
-            self._in_hand = None
+                self._taken()
+            self._in_hand = []
 
     def has_more(self) -> bool:
         """Whether there is a message to hand over now."""
@@ -60,24 +60,43 @@ class Stream:
 
     async def next(self, deadline: float | None = None) -> Message | None:
         """The next message, in hand from now on, or None after `deadline` seconds."""
+        return next(iter(await self.next_few(1, deadline)), None)
+
+    async def next_few(self, limit: int, deadline: float | None = None) -> list[Message]:
+        """The next messages, at most `limit`, all in hand from now on; none after `deadline` seconds.
+
+        What was in hand has been dealt with: durably, before others are handed over or waited for.
+        """
         loop = asyncio.get_running_loop()
         end_at = None if deadline is None else loop.time() + deadline
         while True:
-            self._check()
+            try:
+                self._check()
+            except Exception:
+                self.done()
+                raise
             now = clock.now_ms()
-            found = self._history.next_message(now)
-            if found is not None:
-                return self._hand_over(*found)
-            if end_at is not None and loop.time() >= end_at:
-                return None
+            found = self._advance(now, limit)
+            if found or (end_at is not None and loop.time() >= end_at):
+                return found
             # A ring may bring a message that is held, and so another time to wake up by itself.
             held = self._history.held_until(now)
             waits = [] if held is None else [(held - now) / 1000]
             waits += [] if end_at is None else [end_at - loop.time()]
             await self._bell.rung(min(waits, default=None))
 
-    def _hand_over(self, row: int, message: Message) -> Message:
+    def _advance(self, now_ms: int, limit: int) -> list[Message]:
+        """Be done with what is in hand and hand over what comes next, if it is there, in one commit."""
+        if not self._in_hand and self._history.next_message(now_ms) is None:
+            return []
         with self._store.transaction():
-            self._history.offered(row)
-        self._in_hand = row, message.id
-        return message
+            self._taken()
+            found = self._history.next_messages(now_ms, limit)
+            for row, _ in found:
+                self._history.offered(row)
+        self._in_hand = [(row, message.id) for row, message in found]
+        return [message for _, message in found]
+
+    def _taken(self) -> None:
+        for row, _ in self._in_hand:
+            self._history.taken(row)

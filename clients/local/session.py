@@ -66,6 +66,10 @@ class Session:
             case calls.Send():
                 async with self._in_turn:  # what one line sends keeps its order, also where it waits for room
                     return await self._performer.perform(call)
+            case calls.Flush():
+                async with self._in_turn:
+                    pass  # it covers what the line has sent before it
+                return await self._performer.perform(call)
             case _:
                 return await self._performer.perform(call)
 

@@ -12,10 +12,11 @@ import apsw
 
 from clients.errors import NotFoundError, UsageError
 from clients.model import Contact, ContactStatus, Sharing
+from clients.store.lists import known_list
 from clients.store.names import check_name, clean_display_name, is_half, unknown_name
 from clients.store.store import Store
 from wire.addresses import Address, RelayUrl
-from wire.device_lists import DeviceList, decode_device_list
+from wire.device_lists import DeviceList
 
 STRANGERS_MAX: Final = 1000  # who wrote and is no contact
 STRANGER_MESSAGES: Final = 50  # kept of one of them
@@ -50,9 +51,7 @@ class ContactRow:
         )  # fmt: skip
 
 
-# Every frame asks for its contact several times; both values are immutable.
-_relay = lru_cache(maxsize=256)(RelayUrl.parse)
-_device_list = lru_cache(maxsize=256)(decode_device_list)
+_relay = lru_cache(maxsize=256)(RelayUrl.parse)  # every frame asks for its contact several times
 
 
 def _choice(value: int | None) -> bool | None:
@@ -69,7 +68,7 @@ def _row(values: tuple[Any, ...]) -> ContactRow:
         bytes(account),
         _relay(relay) if relay else None,
         ContactStatus(status),
-        _device_list(bytes(devices)) if devices else None,
+        known_list(bytes(devices)) if devices else None,
         alarm,
         bool(stale),
         display_name,

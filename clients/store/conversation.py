@@ -62,12 +62,16 @@ class Conversations:
 
     def next_message(self, now_ms: int) -> tuple[int, Message] | None:
         """The next message of an approved contact that the application has not finished with."""
-        values = self._db.execute(
+        return next(iter(self.next_messages(now_ms, 1)), None)
+
+    def next_messages(self, now_ms: int, limit: int) -> list[tuple[int, Message]]:
+        """The next of these, in order, each with its row."""
+        rows: list[tuple[Any, ...]] = self._db.execute(
             f"SELECT {_COLUMNS} WHERE m.outgoing = 0 AND m.handed < 2 AND m.hold_until_ms <= ? "
-            "ORDER BY m.sort_ms, m.sequence, m.id LIMIT 1",
-            (now_ms,),
-        ).fetchone()
-        return None if values is None else (int(values[0]), _message(values, offered=True))
+            "ORDER BY m.sort_ms, m.sequence, m.id LIMIT ?",
+            (now_ms, limit),
+        ).fetchall()
+        return [(values[0], _message(values, offered=True)) for values in rows]
 
     def status(self, message_id: bytes) -> MessageStatus | None:
         """Where an outgoing message is."""

@@ -105,12 +105,14 @@ class History(Outgoing):
 
     def filled(self, device: bytes, stream_id: bytes, sequence: int, arrived: Ranges) -> None:
         """`sequence` arrived: release what was waiting for it, and correct the mark behind it."""
-        self._move(
-            "hold_until_ms = 0 WHERE device = ? AND stream = ? AND hold_until_ms > 0 AND sequence <= ?",
-            device,
-            stream_id,
-            arrived.covered_from(self._shown(device, stream_id)),
-        )
+        held = "SELECT 1 FROM messages WHERE device = ? AND stream = ? AND hold_until_ms > 0 LIMIT 1"
+        if self._db.execute(held, (device, stream_id)).get is not None:
+            self._move(
+                "hold_until_ms = 0 WHERE device = ? AND stream = ? AND hold_until_ms > 0 AND sequence <= ?",
+                device,
+                stream_id,
+                arrived.covered_from(self._shown(device, stream_id)),
+            )
         after = self._db.execute(
             f"{_IN_STREAM} AND sequence > ? ORDER BY sequence LIMIT 1", (device, stream_id, sequence)
         ).fetchone()
@@ -136,11 +138,12 @@ class History(Outgoing):
 
     def offered(self, row: int) -> None:
         """The application is about to get it; if it crashes now, it gets it again, marked."""
-        self._db.execute("UPDATE messages SET handed = 1, hold_until_ms = 0 WHERE id = ?", (row,))
-        place = self._db.execute(
-            "SELECT device, stream, sequence FROM messages WHERE id = ?", (row,)
-        ).fetchone()
-        if place is not None:
+        places: list[tuple[Any, ...]] = self._db.execute(
+            "UPDATE messages SET handed = 1, hold_until_ms = 0 WHERE id = ? "
+            "RETURNING device, stream, sequence",
+            (row,),
+        ).fetchall()
+        for place in places:
             self._show(*place)
 
     def _show(self, device: bytes, stream: bytes, sequence: int) -> None:

@@ -4,6 +4,7 @@ Owns the outbox, received and consumed tables: what still has to go out, which r
 has been taken in. Writing calls run inside a transaction that their caller opened.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -34,9 +35,13 @@ class Outbox:
 
     def add(self, contact: int, frame: Put, message: int | None) -> None:
         """Queue a frame. `message` is its row in the history, None for receipts and openings."""
-        self._db.execute(
+        self.add_all(contact, [(frame, message)])
+
+    def add_all(self, contact: int, frames: Sequence[tuple[Put, int | None]]) -> None:
+        """Queue frames in this order, each with its message's row."""
+        self._db.executemany(
             "INSERT INTO outbox (frame_id, contact, mailbox, envelope, message) VALUES (?, ?, ?, ?, ?)",
-            (frame.frame_id, contact, frame.mailbox, frame.envelope, message),
+            [(frame.frame_id, contact, frame.mailbox, frame.envelope, row) for frame, row in frames],
         )
 
     def frames(self, contact: int, after: int, limit: int) -> list[OutboxFrame]:
@@ -69,6 +74,16 @@ class Outbox:
             self._db.execute("DELETE FROM outbox WHERE frame_id = ?", (frame_id,))
         waits = "SELECT 1 FROM outbox WHERE message = ? AND accepted = 0"
         return row if self._db.execute(waits, (row,)).get is None else None
+
+    def is_unwritten(self, contact: int) -> bool:
+        """Whether anything may have to be encrypted for a contact before its frames are all there."""
+        query = (
+            "SELECT (SELECT due FROM contacts WHERE id = ?1) OR EXISTS "
+            "(SELECT 1 FROM messages WHERE contact = ?1 AND outgoing = 1 AND sealed = 0) OR EXISTS "
+            "(SELECT 1 FROM sent s INDEXED BY sent_again JOIN devices d ON d.device_key = s.device_key "
+            "WHERE s.again = 1 AND d.contact = ?1)"
+        )
+        return bool(self._db.execute(query, (contact,)).get)
 
     def contacts_waiting(self, now: int) -> list[int]:
         """Contacts with something to send: frames, messages to encrypt (again), or a session to begin."""

@@ -5,7 +5,7 @@ A status never goes back, in whatever order relay and recipient report. Every ca
 that its caller opened.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -103,14 +103,16 @@ class Outgoing(Conversations):
         )
         return [_unsealed(row) for row in rows]
 
-    def sealed(self, row: int, sequences: dict[bytes, int]) -> None:
-        """The message is encrypted: remember its sequence to each device, for the receipts."""
+    def sealed(self, rows: Sequence[int], sequences: Mapping[bytes, Sequence[int]]) -> None:
+        """These messages are encrypted: remember their sequences to each device, for the receipts."""
         first = next(iter(sequences.values()))
-        self._db.execute("UPDATE messages SET sealed = 1, sequence = ? WHERE id = ?", (first, row))
-        for device_key, sequence in sequences.items():
-            self._db.execute(
+        self._db.executemany(
+            "UPDATE messages SET sealed = 1, sequence = ? WHERE id = ?", zip(first, rows, strict=True)
+        )
+        for device_key, numbers in sequences.items():
+            self._db.executemany(
                 "INSERT INTO sent (device_key, sequence, message) VALUES (?, ?, ?)",
-                (device_key, sequence, row),
+                [(device_key, number, row) for number, row in zip(numbers, rows, strict=True)],
             )
 
     def accepted(self, row: int, now_ms: int) -> None:

@@ -52,6 +52,8 @@ class Ranges:
 
     def gaps(self, limit: int) -> tuple[tuple[int, int], ...]:
         """What is missing before the highest, as inclusive ranges: the last `limit` of them, ascending."""
+        if len(self.pairs) == 1 and self.pairs[0][0] == 1:
+            return ()  # as nearly always
         ends = [last for _, last in self.pairs]
         # Of a stream with so many gaps it is forgotten what came first.
         before = [0, *ends] if len(ends) < MAX_RANGES else [ends[0], *ends] if ends else []

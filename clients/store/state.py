@@ -5,18 +5,21 @@ transaction that its caller opened. Implements `clients.engine_state.State`.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from clients.past import Place
+from clients.store.lists import known_list
 from clients.store.store import Store
 from keys.content import STREAM_ID
 from keys.handshake import Party
 from keys.prekeys import PrivatePrekey
 from keys.sessions import Sessions
 from wire.binary import Reader, u64
-from wire.device_lists import DeviceList, decode_device_list
+from wire.device_lists import DeviceList
 from wire.limits import CLOCK_SKEW, SIGNED_PREKEY_ROTATE
 from wire.prekeys import Prekey, PrekeyKind, decode_prekey
+
+READ_MAX: Final = 64  # devices whose sessions need not be read again
 
 
 def _is_recent(prekey: Prekey, known: Prekey) -> bool:
@@ -30,6 +33,8 @@ class KeyState:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._db = store.db
+        # Device: the record and what it says. The store decides: what was rolled back is no longer there.
+        self._read: dict[bytes, tuple[bytes, Sessions]] = {}
 
     @property
     def stream(self) -> bytes:
@@ -66,7 +71,7 @@ class KeyState:
     def pinned(self, account_key: bytes) -> DeviceList | None:
         """The device list last believed for an account."""
         encoded = self._value("SELECT device_list FROM contacts WHERE account_key = ?", account_key)
-        return None if encoded is None else decode_device_list(encoded)
+        return None if encoded is None else known_list(encoded)
 
     def party(self, device_key: bytes) -> Party | None:
         """A device of a known account, or None if its pinned list does not (or no longer) hold it."""
@@ -76,7 +81,7 @@ class KeyState:
         )
         if encoded is None:
             return None
-        devices = decode_device_list(encoded)
+        devices = known_list(encoded)
         entry = devices.entry(device_key)
         return None if entry is None else Party(devices, entry)
 
@@ -108,20 +113,33 @@ class KeyState:
     def own_list(self, version: int) -> DeviceList | None:
         """A version of our own device list."""
         encoded = self._value("SELECT device_list FROM own_lists WHERE version = ?", min(version, 2**63 - 1))
-        return None if encoded is None else decode_device_list(encoded)
+        return None if encoded is None else known_list(encoded)
 
     # --- sessions -------------------------------------------------------------------------------------
 
     def sessions(self, device_key: bytes) -> Sessions:
         """All sessions with a device."""
         record = self._value("SELECT sessions FROM devices WHERE device_key = ?", device_key)
-        return Sessions() if record is None else Sessions.from_record(record)
+        if record is None:
+            return Sessions()
+        known, sessions = self._read.get(device_key, (b"", None))
+        if sessions is None or known != record:
+            sessions = self._remember(device_key, record, Sessions.from_record(record))
+        return sessions
 
     def save_sessions(self, device_key: bytes, sessions: Sessions) -> None:
         """Keep them."""
-        self._db.execute(
-            "UPDATE devices SET sessions = ? WHERE device_key = ?", (sessions.to_record(), device_key)
-        )
+        record = sessions.to_record()
+        self._db.execute("UPDATE devices SET sessions = ? WHERE device_key = ?", (record, device_key))
+        self._remember(device_key, record, sessions)
+
+    def _remember(self, device_key: bytes, record: bytes, sessions: Sessions) -> Sessions:
+        """Spare the reading of what was read or written last; what was before that is not kept alive."""
+        self._read.pop(device_key, None)
+        if len(self._read) >= READ_MAX:
+            del self._read[next(iter(self._read))]
+        self._read[device_key] = record, sessions
+        return sessions
 
     def tidy_sessions(self, now: int) -> None:
         """Let old sessions and old message keys die."""
@@ -146,13 +164,14 @@ class KeyState:
         record = place.stream_id + u64(place.sequence) + u64(place.sent_ms)
         self._db.execute("UPDATE devices SET repaired = ? WHERE device_key = ?", (record, device_key))
 
-    def next_sequence(self, device_key: bytes) -> int:
-        """Reserve the next sequence of our stream to a device, from 1."""
+    def next_sequence(self, device_key: bytes, count: int = 1) -> int:
+        """Reserve the next sequences of our stream to a device, from 1; returns the first of them."""
         after = self._db.execute(
-            "INSERT INTO sequences VALUES (?, 2) ON CONFLICT DO UPDATE SET next = next + 1 RETURNING next",
-            (device_key,),
+            "INSERT INTO sequences VALUES (?1, 1 + ?2) "
+            "ON CONFLICT DO UPDATE SET next = next + ?2 RETURNING next",
+            (device_key, count),
         ).get
-        return int(after) - 1
+        return int(after) - count
 
     def last_sequence(self, device_key: bytes) -> int:
         """The last sequence of our stream to a device, 0 for none."""

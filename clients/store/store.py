@@ -39,37 +39,50 @@ def failure(error: apsw.Error) -> StorageError:
 class _Cursor(apsw.Cursor):
     """A cursor whose errors are StorageError, while reading too. A broken constraint is the caller's own."""
 
+    # Written out each time: a message takes dozens of statements, and a context manager costs as much as one.
+
     def execute(self, *arguments: Any, **options: Any) -> Self:
-        with _translated():
+        try:
             super().execute(*arguments, **options)
+        except apsw.Error as error:
+            raise _translated(error) from None
+        return self
+
+    def executemany(self, *arguments: Any, **options: Any) -> Self:
+        try:
+            super().executemany(*arguments, **options)
+        except apsw.Error as error:
+            raise _translated(error) from None
         return self
 
     def __next__(self) -> Any:
-        with _translated():
+        try:
             return super().__next__()
+        except apsw.Error as error:
+            raise _translated(error) from None
 
     def fetchone(self) -> Any:
-        with _translated():
+        try:
             return super().fetchone()
+        except apsw.Error as error:
+            raise _translated(error) from None
 
     @property
     def get(self) -> Any:
-        with _translated():
+        try:
             return super().get
+        except apsw.Error as error:
+            raise _translated(error) from None
 
     def fetchall(self) -> list[Any]:
-        with _translated():
+        try:
             return super().fetchall()
+        except apsw.Error as error:
+            raise _translated(error) from None
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except apsw.ConstraintError:
-        raise
-    except apsw.Error as error:
-        raise failure(error) from None
+def _translated(error: apsw.Error) -> Exception:
+    return error if isinstance(error, apsw.ConstraintError) else failure(error)
 
 
 class Store:
@@ -113,6 +126,8 @@ class Store:
         # built so; nobody should have to know that.
         self.db.pragma("secure_delete", 1)
         self.db.pragma("temp_store", 2)
+        # Else SQLite plans a kept statement anew whenever a value that is bound to it has changed (STAT4).
+        self.db.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
 
     def _migrate(self) -> None:
         version = int(self.db.pragma("user_version"))

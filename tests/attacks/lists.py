@@ -59,7 +59,7 @@ async def writes(new: Impostor, stage: Stage, to: Person, text: str) -> None:
     new.engine.learn_bundle(party, prekeys, now)
     new.engine.start_session(new.devices, party, prekeys, now)
     draft = Draft(Kind.TEXT, os.urandom(MESSAGE_ID), text.encode(), now * 1000)
-    for envelope in new.engine.write(new.devices, to.mailbox, draft).envelopes:
+    for envelope in new.engine.write(new.devices, to.mailbox, [draft])[0].envelopes:
         await stage.relays[0].inject(to.mailbox, envelope, os.urandom(16))
 
 

@@ -37,7 +37,7 @@ class Pair:
         return Draft(Kind.TEXT, self.said.to_bytes(16, "big"), body, NOW * 1000)
 
     def write(self, sender: Speaker, other: Speaker, body: bytes = b"hi") -> tuple[bytes, ...]:
-        return sender.engine.write(sender.devices, other.key, self.draft(body)).envelopes
+        return sender.engine.write(sender.devices, other.key, [self.draft(body)])[0].envelopes
 
     def carry(self, sender: Speaker, other: Speaker, body: bytes = b"hi") -> Received:
         """Write, and open on the other side."""
@@ -104,7 +104,7 @@ def test_a_text_of_any_size_goes_through_as_first_and_as_later_message(size: int
 
 def test_a_large_first_text_sends_its_opening_ahead() -> None:
     pair = Pair()
-    written = pair.alice.engine.write(pair.alice.devices, pair.bob.key, pair.draft(bytes(TEXT_MAX)))
+    [written] = pair.alice.engine.write(pair.alice.devices, pair.bob.key, [pair.draft(bytes(TEXT_MAX))])
     opening, text = written.envelopes
     assert kind_of(opening, pair.bob) is InnerType.OPENING
     assert kind_of(text, pair.bob) is InnerType.MESSAGE
@@ -264,7 +264,7 @@ def test_sequences_count_up_for_each_device_apart() -> None:
     drafts = [pair.draft(b"x") for _ in range(4)]
     others = (pair.bob, pair.bob, carol, pair.bob)
     written = [
-        pair.alice.engine.write(pair.alice.devices, other.key, draft)
+        pair.alice.engine.write(pair.alice.devices, other.key, [draft])[0]
         for other, draft in zip(others, drafts, strict=True)
     ]
     assert [item.sequence for item in written] == [1, 2, 1, 3]
@@ -274,7 +274,7 @@ def test_without_a_session_nothing_is_written() -> None:
     alice, bob = Speaker(Seeded("alice"), NOW), Speaker(Seeded("bob"), NOW)
     assert not alice.engine.has_session(bob.key, NOW)
     with pytest.raises(ValueError, match="no session"):
-        alice.engine.write(alice.devices, bob.key, Draft(Kind.TEXT, bytes(16), b"", 0))
+        alice.engine.write(alice.devices, bob.key, [Draft(Kind.TEXT, bytes(16), b"", 0)])
 
 
 def test_a_state_put_back_after_a_failed_transaction_never_repeats_an_envelope() -> None:

@@ -44,7 +44,7 @@ def craft(sender: Home, recipient: Home, kind: int, body: bytes, *extensions: tu
     """What a client of another making would send."""
     draft = Draft(kind, b"i" * MESSAGE_ID, body, now_ms(), extensions)  # type: ignore[arg-type]  # any kind
     with sender.profile.store.transaction():
-        sender.mailroom._envelopes.write(sender.contact(recipient).id, recipient.mailbox, draft, None)
+        sender.mailroom._envelopes.write(sender.contact(recipient).id, recipient.mailbox, [draft])
     return sender.send(recipient)
 
 

@@ -244,7 +244,7 @@ def test_a_card_that_could_not_be_written_is_still_owed(
         raise StorageError("The disk is full.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(alice.mailroom.outbox, "add", full)
+        patch.setattr(alice.mailroom.outbox, "add_all", full)
         with pytest.raises(StorageError):
             alice.mailroom.notes.write_owed()
     assert alice.mailroom.notes.write_owed()
@@ -279,7 +279,7 @@ def test_typing_of_long_ago_is_not_shown(pair: tuple[Home, Home]) -> None:
     alice.mailroom.notes.on_typing = lambda contact, is_typing: seen.append(is_typing)
     draft = Draft(Kind.TYPING, b"i" * MESSAGE_ID, b"\x01", now_ms() - 20 * 86_400_000)
     with bob.profile.store.transaction():
-        bob.mailroom._envelopes.write(bob.contact(alice).id, alice.mailbox, draft, None)
+        bob.mailroom._envelopes.write(bob.contact(alice).id, alice.mailbox, [draft])
     alice.take_in(*bob.send(alice))
     assert seen == []
 

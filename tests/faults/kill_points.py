@@ -59,9 +59,9 @@ def _encrypted(strike: Strike) -> None:
 
 
 def _persisted(strike: Strike) -> None:
-    from clients.mailroom import Mailroom
+    from clients.posting import Posting
 
-    _around(Mailroom, "post", after=strike)
+    _around(Posting, "post_all", after=strike)
 
 
 def _sent(kind: str) -> Callable[[Strike], None]:
@@ -72,9 +72,9 @@ def _sent(kind: str) -> Callable[[Strike], None]:
 
         real = RelayConnection.send
 
-        async def send(self: RelayConnection, message: Any) -> None:
-            await real(self, message)
-            if type(message).__name__ == kind:
+        async def send(self: RelayConnection, *messages: Any) -> None:
+            await real(self, *messages)
+            if kind in {type(message).__name__ for message in messages}:
                 strike()
 
         RelayConnection.send = send  # type: ignore[method-assign]  # that is the patch
@@ -103,7 +103,15 @@ def _committed(strike: Strike) -> None:
 def _offered(strike: Strike) -> None:
     from clients.stream import Stream
 
-    _around(Stream, "_hand_over", after=strike)
+    real = Stream._advance
+
+    def advance(self: Stream, now_ms: int, limit: int) -> Any:
+        messages = real(self, now_ms, limit)
+        if messages:
+            strike()
+        return messages
+
+    Stream._advance = advance  # type: ignore[method-assign]  # that is the patch
 
 
 def _opened(strike: Strike) -> None:

@@ -50,7 +50,10 @@ def test_a_point_of_low_order_is_refused_each_time(public: bytes) -> None:
 def test_envelopes_sealed_and_opened_with_it_are_the_same() -> None:
     sealing, mine, theirs = BOB.private(PrekeyKind.SEALING), Statics(), Statics()
     for number in range(3):
-        plain = seal(ALICE.device, sealing.public.key, InnerType.MESSAGE, b"hi", Seeded(str(number)))
-        other = seal(ALICE.device, sealing.public.key, InnerType.MESSAGE, b"hi", Seeded(str(number)), mine)
+        plain, other = (
+            seal(ALICE.device, BOB.device.key, sealing.public.key, InnerType.MESSAGE, b"hi", random, statics)
+            for random, statics in ((Seeded(str(number)), None), (Seeded(str(number)), mine))
+        )
         assert plain == other
-        assert open_envelope(plain, [sealing.private]) == open_envelope(other, [sealing.private], theirs)
+        opened = open_envelope(plain, BOB.device.key, [sealing.private])
+        assert opened == open_envelope(other, BOB.device.key, [sealing.private], theirs)

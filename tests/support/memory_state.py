@@ -66,9 +66,9 @@ class MemoryState:
     def save_repair(self, device_key: bytes, place: Place) -> None:
         self.repaired[device_key] = place
 
-    def next_sequence(self, device_key: bytes) -> int:
-        self.sequences[device_key] = self.sequences.get(device_key, 0) + 1
-        return self.sequences[device_key]
+    def next_sequence(self, device_key: bytes, count: int = 1) -> int:
+        self.sequences[device_key] = self.sequences.get(device_key, 0) + count
+        return self.sequences[device_key] - count + 1
 
     def sealing_key(self, device_key: bytes) -> bytes | None:
         known = self.sealing.get(device_key)

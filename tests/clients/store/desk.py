@@ -81,7 +81,7 @@ class Desk:
         with self.store.transaction():
             id = b"o" + number.to_bytes(15, "big")
             row = self.history.add_outgoing(self.bob, Kind.TEXT, id, body, self.now, key)
-            self.history.sealed(row, {DEVICE: number})
+            self.history.sealed([row], {DEVICE: [number]})
         return row
 
     def know_device(self) -> None:

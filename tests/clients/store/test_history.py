@@ -199,7 +199,7 @@ def test_outgoing_messages_go_through_their_states_and_never_back(desk: Desk) ->
         desk.history.add_outgoing(desk.bob, Kind.TEXT, b"o" * 16, b"hi", NOW)
     (waiting,) = desk.history.unsealed(desk.bob, 10)
     assert desk.history.status(b"o" * 16) is MessageStatus.QUEUED
-    desk.history.sealed(waiting.row, {DEVICE: 1})
+    desk.history.sealed([waiting.row], {DEVICE: [1]})
     assert desk.history.unsealed(desk.bob, 10) == []
     desk.history.accepted(waiting.row, NOW)
     assert desk.history.status(b"o" * 16) is MessageStatus.ACCEPTED
@@ -214,7 +214,7 @@ def test_a_receipt_counts_for_the_device_it_came_from_alone(desk: Desk) -> None:
     with desk.store.transaction():
         desk.history.add_outgoing(desk.bob, Kind.TEXT, b"o" * 16, b"hi", NOW)
     (waiting,) = desk.history.unsealed(desk.bob, 10)
-    desk.history.sealed(waiting.row, {DEVICE: 1})
+    desk.history.sealed([waiting.row], {DEVICE: [1]})
     assert desk.history.delivered(b"e" * 32, ((1, 2**63 - 1),)) == 0
     assert desk.history.status(b"o" * 16) is MessageStatus.QUEUED
 

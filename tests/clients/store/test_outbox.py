@@ -35,7 +35,7 @@ class Desk:
         with self.store.transaction() as db:
             self.history.add_outgoing(self.bob, Kind.TEXT, db.last_insert_rowid().to_bytes(16, "big"), b"", 1)
             row = db.last_insert_rowid()
-            self.history.sealed(row, {MAILBOX: row})
+            self.history.sealed([row], {MAILBOX: [row]})
         return row
 
 
@@ -257,7 +257,7 @@ def test_devices_that_are_gone_are_dropped_without_looking_at_what_others_wait_f
             for number in range(1000)
         ]
         for row in rows:
-            desk.history.sealed(row, {MAILBOX: row})
+            desk.history.sealed([row], {MAILBOX: [row]})
     with desk.store.transaction() as db:
         for device in (MAILBOX, gone):
             db.execute("INSERT INTO devices (device_key, contact) VALUES (?, ?)", (device, desk.bob))
