@@ -10,11 +10,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Final
 
+from bench.goals import CLIENT_GOAL_ROW
 from bench.processes import look
 from bench.receiving_client import MESSAGES, receiving
-from bench.relay_load import relay_process
+from bench.relay_load import relay_process, relay_with_pid
 from bench.rows import Row
+from bench.servers import cpu_seconds
 from bench.verdict import BrokenHarness, BrokenPromise
 from clients.messenger import Messenger
 from clients.model import MessageStatus
@@ -25,6 +28,8 @@ from keys.prekeys import generate_prekey
 from keys.seal import InnerType, open_envelope, seal
 from keys.sessions import Session
 from wire.prekeys import DeviceBundle, PrekeyKind
+
+TOGETHER: Final = 64  # sent, and in hand, at once
 
 
 def keys_rates(rounds: int) -> tuple[list[float], list[float], list[float]]:
@@ -66,39 +71,68 @@ def keys_rates(rounds: int) -> tuple[list[float], list[float], list[float]]:
     return handshakes, written, opened
 
 
-async def end_to_end_rates(directory: Path, rounds: int) -> tuple[list[float], int]:
+async def end_to_end(directory: Path, rounds: int, together: int) -> tuple[Row, int]:
     """Messages per second from Alice's `send` to Bob's stream and back by receipt, both stores on disk.
 
-    Bob is a process of his own (`bench.receiving_client`). Also his resident memory at the end, bytes.
+    Alice has so many calls of `send` under way at once, and Bob takes as many messages in hand. The processor
+    time is that of both clients and the relay. Also Bob's resident memory at the end, bytes.
     """
-    rates = []
+    row = Row("client", CLIENT_GOAL_ROW if together == TOGETHER else "the same, one at a time", 0)
     async with (
-        relay_process(directory / "relay") as relay,
+        relay_with_pid(directory / "relay") as (relay, relay_pid),
         Messenger.open(directory / "alice", relay=relay.text) as alice,
-        receiving(directory / "bob", relay.text, str(alice.address), rounds) as bob,
+        receiving(directory / "bob", relay.text, str(alice.address), rounds + 1, together) as bob,
     ):
         address = await bob.hear()
         if not await alice.connected(30):
             raise BrokenHarness("a client did not connect")
         alice.contacts.add("bob", address)
-        for _ in range(rounds):
-            start = time.perf_counter()
-            ids = [await alice.send("bob", f"message {number}") for number in range(MESSAGES)]
+        for number in range(rounds + 1):
+            pids = (os.getpid(), bob.pid, relay_pid)
+            start, before = time.perf_counter(), sum(map(cpu_seconds, pids))
+            last = await _send_all(alice, together)
             if (said := await bob.hear()) != "all":
                 raise BrokenPromise(said)
-            if await alice.wait(ids[-1], MessageStatus.DELIVERED, 30) is not MessageStatus.DELIVERED:
+            if await alice.wait(last, MessageStatus.DELIVERED, 30) is not MessageStatus.DELIVERED:
                 raise BrokenPromise("the receipt is missing")
-            rates.append(MESSAGES / (time.perf_counter() - start))
-        return rates, look(bob.pid).memory
+            if number:  # the first round meets no session
+                row.rates.append(MESSAGES / (time.perf_counter() - start))
+                row.cpu_us.append(1e6 * (sum(map(cpu_seconds, pids)) - before) / MESSAGES)
+        return row, look(bob.pid).memory
 
 
-def start_ups(rounds: int) -> list[float]:
-    """Milliseconds from the command to its end, for the command that does least."""
+async def _send_all(alice: Messenger, together: int) -> bytes:
+    """Send a round; the id of the last message."""
+    ids: list[bytes] = []
+    for begin in range(0, MESSAGES, together):
+        numbers = range(begin, min(begin + together, MESSAGES))
+        ids += await asyncio.gather(*(alice.send("bob", f"message {number}") for number in numbers))
+    return ids[-1]
+
+
+def start_ups(rounds: int, profile: Path, *arguments: str) -> list[float]:
+    """Milliseconds from the command to its end, on a profile that holds what was measured before."""
     taken = []
+    program = Path(sys.executable).parent / "blindpost"
     for _ in range(rounds):
         start = time.perf_counter()
-        subprocess.run([Path(sys.executable).parent / "blindpost", "--help"], check=True, capture_output=True)
+        subprocess.run([program, "--profile", profile, *arguments], check=True, stdout=subprocess.DEVNULL)
         taken.append(1000 * (time.perf_counter() - start))
+    return taken
+
+
+async def ready(profile: Path, relay: Path, rounds: int) -> list[float]:
+    """Milliseconds from opening a profile to a device that is logged in and receiving."""
+    taken = []
+    async with relay_process(relay) as url:
+        async with Messenger.open(profile, relay=url.text) as me:
+            await me.connected(30)
+        for _ in range(rounds):
+            start = time.perf_counter()
+            async with Messenger.open(profile) as me:
+                if not await me.connected(30):
+                    raise BrokenHarness("a client did not connect")
+                taken.append(1000 * (time.perf_counter() - start))
     return taken
 
 
@@ -109,11 +143,23 @@ def measure_keys(rounds: int) -> list[Row]:
 
 
 def measure_clients(rounds: int) -> list[Row]:
-    """One pair of clients and a relay, all stores on disk."""
-    with tempfile.TemporaryDirectory(prefix="blindpost-bench-") as directory:
-        rates, memory = asyncio.run(end_to_end_rates(Path(directory), rounds))
-    return [
-        Row("client", "sent, shown and receipted, one pair", 0, rates=rates),
-        Row("client", "MB resident, after so many messages", 0, rates=[memory / 1e6]),
-        Row("client", "ms for blindpost --help", 0, rates=start_ups(rounds)),
-    ]
+    """One pair of clients and a relay, all stores on disk; how fast they start, and what they hold."""
+    with tempfile.TemporaryDirectory(prefix="blindpost-bench-") as name:
+        directory = Path(name)
+        many, memory = asyncio.run(end_to_end(directory / "many", rounds, TOGETHER))
+        single, _ = asyncio.run(end_to_end(directory / "single", rounds, 1))
+        lonely = asyncio.run(ready(directory / "carol", directory / "relay", rounds))
+        alice = directory / "many" / "alice"
+        return [
+            many,
+            single,
+            Row("client", "MB resident, after so many messages", 0, rates=[memory / 1e6]),
+            Row("client", "ms for blindpost --help", 0, rates=start_ups(rounds, alice, "--help")),
+            Row(
+                "client",
+                "ms for blindpost contact list",
+                0,
+                rates=start_ups(rounds, alice, "contact", "list"),
+            ),
+            Row("client", "ms to be connected and receiving", 0, rates=lonely),
+        ]

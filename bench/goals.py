@@ -65,9 +65,10 @@ GOALS: Final = (
     Goal("lone saturated, p99, beside the C forwarder", "lone", 2.5, LIMIT, p99, at_most=True),
     Goal("KiB per idle logged-in connection, 10,000", "idle", 6.0, at_most=True),
     Goal("logins per second", "logins", 3000.0),
-    Goal("client pair and relay on two cores, messages per second", "client", 1500.0),
+    Goal("client pair and relay on two cores, messages per second, 64 at a time", "client", 1500.0),
 )
 IDLE_GOAL_ROW: Final = "KiB per idle device connection, 10,000"
+CLIENT_GOAL_ROW: Final = "sent, shown and receipted, 64 at a time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ def _ours(rows: Sequence[Row], goal: Goal) -> Row | None:
         if row.mode == goal.mode and (
             row.system == OURS
             or (row.mode == "idle" and row.system == IDLE_GOAL_ROW)
-            or (row.mode == "client" and goal.mode == "client" and row.rates)
+            or (row.mode == "client" and row.system == CLIENT_GOAL_ROW)
         ):
             return row
     return None

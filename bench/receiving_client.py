@@ -1,7 +1,8 @@
 """The other client of the end-to-end measurement, in a process of its own: it checks every message it gets.
 
-Owns both halves: what runs as `python -m bench.receiving_client DIRECTORY RELAY ADDRESS ROUNDS`, and what
-starts that. It prints its address, then a line for each round: `all`, or what is wrong.
+Owns both halves: what runs as `python -m bench.receiving_client DIRECTORY RELAY ADDRESS ROUNDS FEW`, and what
+starts that. It takes FEW messages in hand at once, at most. It prints its address, then a line for each
+round: `all`, or what is wrong.
 """
 
 import asyncio
@@ -43,10 +44,13 @@ class Receiving:
 
 
 @asynccontextmanager
-async def receiving(directory: Path, relay: str, writer: str, rounds: int) -> AsyncIterator[Receiving]:
+async def receiving(
+    directory: Path, relay: str, writer: str, rounds: int, few: int
+) -> AsyncIterator[Receiving]:
     """Start it; it ends with this context."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bench.receiving_client", str(directory), relay, writer, str(rounds)),
+        *(sys.executable, "-m", "bench.receiving_client", str(directory), relay, writer),
+        *(str(rounds), str(few)),
         stdout=subprocess.PIPE,
         stdin=subprocess.PIPE,
         cwd=Path(__file__).parent.parent,
@@ -59,7 +63,7 @@ async def receiving(directory: Path, relay: str, writer: str, rounds: int) -> As
         await process.wait()
 
 
-async def receive(directory: Path, relay: str, writer: str, rounds: int) -> None:
+async def receive(directory: Path, relay: str, writer: str, rounds: int, few: int) -> None:
     """Take every round, then wait to be ended: receipts are still on their way."""
     async with Messenger.open(directory, relay=relay) as me:
         if not await me.connected(PATIENCE):
@@ -67,19 +71,22 @@ async def receive(directory: Path, relay: str, writer: str, rounds: int) -> None
         me.contacts.add("writer", writer)
         print(me.address, flush=True)
         for _ in range(rounds):
-            print(await _round(me), flush=True)
+            print(await _round(me, few), flush=True)
         await asyncio.to_thread(sys.stdin.read)
 
 
-async def _round(me: Messenger) -> str:
-    for number in range(MESSAGES):
-        message = await me.receive(PATIENCE)
-        if message is None:
+async def _round(me: Messenger, few: int) -> str:
+    number = 0
+    while number < MESSAGES:
+        messages = await me.receive_few(few, PATIENCE)
+        if not messages:
             return f"message {number} did not come"
-        if message.text != f"message {number}":
-            return f"message {number} was due, and {message.text!r} came"
+        for message in messages:
+            if message.text != f"message {number}":
+                return f"message {number} was due, and {message.text!r} came"
+            number += 1
     return "all"
 
 
 if __name__ == "__main__":
-    asyncio.run(receive(Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])))
+    asyncio.run(receive(Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5])))
