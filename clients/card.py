@@ -49,6 +49,11 @@ class Cards:
                 version = self._raise_version()
             return Card(int(version), self.display_name, token, presence_capability(secret))
 
+    def is_newer(self, version: int) -> bool:
+        """Whether the card has changed since this version of it."""
+        current = self._store.meta("card_version")
+        return current is None or int(current) > version
+
     def presence_secret(self, now: int) -> bytes:
         """What the relay is shown so that contacts see us online, 16 bytes; made on first use."""
         with self._store.transaction():

@@ -121,7 +121,7 @@ class Mailroom:
 
     def waits_for_bundle(self, contact: ContactRow) -> bool:
         """Whether only a new session can carry what waits here, and nothing else is left to send."""
-        if not self.needs_bundle(contact) or self.outbox.frames(contact.id, 0, 1):
+        if self.outbox.has_frames(contact.id) or not self.needs_bundle(contact):
             return False
         return contact.id in self.contacts_waiting()
 

@@ -132,9 +132,8 @@ class Notes:
 
     def tell_card(self, contact: ContactRow, device_key: bytes) -> None:
         """Our card goes ahead of what follows, unless the device has it."""
-        card = self._cards.current(clock.now_seconds())
-        if self._state.told_card(device_key) < card.version:
-            self._write_card(contact.id, device_key, card)
+        if self._cards.is_newer(self._state.told_card(device_key)):
+            self._write_card(contact.id, device_key, self._cards.current(clock.now_seconds()))
 
     def _write_card(self, contact_id: int, device_key: bytes, card: Card) -> bool:
         contact = self._contacts.by_id(contact_id)

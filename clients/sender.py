@@ -181,6 +181,8 @@ class Sender:
             while self._mailroom.seal_waiting(self._contact_id):
                 pass
             window = self._window
+            if window.is_empty and self._mailroom.waits_for_bundle(contact):
+                return  # the next connection begins with a new session
             if window.goes_back:
                 self._note_accepted()  # what begins again with the oldest is to begin behind these
             room = window.room(loop.time())
@@ -190,9 +192,8 @@ class Sender:
                 for item in frames:
                     window.put(item.frame.frame_id, item.id, loop.time())
                 await connection.send(*(item.frame for item in frames))
-                continue
-            if window.is_empty and self._mailroom.waits_for_bundle(contact):
-                return  # the next connection begins with a new session
+                if len(frames) == room:
+                    continue
             is_watching = await self._watch(connection, contact)
             until = loop.time() + IDLE_SUBMIT - 10
             if is_watching:
@@ -207,6 +208,8 @@ class Sender:
                     await self._work.wait()
             except TimeoutError:
                 if not window.is_empty:
+                    if loop.time() < window.quiet_since + ANSWER_DEADLINE:
+                        continue  # it has answered since
                     raise RelayError("The relay does not answer.") from None
                 if not is_watching and not is_held:
                     return
@@ -252,13 +255,15 @@ class Sender:
 
     def _settle(self, frame_ids: list[bytes], *, as_request: bool) -> None:
         """The relay has these frames. What it says of others means nothing, not even that it works."""
+        held_back = self._window.is_full
         known = self._window.settle(frame_ids, asyncio.get_running_loop().time())
         if not known:
             return
         self._window.widen(len(known))
         self.problem, self._got_on = None, True
         self._backoff.reset()
-        self._work.set()
+        if held_back:
+            self._work.set()
         if as_request:
             self._mailroom.frame_accepted(known, as_request=True)
             self._bell.ring()

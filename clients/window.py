@@ -32,6 +32,11 @@ class Window:
         """Whether every frame has its answer."""
         return not self._on_way
 
+    @property
+    def is_full(self) -> bool:
+        """Whether no frame may go out before one that is on its way has its answer."""
+        return self._goes_back or len(self._on_way) >= self._width
+
     def room(self, now: float) -> int:
         """How many more frames may go out."""
         if (self._goes_back and self._on_way) or now < self.held_until:

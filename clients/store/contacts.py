@@ -12,7 +12,7 @@ import apsw
 
 from clients.errors import NotFoundError, UsageError
 from clients.model import Contact, ContactStatus, Sharing
-from clients.store.lists import known_list
+from clients.store.known import known_list
 from clients.store.names import check_name, clean_display_name, is_half, unknown_name
 from clients.store.store import Store
 from wire.addresses import Address, RelayUrl

@@ -75,6 +75,11 @@ class Outbox:
         waits = "SELECT 1 FROM outbox WHERE message = ? AND accepted = 0"
         return row if self._db.execute(waits, (row,)).get is None else None
 
+    def has_frames(self, contact: int) -> bool:
+        """Whether there is a frame to a contact that no relay has accepted."""
+        query = "SELECT 1 FROM outbox WHERE contact = ? AND accepted = 0 LIMIT 1"
+        return self._db.execute(query, (contact,)).get is not None
+
     def is_unwritten(self, contact: int) -> bool:
         """Whether anything may have to be encrypted for a contact before its frames are all there."""
         query = (

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from clients.past import Place
-from clients.store.lists import known_list
+from clients.store.known import known_list, known_prekey
 from clients.store.store import Store
 from keys.content import STREAM_ID
 from keys.handshake import Party
@@ -17,7 +17,7 @@ from keys.sessions import Sessions
 from wire.binary import Reader, u64
 from wire.device_lists import DeviceList
 from wire.limits import CLOCK_SKEW, SIGNED_PREKEY_ROTATE
-from wire.prekeys import Prekey, PrekeyKind, decode_prekey
+from wire.prekeys import Prekey, PrekeyKind
 
 READ_MAX: Final = 64  # devices whose sessions need not be read again
 
@@ -201,7 +201,7 @@ class KeyState:
         The beginning of time while one is held that was made when the clock was ahead: nobody knows when.
         """
         rows = self._db.execute("SELECT public FROM prekeys WHERE kind = ?", (kind,))
-        made = [decode_prekey(bytes(row[0])).created for row in rows]
+        made = [known_prekey(bytes(row[0])).created for row in rows]
         return 0 if max(made, default=now) > now + CLOCK_SKEW else min(made, default=now) - CLOCK_SKEW
 
     # --- prekeys of others ----------------------------------------------------------------------------
@@ -209,7 +209,7 @@ class KeyState:
     def sealing_key(self, device_key: bytes) -> bytes | None:
         """The newest known sealing key of a device."""
         encoded = self._value("SELECT sealing FROM devices WHERE device_key = ?", device_key)
-        return None if encoded is None else decode_prekey(encoded).key
+        return None if encoded is None else known_prekey(encoded).key
 
     def sealing_known(self, device_key: bytes) -> int | None:
         """When the sealing key of a device was made, or last seen at its relay: Unix seconds."""
@@ -218,7 +218,7 @@ class KeyState:
         ).fetchone()
         if row is None or row[0] is None:
             return None
-        return max(decode_prekey(bytes(row[0])).created, int(row[1]))
+        return max(known_prekey(bytes(row[0])).created, int(row[1]))
 
     def refreshed(self, device_key: bytes, now: int) -> None:
         """The relay has just shown this device's newest keys."""
@@ -229,8 +229,8 @@ class KeyState:
         known = self._value("SELECT sealing FROM devices WHERE device_key = ?", device_key)
         if (
             known is None
-            or (is_only and _is_recent(prekey, decode_prekey(known)))
-            or decode_prekey(known).id < prekey.id
+            or (is_only and _is_recent(prekey, known_prekey(known)))
+            or known_prekey(known).id < prekey.id
         ):
             self._db.execute(
                 "UPDATE devices SET sealing = ? WHERE device_key = ?", (prekey.encode(), device_key)
@@ -292,7 +292,7 @@ class KeyState:
             "SELECT public FROM prekeys WHERE kind = ? ORDER BY id DESC LIMIT 1", PrekeyKind.SEALING
         )
         assert encoded is not None
-        return decode_prekey(encoded)
+        return known_prekey(encoded)
 
     def sealing_news(self, device_key: bytes) -> Prekey | None:
         """Our sealing prekey if this device has not been told yet; counts as told from now on."""
@@ -316,7 +316,7 @@ class KeyState:
         row = self._db.execute(
             "SELECT private, public FROM prekeys WHERE kind = ? AND id = ?", (kind, id)
         ).fetchone()
-        return None if row is None else PrivatePrekey(bytes(row[0]), decode_prekey(bytes(row[1])))
+        return None if row is None else PrivatePrekey(bytes(row[0]), known_prekey(bytes(row[1])))
 
     def spend_prekey(self, kind: PrekeyKind, id: int) -> None:
         """Delete a one-time private key: its session is accepted."""

@@ -1,6 +1,6 @@
 """Attacks with receipts and read marks: another's, old ones, ones for what was never sent, and taken back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -116,11 +116,12 @@ def _as_a_mark(original: Callable[..., int]) -> Callable[..., int]:
 
 
 def _up_to_the_mark(original: Callable[..., None]) -> Callable[..., None]:
-    def sealed(history: Any, row: int, sequences: dict[bytes, int]) -> None:
-        original(history, row, sequences)
-        for device_key, sequence in sequences.items():
-            if sequence <= RECEIPTED.get(device_key, 0):
-                history.delivered(device_key, ((sequence, sequence),))
+    def sealed(history: Any, rows: Sequence[int], sequences: Mapping[bytes, Sequence[int]]) -> None:
+        original(history, rows, sequences)
+        for device_key, numbers in sequences.items():
+            for number in numbers:
+                if number <= RECEIPTED.get(device_key, 0):
+                    history.delivered(device_key, ((number, number),))
 
     return sealed
 

@@ -71,3 +71,15 @@ def test_a_second_refusal_does_not_shorten_the_wait() -> None:
     window.go_back(11, 1)
     window.settle([bytes([0]), bytes([1])], 12)
     assert (window.room(39), window.room(40)) == (0, 1)
+
+
+def test_it_is_full_when_nothing_may_go_out_before_an_answer() -> None:
+    window = filled(WIDEST - 1)
+    seen = [window.is_full]
+    window.put(b"last", WIDEST, 1)
+    seen.append(window.is_full)
+    window.settle([b"last"], 2)
+    seen.append(window.is_full)
+    window.go_back(2, 0)
+    seen.append(window.is_full)
+    assert seen == [False, True, False, True]
