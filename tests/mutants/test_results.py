@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.mutants import results
+from tests.mutants.__main__ import Module
 from tests.mutants.drops import Edit
 from tests.mutants.plan import Mutant, Name
 from tests.mutants.results import ACCEPTED, Result, Results, accepted, score
@@ -64,6 +65,15 @@ def test_each_survivor_that_is_listed_has_a_reason(tmp_path: Path) -> None:
         listed(tmp_path, text + text)
     with pytest.raises(KeyError):
         listed(tmp_path, text.replace('why = "it is the same"\n', ""))
+
+
+def test_a_survivor_that_is_not_listed_and_an_entry_that_is_noticed_both_show() -> None:
+    module = Module("keys.seal", [(ONE, "survived"), (OTHER, "killed"), (OTHER, "killed")])
+    elsewhere = Name("keys.chain", "", "a", "b")
+    assert module.missed({}) == [ONE]
+    assert module.missed({ONE: "why"}) == []
+    assert module.stale({ONE: "why", elsewhere: "why"}) == []
+    assert module.stale({ONE: "why", OTHER: "why"}) == [OTHER]
 
 
 def test_the_list_of_this_repository_can_be_read() -> None:
