@@ -131,12 +131,14 @@ def main() -> None:
     progress = _Progress()
     try:
         suite = Suite(progress.tell)
+        modules, is_right = [], True
+        for name in names:
+            modules.append(_run(suite, name, progress, again=options.again, reasons=reasons))
+            is_right &= _show(modules[-1], reasons)
     except BrokenSuiteError as error:
         sys.exit(f"mutants: {error}")
-    modules, is_right = [], True
-    for name in names:
-        modules.append(_run(suite, name, progress, again=options.again, reasons=reasons))
-        is_right &= _show(modules[-1], reasons)
+    except KeyboardInterrupt:
+        sys.exit("\nmutants: interrupted; the same command goes on from here")
     total: Score = score((outcome for module in modules for outcome in module.outcomes), reasons)
     print(f"mutants: {total}")
     sys.exit(0 if is_right else 1)

@@ -190,14 +190,12 @@ class _Chosen:
         self._places = {test: place for place, test in enumerate(tests)}
         self._known = known
         self.failed = ""
-        self.ran = 0
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         wanted = [item for item in items if item.nodeid in self._places or item.nodeid not in self._known]
         items[:] = sorted(wanted, key=lambda item: self._places.get(item.nodeid, -1))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.ran += report.when == "call"
         if report.failed and not self.failed:
             self.failed = report.nodeid
 
@@ -209,15 +207,17 @@ def try_out(suite: Suite, selection: Selection, changed: Changed) -> tuple[str, 
     """
     known = frozenset().union(*(suite.known(file) for file in selection.files))
 
-    def work() -> tuple[int, str, int]:
+    def work() -> tuple[int, str]:
         chosen = _Chosen(selection.tests, known)
         code = run_pytest(selection.files, chosen, changed=changed)
-        return code, chosen.failed, chosen.ran
+        return code, chosen.failed
 
     answer = in_child(work, 5 + int(5 * selection.seconds))
     if answer is None:
         return "timed out", ""
-    code, failed, ran = answer
-    if code == 0 and ran > 0:
+    code, failed = answer
+    if code in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         return "survived", ""
+    if code == pytest.ExitCode.USAGE_ERROR:
+        raise BrokenSuiteError(f"one of these files is gone: {' '.join(selection.files)}")
     return "killed", failed or "the import of its tests"
