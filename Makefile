@@ -13,13 +13,15 @@ BENCH_CFLAGS := -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Wconversion -Wshadow
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-uvloop test-keyring attacks faults proxies check bench bench-check bench-programs soak fuzz mutants screenshots lock relay-wheel clean
+.PHONY: help demo test test-uvloop test-keyring compiled test-compiled attacks faults proxies check bench bench-check bench-programs soak fuzz mutants screenshots lock relay-wheel clean
 
 help:
 	@echo 'make demo         show the main job working, here and now'
 	@echo 'make test         run all tests (2 workers); ARGS="tests/wire -k frame" narrows it'
 	@echo 'make test-uvloop  those of the relay that depend on its event loop, on the faster one'
 	@echo 'make test-keyring profiles in a real GNOME Keyring; installs it (Debian, root)'
+	@echo 'make compiled     what every frame passes as machine code, in .compiled (needs cc and Python headers)'
+	@echo 'make test-compiled  those of the relay that drive a process, on the compiled one'
 	@echo 'make attacks      attack the clients from an evil relay, each defence once taken away; ARGS="--only NAME"'
 	@echo 'make faults       break things while messages flow; ARGS="--long" for hours, "--help" for more'
 	@echo 'make proxies      the relay behind the real Caddy and nginx, 4 minutes; installs them (Debian, root)'
@@ -52,6 +54,15 @@ test-uvloop: $(READY)
 	@BLINDPOST_TEST_LOOP=uvloop $(BIN)/python -m pytest -n 2 --dist loadfile $(patsubst %,tests/relay/test_%.py,\
 	  caps connection crowded_out end_to_end fair_share hostile_http http leaks presence rates_end_to_end \
 	  loops rfc6455_frames rfc6455_handshake shutdown slow_sockets socket_machine start tails tails_at_random) $(ARGS)
+
+compiled: $(READY)
+	@$(BIN)/python scripts/compile_relay.py
+
+test-compiled: compiled
+	@PYTHONPATH=$(CURDIR)/.compiled $(BIN)/python -m pytest -n 2 --dist loadfile $(patsubst %,tests/relay/test_%.py,\
+	  caps compiled crowded_out end_to_end hostile_http http leaks rates_end_to_end rfc6455_frames rfc6455_handshake \
+	  shutdown slow_sockets socket_machine start) $(ARGS)
+	@PYTHONPATH=$(CURDIR)/.compiled $(BIN)/python -m tests.faults --only two-connections
 
 attacks: $(READY)
 	@$(BIN)/python -m tests.attacks $(ARGS)
@@ -121,5 +132,5 @@ relay-wheel: $(READY)
 	@cd packaging/relay && ../../$(BIN)/python -m hatchling build -t wheel -d ../../dist
 
 clean:
-	rm -rf .venv .venv.lock .bench .fuzz .mutants dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv.lock .bench .fuzz .mutants .compiled dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -7,8 +7,7 @@ the clock is handed in, in nanoseconds, and all arithmetic is in whole numbers.
 
 import re
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 MOST: Final = 32_768  # buckets of one rate that are not full
 SWEEP_EVERY: Final = 1_000_000_000  # ns: looking through all of them takes a few milliseconds
@@ -18,12 +17,11 @@ _UNITS: Final = {"s": 1, "min": 60, "h": 3600}
 _FORM: Final = re.compile(r"([1-9][0-9]{0,8})\+([1-9][0-9]{0,8})/(s|min|h)", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """So many at once, and `count` more in each `seconds`; written as `20+6/min`."""
+class Rate(NamedTuple):
+    """So many at once, and so many more in each `seconds`; written as `20+6/min`."""
 
     burst: int
-    count: int
+    more: int
     seconds: int
 
     @classmethod
@@ -36,12 +34,12 @@ class Rate:
 
     def __str__(self) -> str:
         unit = next(name for name, seconds in _UNITS.items() if seconds == self.seconds)
-        return f"{self.burst}+{self.count}/{unit}"
+        return f"{self.burst}+{self.more}/{unit}"
 
     @property
     def interval(self) -> int:
         """Nanoseconds from one to the next, rounded up."""
-        return -(-self.seconds * SECOND // self.count)
+        return -(-self.seconds * SECOND // self.more)
 
 
 class Taken:

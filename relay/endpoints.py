@@ -97,7 +97,7 @@ async def info(request: Request) -> JSONResponse:
                 "errors_per_connection": ERRORS_BEFORE_CLOSE,
                 "waiting_bytes": WAITING_BYTES,
                 **{
-                    name: {"burst": rate.burst, "count": rate.count, "seconds": rate.seconds}
+                    name: {"burst": rate.burst, "count": rate.more, "seconds": rate.seconds}
                     for name, rate in config.rates.items()
                 },
                 "fragments_per_message": limits.FRAGMENTS_MAX,

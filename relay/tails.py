@@ -183,9 +183,8 @@ class Tails:
         """Let the mailbox have a tail. `catch_up` hands over what is stored up to a sequence, or cannot."""
         if mailbox in self._tails or mailbox in self._unsettled:
             return
-        event = self._unsettled[mailbox] = asyncio.Event()
-        lease: Lease | None = None
-        tail: Tail | None = None
+        self._unsettled[mailbox] = asyncio.Event()
+        tails: list[Tail] = []  # whose lease is to be given back
         try:
             while mailbox in self._putting:
                 self._put = self._put or asyncio.Event()
@@ -194,15 +193,14 @@ class Tails:
             lease = await self._store.lease(mailbox)
             if lease is None:
                 return
-            tail = Tail(mailbox, reader, lease)
+            tails.append(Tail(mailbox, reader, lease))
             if await catch_up(lease.first - 1):
-                self._tails[mailbox] = tail
+                self._tails[mailbox] = tails.pop()
         finally:
-            if tail is None or mailbox in self._tails:
-                del self._unsettled[mailbox]
-                event.set()
-            else:
+            for tail in tails:
                 self._end(tail)
+            if not tails:
+                self._unsettled.pop(mailbox).set()
 
     def close(self, mailbox: bytes, reader: Reader | None = None) -> None:
         """The tail ends, if there is one (of this reader): what has no answer is stored."""

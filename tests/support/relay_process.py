@@ -75,7 +75,7 @@ class RelayProcess:
         *,
         settings: Mapping[str, object] | None = None,
         environment: Mapping[str, str] | None = None,
-        command: tuple[str, ...] = (sys.executable, "-m", "relay"),
+        command: tuple[str, ...] = (sys.executable, "-P", "-m", "relay"),
         cwd: Path | None = None,
     ) -> None:
         self.data_dir = directory / "relay-data"
