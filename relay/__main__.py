@@ -20,7 +20,7 @@ from relay.complaints import OperatorError
 from relay.config import EVERYWHERE, Config, read
 from relay.descriptors import raise_limit
 
-COLLECT_AFTER: Final = 10_000  # objects, a few megabytes
+COLLECT_AFTER: Final = 50_000  # objects, a few megabytes
 
 log = logging.getLogger("blindpost.relay")
 
@@ -72,16 +72,6 @@ def _warn_of_origins(config: Config, host: str, origins: tuple[str, ...]) -> Non
     )
 
 
-def _collect_rarely() -> None:
-    """Look for cycles after 50,000 new objects and not after 700.
-
-    Little here is ever in a cycle, and everything that a search goes through grows with the connections: with
-    2,000 of them it took a quarter of the relay's time.
-    """
-    gc.freeze()  # what is loaded by now stays
-    gc.set_threshold(50_000, 20, 50)
-
-
 def _serve(config: Config, as_json: bool) -> None:
     # Late, so that --help and a bad setting answer at once.
     from relay import listening, loops, server
@@ -109,7 +99,6 @@ def _serve(config: Config, as_json: bool) -> None:
 
     async def serve() -> None:
         metrics = Metrics()
-        _collect_rarely()
         store = open_store(config, metrics)
         try:
             relay = compose(config, key, origins, store, metrics)
@@ -121,7 +110,7 @@ def _serve(config: Config, as_json: bool) -> None:
             await store.close()
 
     # What is there by now stays. What connections leave behind is seldom a cycle, and looking for cycles as
-    # often as Python does by itself costs a tenth of a login.
+    # often as Python does by itself costs a tenth of a login, and a quarter of a frame among 2,000 users.
     gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER, 20, 20)
