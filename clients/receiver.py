@@ -13,6 +13,7 @@ from clients.backoff import Backoff
 from clients.bell import Bell
 from clients.checkpoints import EVERY, Checkpoints
 from clients.connection import RETRY_AFTER_MAX, Disconnected, RelayConnection, dial, takes_no_more
+from clients.due import Due
 from clients.enrolment import Enrolment
 from clients.errors import ClientError, LockedError, RelayError, StorageError, TrustError
 from clients.mailroom import Mailroom
@@ -27,6 +28,7 @@ from wire.capabilities import token_hash
 from wire.control import (
     Acknowledge,
     Allow,
+    Allowed,
     AllowedToken,
     Appear,
     Error,
@@ -45,7 +47,6 @@ from wire.login import Mode
 TOP_UPS_PER_HOUR: Final = 6  # a relay lets strangers take 60 keys an hour
 FRESHEN_EVERY: Final = 6 * 3600.0
 LEAVE_WITHIN: Final = 1.0
-ANSWER_DEADLINE: Final = 30.0
 PUBLISH: Final = 1  # refs
 ALLOW: Final = 2
 BATCH: Final = 64  # frames committed together
@@ -74,10 +75,9 @@ class Receiver:
         # Owned by run.
         self._backoff = Backoff()
         self._page: PrekeyPage = []
-        self._page_sent = asyncio.Event()
-        self._page_answered = asyncio.Event()
         self._page_refused = asyncio.Event()
         self._publish_after = 0.0  # seconds, since then
+        self._due = Due()
         self.is_connected = False
         self.problem: str | None = None
         self._is_welcome = False
@@ -151,9 +151,9 @@ class Receiver:
             self.standing.welcomed(welcome)
             self._judged()
             self._senders.wake_all()
+            self._due = Due()
             await self._allow(connection)
             self._page = []
-            self._page_sent.clear()
             self._page_refused.clear()
             await self._bring_up(connection, welcome.stock)
             await connection.send(Pull())
@@ -219,7 +219,7 @@ class Receiver:
                 case Stock():
                     await self._bring_up(connection, message)
                 case Published():
-                    self._page_answered.set()
+                    self._due.answered(PUBLISH)
                     self._stock.mark_published(self._page)
                     self._page = []
                     await self._publish(connection)
@@ -229,8 +229,10 @@ class Receiver:
                     raise Disconnected(message.message, message)
                 case Error() if message.code is ErrorCode.RATE_LIMITED and message.ref == PUBLISH:
                     self._publish_after = min(float(message.retry_after or 0), RETRY_AFTER_MAX)
-                    self._page_answered.set()
+                    self._due.answered(PUBLISH)
                     self._page_refused.set()
+                case Allowed():
+                    self._due.answered(ALLOW)
                 case Error() if message.ref is not None:
                     raise Disconnected(message.message, message)
                 case _:
@@ -248,21 +250,16 @@ class Receiver:
             await self._publish(connection)
 
     async def _keep_answered(self) -> None:
-        """Say so of a relay that takes a page and never answers: nobody can begin to write to us before."""
-        while True:
-            await self._page_sent.wait()
-            self._page_sent.clear()
-            try:
-                async with asyncio.timeout(ANSWER_DEADLINE):
-                    await self._page_answered.wait()
-            except TimeoutError:
-                raise RelayError("The relay does not answer.") from None
+        """Say so of a relay that takes our keys or tokens and never answers: others need them to reach us."""
+        await self._due.overdue()
+        raise RelayError("The relay does not answer.")
 
     async def _allow(self, connection: RelayConnection) -> None:
         """Tell the relay which delivery tokens hold, and by what those who may can see us online."""
         self._card_changed.clear()
         cards, now = self._mailroom.cards, clock.now_seconds()
         tokens = [AllowedToken(hash=token_hash(token), until=until) for token, until in cards.allowed(now)]
+        self._due.asked(ALLOW)
         await connection.send(Allow(ref=ALLOW, tokens=tokens))
         # Shown in any case: whoever may not see us holds no capability of this secret.
         await connection.send(Appear(secrets=[cards.presence_secret(now)]))
@@ -297,8 +294,7 @@ class Receiver:
         if self._page:
             anew = True if self._stock.is_anew else None
             pages = [encoded for _, _, encoded in self._page]
-            self._page_answered.clear()
-            self._page_sent.set()
+            self._due.asked(PUBLISH)
             await connection.send(Publish(ref=PUBLISH, prekeys=pages, anew=anew))
         elif not self.is_connected:
             self.is_connected, self.problem = True, None
