@@ -6,6 +6,7 @@ byte for byte until the relay has accepted them. Knows nothing of what they hold
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Final
 
@@ -138,7 +139,8 @@ class Sender:
             try:
                 await until_one_ends(self._put(connection), self._hear(connection), self._noted.run())
             finally:
-                self._note_accepted()
+                with contextlib.suppress(StorageError):  # what ends the connection says more
+                    self._note_accepted()
 
     async def _make_ready(self, connection: RelayConnection, contact: ContactRow) -> ContactRow:
         """Fetch what must be known before this contact can be written to."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from clients.bell import Bell
+from clients.errors import StorageError
 from clients.mailroom import Mailroom
 from clients.profile import Profile
 from clients.sender import Sender
@@ -40,10 +41,17 @@ class Senders:
         self._on_presence = on_presence
         self._start = start
         self._all: dict[int, Sender] = {}
+        self._problem: str | None = None
         self.owed = Spaced(self._write_owed, OWED_APART)
 
     def _write_owed(self) -> None:
-        if self._mailroom.write_owed():
+        """Write it now; where that cannot be done, at the next occasion or in the next round."""
+        try:
+            written, self._problem = self._mailroom.write_owed(), None
+        except StorageError as error:
+            written, self._problem = False, str(error)
+            self._bell.ring()
+        if written:
             self.wake_all()
 
     def wake_all(self) -> None:
@@ -69,7 +77,7 @@ class Senders:
         while True:
             for contact_id in self._mailroom.repeat():
                 self._of(contact_id).again()
-            self._mailroom.write_owed()
+            self._write_owed()
             self.wake_all()
             self._profile.store.forget_log()
             await asyncio.sleep(ROUND)
@@ -93,4 +101,4 @@ class Senders:
 
     def problems(self) -> list[str | None]:
         """What each of them waits for, if it waits."""
-        return [sender.problem for sender in self._all.values()]
+        return [self._problem, *(sender.problem for sender in self._all.values())]

@@ -7,6 +7,7 @@ import pytest
 
 from clients import sender as sender_module
 from clients.backoff import Backoff
+from clients.errors import StorageError
 from clients.mailroom import Mailroom
 from clients.messenger import Messenger
 from clients.model import MessageStatus
@@ -221,3 +222,18 @@ async def test_a_connection_that_brings_nothing_is_followed_by_a_wait(
         assert before.problem is None
         monkeypatch.undo()
         assert await text(bob) == "second"
+
+
+async def test_it_ends_though_the_store_does_not_take_what_was_accepted(
+    tmp_path: Path, relay: RelayProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise StorageError("The disk is full.")
+
+    async with asyncio.timeout(2 * WITHIN), people(tmp_path, relay, "alice", "bob") as (alice, _):
+        sent = await alice.send("bob", "hi")
+        assert await alice.wait(sent, MessageStatus.DELIVERED, WITHIN) is MessageStatus.DELIVERED
+        assert alice._senders is not None
+        (sender,) = alice._senders._all.values()
+        monkeypatch.setattr(alice._mailroom, "frame_accepted", full)
+        sender._accepted = [bytes(16)]
