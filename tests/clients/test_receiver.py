@@ -9,6 +9,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from clients.checkpoints import Checkpoints
 from clients.connection import dial
+from clients.due import Due
 from clients.errors import LockedError, StorageError
 from clients.mailroom import Mailroom
 from clients.messenger import Messenger
@@ -182,3 +183,18 @@ async def test_only_a_relay_that_has_welcomed_us_can_say_that_we_are_connected_e
         await asyncio.to_thread(relay.start)
         await bob.send("alice", "still here?")
         assert await text(alice) == "still here?"
+
+
+async def test_what_a_relay_has_answered_is_waited_for_no_more(
+    tmp_path: Path, relay: RelayProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled, real = asyncio.Event(), Due.answered
+
+    def answered(due: Due, ref: int) -> None:
+        real(due, ref)
+        if not due._until:
+            settled.set()
+
+    monkeypatch.setattr(Due, "answered", answered)
+    async with people(tmp_path, relay, "alice"), asyncio.timeout(WITHIN):
+        await settled.wait()
