@@ -125,7 +125,7 @@ class Engine:
         self._device = device
         self._state = state
         self._random = random
-        self._statics = Statics()
+        self._sealing, self._opening = Statics(), Statics()
 
     # --- sending --------------------------------------------------------------------------------------
 
@@ -204,7 +204,7 @@ class Engine:
         pen.session, message = pen.session.encrypt(content.encode(), self._random)
         type = InnerType.OPENING if opens else InnerType.MESSAGE
         inner = opening + message if opens else message
-        return seal(self._device, device_key, pen.sealing, type, inner, self._random, self._statics)
+        return seal(self._device, device_key, pen.sealing, type, inner, self._random, self._sealing)
 
     # --- receiving ------------------------------------------------------------------------------------
 
@@ -262,7 +262,9 @@ class Engine:
             return None
 
     def _opened(self, envelope: bytes) -> Opened:
-        return open_envelope(envelope, self._device.key, self._state.sealing_privates(), self._statics)
+        privates = self._state.sealing_privates()
+        self._opening.keep(privates)
+        return open_envelope(envelope, self._device.key, privates, self._opening)
 
     def _sealed_by(self, opened: Opened) -> Party | None:
         sender = self._state.party(opened.device_key)

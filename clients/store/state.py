@@ -65,6 +65,7 @@ class KeyState:
         for kind, mine, used in zip(PrekeyKind, self.next_prekeys(), next_prekeys, strict=True):
             self._store.set_meta(f"next_prekey_{kind.value}", max(mine, used).to_bytes(4, "big"))
         self._db.execute("UPDATE devices SET sessions = NULL, told_sealing = 0, told_card = 0")
+        self._read.clear()
 
     # --- device lists ---------------------------------------------------------------------------------
 
@@ -121,6 +122,7 @@ class KeyState:
         """All sessions with a device."""
         record = self._value("SELECT sessions FROM devices WHERE device_key = ?", device_key)
         if record is None:
+            self._read.pop(device_key, None)
             return Sessions()
         known, sessions = self._read.get(device_key, (b"", None))
         if sessions is None or known != record:
@@ -142,7 +144,8 @@ class KeyState:
         return sessions
 
     def tidy_sessions(self, now: int) -> None:
-        """Let old sessions and old message keys die."""
+        """Let old sessions and old message keys die, in memory too."""
+        self._read.clear()
         since = self.held_since(PrekeyKind.SEALING, now)
         signed = self._privates(PrekeyKind.SIGNED)
         rows: list[tuple[Any, ...]] = self._db.execute(

@@ -376,6 +376,8 @@ def test_a_new_sealing_key_reaches_the_other_inside_the_next_message_and_is_used
     assert pair.alice.state.sealing_key(pair.bob.key) == newer.public.key
     del pair.bob.state.prekeys[PrekeyKind.SEALING, 1]
     hear(pair)
+    # The one that is gone is not kept in memory, nor what follows from it.
+    assert {private for private, _ in pair.bob.engine._opening._shared} == {newer.private}
     # It is told once, not in every message.
     assert pair.bob.state.sealing_news(pair.alice.key) is None
 

@@ -38,6 +38,20 @@ def test_no_more_is_remembered_than_the_bound() -> None:
     assert len(statics._shared) == len(statics._keys) == REMEMBERED
 
 
+def test_a_private_key_that_is_gone_is_forgotten_with_all_that_follows_from_it() -> None:
+    statics, random = Statics(), Seeded("rotated")
+    old, new, public = random(32), random(32), dh_key(random(32))
+    statics.keep([old])
+    statics.dh_key(old)
+    statics.dh(old, public)
+    statics.keep([new, old])
+    statics.dh(new, public)
+    assert {private for private, _ in statics._shared} == {old, new}
+    statics.keep([new])
+    assert {private for private, _ in statics._shared} == {new}
+    assert statics._keys == {}
+
+
 @pytest.mark.parametrize("public", LOW_ORDER)
 def test_a_point_of_low_order_is_refused_each_time(public: bytes) -> None:
     statics = Statics()

@@ -76,3 +76,18 @@ def test_sessions_of_no_more_devices_are_remembered_than_the_bound(
     for number in range(10):
         state.save_sessions(number.to_bytes(32, "big"), Sessions())
     assert len(state._read) == 3
+
+
+def test_sessions_that_are_gone_are_not_remembered(pair: tuple[Home, Home]) -> None:
+    alice, bob = pair
+    state = alice.mailroom.state
+    state.sessions(bob.mailbox)
+    assert bob.mailbox in state._read
+    with alice.profile.store.transaction() as db:
+        db.execute("UPDATE devices SET sessions = NULL")
+    assert state.sessions(bob.mailbox) == Sessions()
+    assert bob.mailbox not in state._read
+    with bob.profile.store.transaction():
+        bob.mailroom.state.sessions(alice.mailbox)
+        bob.mailroom.state.lose_sessions(bob.mailroom.state.next_prekeys())
+    assert not bob.mailroom.state._read
