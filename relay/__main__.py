@@ -57,7 +57,9 @@ def _forbid_core_dumps() -> None:
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        # One byte is too little for a file, and ends what would go through a pipe to a program that collects
+        # dumps; 0 does not end that.
+        resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
 
 
 def _warn_of_origins(config: Config, host: str, origins: tuple[str, ...]) -> None:
