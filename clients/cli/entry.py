@@ -60,8 +60,8 @@ def assemble() -> Program:
 def main() -> None:
     """The entry point of `blindpost`."""
     # No core dump, which would hold keys and texts: a byte is too little for a file, and ends what would go
-    # through a pipe to a program that collects dumps, which 0 does not. Its owner and root can read the process
-    # all the same, so that it can be audited.
+    # through a pipe to a program that collects dumps, which 0 does not. Its owner and root can read the
+    # process all the same, so that it can be audited.
     with contextlib.suppress(ValueError, OSError):
         _, most = resource.getrlimit(resource.RLIMIT_CORE)
         resource.setrlimit(resource.RLIMIT_CORE, (1, most))
