@@ -19,7 +19,7 @@ from pathlib import Path
 from bench import client_rates, durable, fairness, features, goals, growth, idle, live, logins, profile
 from bench.generator import build
 from bench.goals import ENVELOPE
-from bench.measured_relay import raised
+from bench.measured_relay import MeasuredRelay, raised
 from bench.peers.comparison import LIMIT, Comparison
 from bench.rows import HEAD, Row, show
 from bench.systems import LIVE, PAIR, Blindpost, Mode, System
@@ -73,6 +73,8 @@ def measure_servers(only: Sequence[str], rounds: int, seconds: float, with_peers
             rows += kept
         if "logins" in only:
             found = logins.measure(relay.relay, rounds, seconds)
+            with MeasuredRelay(Path(directory) / "uvloop", "--loop", "uvloop") as other:
+                found += logins.measure(other, rounds, seconds, "on uvloop")
             show(found)
             rows += found
         after = relay.relay.metrics()

@@ -17,6 +17,7 @@ from bench.rows import Row
 from bench.systems import LONE, Blindpost
 
 COUNTS: Final = (5000, 10_000)
+BESIDE: Final = (100, 1000, 10_000)  # connections that do nothing while others' frames are measured
 SPARE: Final = 500  # descriptors beside those of the crowd
 
 
@@ -64,17 +65,19 @@ def measure(seconds: float) -> list[Row]:
             with Blindpost(directory) as relay, contextlib.ExitStack() as stack:
                 for held in _crowd(relay, kind, people[:200]):
                     held.__exit__()  # what a first connection costs once is not counted
-                nobody = Row("growth", "lone frames, nobody else connected", relay.size)
-                everybody = Row("growth", f"lone frames, {most:,} idle {kind} connections", relay.size)
-                _lone(relay, seconds, nobody)
+                growth = [Row("growth", "lone frames, nobody else connected", relay.size)]
+                _lone(relay, seconds, growth[0])
                 base, before = relay.relay.memory(), 0
-                for count in COUNTS:
+                for count in sorted({*COUNTS, *BESIDE}):
                     for held in _crowd(relay, kind, people[before:count]):
                         stack.enter_context(held)
                     before = count
-                    kib = (relay.relay.memory() - base) / 1024 / count
-                    row = Row("idle", f"KiB per idle {kind} connection, {count:,}", 0, rates=[kib])
-                    rows.append(row)
-                _lone(relay, seconds, everybody)
-                rows += [nobody, everybody]
+                    if count in COUNTS:
+                        kib = (relay.relay.memory() - base) / 1024 / count
+                        rows.append(Row("idle", f"KiB per idle {kind} connection, {count:,}", 0, rates=[kib]))
+                    if count in BESIDE:
+                        name = f"lone frames, {count:,} idle {kind} connections"
+                        growth.append(Row("growth", name, relay.size))
+                        _lone(relay, seconds, growth[-1])
+                rows += growth
     return rows

@@ -46,14 +46,14 @@ def log_in_again_and_again(url: RelayUrl, people: Sequence[Person], seconds: flo
     return Done(logins, time.process_time() - used)
 
 
-def measure(relay: MeasuredRelay, rounds: int, seconds: float) -> list[Row]:
+def measure(relay: MeasuredRelay, rounds: int, seconds: float, name: str = "blindpost") -> list[Row]:
     """One row."""
     crowds = [[Person.generate() for _ in range(PEOPLE)] for _ in range(PROCESSES)]
     for crowd in crowds:
         assert len(crowd) <= AT_ONCE
         for line in enter(relay.url, crowd, tokens=False, pull=False):
             line.socket.close()
-    row = Row("logins", "blindpost", 0)
+    row = Row("logins", name, 0)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(PROCESSES, context, pin) as pool:
         for length in (0.1, *[seconds] * rounds):

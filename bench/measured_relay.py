@@ -10,12 +10,14 @@ import re
 import ssl
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Self
 
 from bench.servers import Server
 from wire.addresses import RelayUrl
 
+ROOT: Final = Path(__file__).parent.parent
 RELAY: Final = (sys.executable, "-P", "-m", "relay")
 ENOUGH: Final = "900000000+900000000/s"
 RAISED: Final = {
@@ -38,12 +40,15 @@ def raised() -> dict[str, str]:
 
 
 class MeasuredRelay(Server):
-    """A relay of its own on a free port, with its store on disk; `flags` come after the raised limits."""
+    """A relay of its own on a free port, with its store on disk; `flags` come after the raised limits.
 
-    def __init__(self, directory: Path, *flags: str) -> None:
+    On asyncio, where `flags` say nothing else; `program` is another one that serves as a relay.
+    """
+
+    def __init__(self, directory: Path, *flags: str, program: Sequence[str] = RELAY) -> None:
         limits = [part for name, value in raised().items() for part in (f"--{name}", value)]
-        command = [*RELAY, "--json", "--port", "0", "--data-directory", directory]
-        super().__init__([*command, "--log-level", "warning", *limits, *flags], speaks=True)
+        command = [*program, "--json", "--port", "0", "--data-directory", directory, "--loop", "asyncio"]
+        super().__init__([*command, "--log-level", "warning", *limits, *flags], speaks=True, cwd=ROOT)
         self.url = RelayUrl.parse(json.loads(self.first_line())["url"])
 
     def metrics(self) -> dict[str, float]:

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from bench.crowd import Line, Person, batches, connect, enter, log_in, submit
 from bench.generator import Flow, Generator
-from bench.measured_relay import MeasuredRelay
+from bench.measured_relay import RELAY, MeasuredRelay
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +73,16 @@ def _flows(people: Sequence[Person], *, senders: bool, devices: bool, sent: int 
 class Blindpost:
     """The relay: a submit connection for each sender, a device connection for each recipient."""
 
-    def __init__(self, directory: Path, *flags: str, name: str = "blindpost", size: int = 1024) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *flags: str,
+        name: str = "blindpost",
+        size: int = 1024,
+        program: Sequence[str] = RELAY,
+    ) -> None:
         self.name, self.size = name, size
-        self.relay = MeasuredRelay(directory, *flags)
+        self.relay = MeasuredRelay(directory, *flags, program=program)
 
     def cpu(self) -> float:
         """See `System`."""

@@ -7,6 +7,9 @@ the relay's back. Indexes are compared with their tables: what an index does not
 a word. Knows no table but by name, and changes nothing.
 """
 
+import contextlib
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +21,7 @@ import apsw
 from relay.store.writer import DAMAGE
 from wire.errors import WireError
 
+LAST: Final = 19  # the niceness of whoever waits for all others
 CHECK_FOR: Final = 1.5  # seconds of a start
 STEPS: Final = 500  # pages between two looks at the clock
 # All but frames: they are small, and a relay without one of them could not say who is who.
@@ -73,6 +77,10 @@ class Inspection:
         self._thread.start()
 
     def _run(self) -> None:
+        # It takes what others leave of a core: in its own time, where the system lets single threads do so.
+        if sys.platform == "linux":
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LAST)
         try:
             if not _is_sound(self._connection, "quick_check"):
                 self._on_damage()
