@@ -12,12 +12,14 @@ from typing import Final
 
 from bench.crowd import Person, batches, enter, log_in, submit
 from bench.generator import Generator
+from bench.goals import ENVELOPE
 from bench.live import WARM_UP
 from bench.rows import Row
 from bench.systems import LONE, Blindpost
 
 COUNTS: Final = (5000, 10_000)
 BESIDE: Final = (100, 1000, 10_000)  # connections that do nothing while others' frames are measured
+WARM: Final = 200  # connections
 SPARE: Final = 500  # descriptors beside those of the crowd
 
 
@@ -62,22 +64,33 @@ def measure(seconds: float) -> list[Row]:
                     for batch in batches(people):
                         for line in enter(relay.relay.url, batch, tokens=False, pull=False):
                             line.socket.close()
-            with Blindpost(directory) as relay, contextlib.ExitStack() as stack:
-                for held in _crowd(relay, kind, people[:200]):
-                    held.__exit__()  # what a first connection costs once is not counted
-                growth = [Row("growth", "lone frames, nobody else connected", relay.size)]
-                _lone(relay, seconds, growth[0])
-                base, before = relay.relay.memory(), 0
-                for count in sorted({*COUNTS, *BESIDE}):
-                    for held in _crowd(relay, kind, people[before:count]):
-                        stack.enter_context(held)
-                    before = count
-                    if count in COUNTS:
-                        kib = (relay.relay.memory() - base) / 1024 / count
-                        rows.append(Row("idle", f"KiB per idle {kind} connection, {count:,}", 0, rates=[kib]))
-                    if count in BESIDE:
-                        name = f"lone frames, {count:,} idle {kind} connections"
-                        growth.append(Row("growth", name, relay.size))
-                        _lone(relay, seconds, growth[-1])
-                rows += growth
+            rows += _memory(directory, kind, people) + _beside(directory, kind, people, seconds)
+    return rows
+
+
+def _memory(directory: Path, kind: str, people: list[Person]) -> list[Row]:
+    rows = []
+    with Blindpost(directory) as relay, contextlib.ExitStack() as stack:
+        for held in _crowd(relay, kind, people[:WARM]):
+            held.__exit__()  # what a first connection costs once is not counted
+        base, before = relay.relay.memory(), 0
+        for count in COUNTS:
+            for held in _crowd(relay, kind, people[before:count]):
+                stack.enter_context(held)
+            before = count
+            kib = (relay.relay.memory() - base) / 1024 / count
+            rows.append(Row("idle", f"KiB per idle {kind} connection, {count:,}", 0, rates=[kib]))
+    return rows
+
+
+def _beside(directory: Path, kind: str, people: list[Person], seconds: float) -> list[Row]:
+    rows, before = [Row("growth", "lone frames, nobody else connected", ENVELOPE)], 0
+    with Blindpost(directory) as relay, contextlib.ExitStack() as stack:
+        _lone(relay, seconds, rows[0])
+        for count in BESIDE:
+            for held in _crowd(relay, kind, people[before:count]):
+                stack.enter_context(held)
+            before = count
+            rows.append(Row("growth", f"lone frames, {count:,} idle {kind} connections", ENVELOPE))
+            _lone(relay, seconds, rows[-1])
     return rows

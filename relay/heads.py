@@ -139,6 +139,7 @@ class HeadDeadline(HttpToolsProtocol):
             return
         self._leave()
         self.connections.discard(self)
+        self.parser = None  # type: ignore[assignment]  # as uvicorn does at the end: else it and this keep each other
         websocket = WebSocket(self.config, self.server_state, self.app_state)
         websocket.connection_made(self.transport)
         self.transport.set_protocol(websocket)

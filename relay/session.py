@@ -252,6 +252,8 @@ class Session:
             checkpoint=status.checkpoint,
             full_at=status.full_at,
         )
+        # Half a KiB that is of no further use.
+        self._greeting, self._login_signature, self._nonce = None, b"", b""
         return [Send(welcome)]
 
     # --- answers -----------------------------------------------------------------------------------
