@@ -1,6 +1,9 @@
 """Frames that decayed on the disk, and a structure that did: told, and nothing is lost behind them."""
 
 import logging
+import os
+import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -218,3 +221,20 @@ async def test_readiness_and_log_say_what_to_do_about_damage(tmp_path: Path) -> 
         relay.spawn()
         assert relay.wait() == 2
     assert "blindpost relay restore" in relay.log
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="single threads have a niceness on Linux alone")
+def test_the_check_behind_the_relays_back_leaves_the_processor_to_everybody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def niceness() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    path, before, seen = tmp_path / "relay.db", niceness(), list[int]()
+    schema.open_writer(path)[0].close()
+    monkeypatch.setattr(soundness, "_is_sound", lambda *_: False)  # so that its thread calls us
+    soundness.Inspection(
+        path, lambda: seen.append(niceness()), lambda: None, lambda event, reason: None
+    ).close()
+    assert seen == [soundness.LAST]
+    assert niceness() == before < soundness.LAST
