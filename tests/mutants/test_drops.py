@@ -3,7 +3,7 @@
 import pytest
 
 from tests.mutants.drops import drops
-from tests.mutants.plan import applied
+from tests.mutants.plan import MODULES, ROOT, applied
 
 
 def mutated(text: str) -> set[str]:
@@ -43,3 +43,9 @@ def test_what_is_left_out(text: str, expected: set[str]) -> None:
 
 def test_a_chain_in_a_chain_is_taken_apart_once() -> None:
     assert len(drops("x = a + f(b + c) + d")) == 3 + 2
+
+
+def test_every_module_of_the_two_folders_is_tried() -> None:
+    paths = [path for folder in ("keys", "wire") for path in (ROOT / folder).glob("*.py")]
+    modules = {f"{path.parent.name}.{path.stem}" for path in paths if path.stem != "__init__"}
+    assert modules - {"keys.errors"} == set(MODULES), "tests/mutants/plan.py names them"
