@@ -71,3 +71,18 @@ def test_envelopes_sealed_and_opened_with_it_are_the_same() -> None:
         assert plain == other
         opened = open_envelope(plain, BOB.device.key, [sealing.private])
         assert opened == open_envelope(other, BOB.device.key, [sealing.private], theirs)
+
+
+def test_the_second_envelope_takes_what_the_first_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    sealing, mine, theirs, random = BOB.private(PrekeyKind.SEALING), Statics(), Statics(), Seeded("second")
+
+    def there() -> bytes:
+        envelope = seal(
+            ALICE.device, BOB.device.key, sealing.public.key, InnerType.MESSAGE, b"hi", random, mine
+        )
+        return open_envelope(envelope, BOB.device.key, [sealing.private], theirs).inner
+
+    assert there() == b"hi"
+    for name in ("dh", "dh_key"):
+        monkeypatch.setattr(statics_module, name, None)
+    assert there() == b"hi"
