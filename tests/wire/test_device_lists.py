@@ -54,6 +54,14 @@ def test_what_is_signed_and_hashed_is_labelled_and_leaves_the_signature_out() ->
     assert entry(1).signed_bytes(b"A" * 32) == b"blindpost/v1/device\0" + b"A" * 32 + fields
 
 
+def test_a_list_whose_hash_was_asked_for_is_still_the_same_list() -> None:
+    asked, other = device_list(), device_list()
+    assert asked.hash() == other.hash() == asked.hash()
+    assert asked == device_list()
+    assert decode_device_list(asked.encode()) == asked
+    assert replace(asked, version=2, previous=b"P" * 32).hash() != asked.hash()
+
+
 def test_a_change_of_any_byte_of_the_body_changes_the_hash() -> None:
     whole = device_list()
     hashes = {whole.hash()}
