@@ -198,6 +198,8 @@ def configure(connection: apsw.Connection) -> None:
     connection.pragma("foreign_keys", "ON")
     # Acknowledged envelopes do not linger in free pages that are rewritten anyway.
     connection.pragma("secure_delete", "FAST")
+    # Else SQLite plans a kept statement anew whenever a value that is bound to it has changed (STAT4).
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
 
 
 def open_writer(path: Path, vfs: str | None = None) -> tuple[apsw.Connection, bool]:
