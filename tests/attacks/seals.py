@@ -134,14 +134,14 @@ SAID: Final[list[Device]] = []
 def _unsealed(original: Callable[..., Opened]) -> Callable[..., Opened]:
     """Whoever gets an envelope opens it, and takes it for that device's which the relay names."""
 
-    def opened(envelope: bytes, recipient: bytes, privates: Sequence[bytes]) -> Opened:
+    def opened(envelope: bytes, recipient: bytes, privates: Sequence[bytes], *rest: Any) -> Opened:
         for device_key, keys in RECIPIENTS:
             with contextlib.suppress(DecryptError):
                 found = original(envelope, device_key, keys)
                 senders = [(said.key, said.identity_key) for said in SAID]
                 device_key, identity_key = (*senders, (found.device_key, found.identity_key))[0]
                 return replace(found, device_key=device_key, identity_key=identity_key)
-        return original(envelope, recipient, privates)
+        return original(envelope, recipient, privates, *rest)
 
     return opened
 
