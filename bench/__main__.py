@@ -19,11 +19,12 @@ from pathlib import Path
 from bench import client_rates, durable, fairness, features, goals, growth, idle, live, logins, profile
 from bench.generator import build
 from bench.goals import ENVELOPE
-from bench.measured_relay import MeasuredRelay, raised
+from bench.measured_relay import COMPILED, MeasuredRelay, raised
 from bench.peers.comparison import LIMIT, Comparison
 from bench.rows import HEAD, Row, show
 from bench.systems import LIVE, PAIR, Blindpost, Mode, System
 from bench.verdict import BrokenHarness, BrokenPromise
+from scripts.compile_relay import PLACE
 
 SERVERS = (*(mode.name for mode in LIVE), "durable", "logins")  # over servers that stay up together
 ALONE: dict[str, Callable[[int, float], list[Row]]] = {
@@ -34,6 +35,7 @@ ALONE: dict[str, Callable[[int, float], list[Row]]] = {
     "growth": lambda rounds, seconds: growth.measure(1, seconds),
 }
 PARTS = (*SERVERS, *ALONE, "profile", "fairness")
+FASTEST = "blindpost, compiled, on uvloop"
 
 
 def machine() -> str:
@@ -62,6 +64,9 @@ def measure_servers(only: Sequence[str], rounds: int, seconds: float, with_peers
         if with_peers and "durable" in only:
             peers.start_durable()
         systems: list[System] = [relay, *peers.live]
+        if PLACE.exists():
+            fastest = Blindpost(Path(directory) / "fast", "--loop", "uvloop", name=FASTEST, program=COMPILED)
+            systems.insert(1, stack.enter_context(fastest))
         before = relay.relay.metrics()
         print(HEAD, flush=True)
         for mode in LIVE:

@@ -14,8 +14,10 @@ import trustme
 from bench import durable
 from bench.altered import program
 from bench.live import measure as measure_live
+from bench.measured_relay import COMPILED
 from bench.rows import Row
 from bench.systems import BURST, DURABLE, LONE, Blindpost
+from scripts.compile_relay import PLACE
 
 # Each as it is but for one thing.
 LEFT_OUT: Final = {
@@ -53,6 +55,10 @@ def _measure_live(directory: Path, rounds: int, seconds: float) -> list[Row]:
         for name, what in LEFT_OUT.items():
             altered = Blindpost(directory / what, name=name, program=program(what))
             relays.append(stack.enter_context(altered))
+        if PLACE.exists():
+            for name, flags in {"compiled": (), "compiled, on uvloop": uvloop}.items():
+                compiled = Blindpost(directory / name, *flags, name=name, program=COMPILED)
+                relays.append(stack.enter_context(compiled))
         return [
             row for mode in (LONE, BURST) for row in measure_live(mode, relays, rounds, seconds, shown=False)
         ]

@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import Final, Self
 
 from bench.servers import Server
+from scripts.compile_relay import PLACE
 from wire.addresses import RelayUrl
 
 ROOT: Final = Path(__file__).parent.parent
 RELAY: Final = (sys.executable, "-P", "-m", "relay")
+# The same with what every frame passes as machine code: there once `make compiled` has run.
+COMPILED: Final = ("env", f"PYTHONPATH={PLACE}", *RELAY)
 ENOUGH: Final = "900000000+900000000/s"
 RAISED: Final = {
     "sockets-before-login": "20000",
