@@ -3,7 +3,7 @@
 A mailbox whose device is connected and has read everything has a *tail*: its frames are given a sequence in
 memory, under a lease of the store, and handed to the device's connection in the same turn. The sender is
 answered when the device has acknowledged them, which is after its own commit; or else when they are durable,
-which they are made once they are 20 ms old. What is acknowledged before is never written.
+which they are made once they are 100 ms old. What is acknowledged before is never written.
 
 Owns the tails, and the order in which they and the store have a mailbox to themselves: as long as a tail
 lasts, nobody else adds to its mailbox; `settled` waits for those that begin or end. One write is under way
@@ -30,7 +30,7 @@ from relay.store.base import (
 )
 from wire.errors import ErrorCode, WireError
 
-WRITE_AFTER: Final = 0.02  # seconds: who acknowledges sooner saves the write
+WRITE_AFTER: Final = 0.1  # seconds: who acknowledges sooner, as most do from far away, saves the write
 WRITE_AT_LAST: Final = 1.0  # seconds, for when the event loop is late, and has not heard who acknowledged
 WRITTEN_TOGETHER: Final = 256  # frames in one transaction
 
