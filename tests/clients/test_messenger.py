@@ -341,3 +341,14 @@ async def test_leaving_ends_every_task(tmp_path: Path, relay: RelayProcess) -> N
         await alice.send("bob", "hi")
         assert await text(bob) == "hi"
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_whoever_waits_until_all_has_gone_out_is_told_at_once(
+    tmp_path: Path, relay: RelayProcess
+) -> None:
+    async with people(tmp_path, relay, "alice", "bob") as (alice, bob), asyncio.timeout(WITHIN):
+        for _ in range(3):
+            await alice.send("bob", "hello")
+            assert await text(bob) == "hello"
+            for each in (alice, bob):
+                assert await each.finish(10 * WITHIN)
