@@ -46,7 +46,8 @@ def _taking_all(original: Callable[[bytes, bytes], bytes]) -> Callable[[bytes, b
 
 
 UNCHECKED: Final = tuple(
-    Removal(f"keys.{module}.dh", _taking_all) for module in ("primitives", "seal", "handshake", "ratchet")
+    Removal(f"keys.{module}.dh", _taking_all)
+    for module in ("primitives", "seal", "statics", "handshake", "ratchet")
 )
 DEFENCE: Final = "X25519 refuses a result of zeros, in all places"
 
