@@ -363,13 +363,15 @@ class Messenger:
         return await self._until(lambda: not self._mailroom.outbox.is_full(), deadline)
 
     async def flushed(self, deadline: float | None = None) -> bool:
-        """Wait until nothing waits to be sent any more, receipts included."""
-        senders, waiting = self._senders, self._mailroom.contacts_waiting
-        return await self._until(lambda: not ((senders and senders.owed.is_due) or waiting()), deadline)
+        """Write the receipts that are owed, and wait until nothing waits to be sent.
+
+        What comes meanwhile will be owed a receipt in its turn: that is not waited for.
+        """
+        self._write_owed()
+        return await self._until(lambda: not self._mailroom.contacts_waiting(), deadline)
 
     async def finish(self, deadline: float) -> bool:
-        """Write the receipts that are owed, and wait until everything has gone out."""
-        self._write_owed()
+        """Wait until everything has gone out, receipts included."""
         return await self.flushed(deadline)
 
     def notices(self) -> list[str]:
