@@ -363,16 +363,11 @@ class Messenger:
         return await self._until(lambda: not self._mailroom.outbox.is_full(), deadline)
 
     async def flushed(self, deadline: float | None = None) -> bool:
-        """Write the receipts that are owed, and wait until nothing waits to be sent.
-
-        What comes meanwhile will be owed a receipt in its turn: that is not waited for.
-        """
+        """Write the receipts that are owed now, and wait until nothing waits to be sent."""
         self._write_owed()
         return await self._until(lambda: not self._mailroom.contacts_waiting(), deadline)
 
-    async def finish(self, deadline: float) -> bool:
-        """Wait until everything has gone out, receipts included."""
-        return await self.flushed(deadline)
+    finish = flushed
 
     def notices(self) -> list[str]:
         """What has happened that the user should know, in sentences."""
