@@ -363,11 +363,14 @@ class Messenger:
         return await self._until(lambda: not self._mailroom.outbox.is_full(), deadline)
 
     async def flushed(self, deadline: float | None = None) -> bool:
-        """Write the receipts that are owed now, and wait until nothing waits to be sent."""
-        self._write_owed()
-        return await self._until(lambda: not self._mailroom.contacts_waiting(), deadline)
+        """Wait until nothing waits to be sent any more, receipts included."""
+        senders, waiting = self._senders, self._mailroom.contacts_waiting
+        return await self._until(lambda: not ((senders and senders.owed.is_due) or waiting()), deadline)
 
-    finish = flushed
+    async def finish(self, deadline: float) -> bool:
+        """Write the receipts that are owed, and wait until everything has gone out."""
+        self._write_owed()
+        return await self.flushed(deadline)
 
     def notices(self) -> list[str]:
         """What has happened that the user should know, in sentences."""
