@@ -76,7 +76,7 @@ def _warn_of_origins(config: Config, host: str, origins: tuple[str, ...]) -> Non
 
 def _serve(config: Config, as_json: bool) -> None:
     # Late, so that --help and a bad setting answer at once.
-    from relay import listening, loops, server
+    from relay import ledger, listening, loops, server
     from relay.app import compose, open_store
     from relay.auth import RelayKey
     from relay.metrics import Metrics
@@ -104,6 +104,7 @@ def _serve(config: Config, as_json: bool) -> None:
         store = open_store(config, metrics)
         try:
             relay = compose(config, key, origins, store, metrics)
+            ledger.check(relay)
             try:
                 await server.make_server(relay, announce).serve([listener])
             finally:

@@ -143,14 +143,19 @@ def compose(config: Config, key: RelayKey, origins: tuple[str, ...], store: Stor
     )
 
 
+async def sweep(relay: Relay, now: int) -> None:
+    """Let go of whatever has had its time at `now`, in Unix seconds. Raises WireError of the store."""
+    relay.rates.forget()
+    await relay.mailboxes.prune(now, relay.config.mailbox_ttl)
+    count = await relay.mailboxes.expire(now - relay.config.mailbox_ttl)
+    if count:
+        log.info("expired %d frames", count)
+
+
 async def _expire(relay: Relay) -> None:
     while True:
-        relay.rates.forget()
         try:
-            await relay.mailboxes.prune(unix_time(), relay.config.mailbox_ttl)
-            count = await relay.mailboxes.expire(unix_time() - relay.config.mailbox_ttl)
-            if count:
-                log.info("expired %d frames", count)
+            await sweep(relay, unix_time())
         except Exception as error:
             log.error("expiry failed", exc_info=error)
         await asyncio.sleep(EXPIRE_EVERY)

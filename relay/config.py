@@ -50,6 +50,7 @@ Positive = Annotated[int, Field(gt=0)]
 RateText = Annotated[Rate, NoDecode, BeforeValidator(lambda value: Rate.parse(str(value)))]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 RegistrationMode = Literal["open", "invite", "allow-list"]
+SLOWEST_RATE: Final = 3 * 3600  # seconds until the slowest of the default rates, `list_rate`, has recovered
 EVERYWHERE: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not listened on
 
 
@@ -302,15 +303,18 @@ def parser(commands: Collection[str] = ()) -> argparse.ArgumentParser:
 
 
 def command_parser(name: str, description: str, settings: Collection[str]) -> argparse.ArgumentParser:
-    """The flags of `blindpost relay NAME`: `--config` and these settings; it adds its own."""
+    """The flags of `blindpost relay NAME`: `--config` and these settings, if any; it adds its own."""
     flags = _Parser(
         prog=f"blindpost relay {name}",
         description=description,
         epilog=f"The {PREFIX}* environment variables and the --config file count as they do for the relay: "
-        "give what the relay is given.",
+        "give what the relay is given."
+        if settings
+        else None,
         allow_abbrev=False,
     )
-    _add_settings(flags, settings)
+    if settings:
+        _add_settings(flags, settings)
     return flags
 
 

@@ -7,7 +7,7 @@ import contextlib
 import hmac
 import ipaddress
 import time
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
@@ -20,6 +20,9 @@ from relay.version import package_version
 from wire import limits
 from wire.control_values import encode_base64url
 from wire.errors import WireError
+
+if TYPE_CHECKING:
+    from relay.app import Relay
 
 router = APIRouter()
 
@@ -52,61 +55,64 @@ INFO: Final[dict[str, Any]] = {
     },
 }
 FORWARDED_HEADERS: Final = ("x-forwarded-for", "forwarded", "x-real-ip", "via")
+READ: Final = frozenset((b"authorization", *(name.encode() for name in FORWARDED_HEADERS)))
+
+
+def about(relay: "Relay") -> dict[str, Any]:
+    """What a relay says of itself."""
+    config = relay.config
+    return {
+        "name": "blindpost relay",
+        "version": package_version(),
+        "protocol_versions": [limits.PROTOCOL_VERSION],
+        "relay_key": encode_base64url(relay.authority.public),
+        "public_urls": list(relay.origins),
+        "registration": config.registration,
+        "limits": {
+            "envelope_sizes": list(limits.BUCKETS),
+            "control_bytes": limits.CONTROL_MAX,
+            "control_depth": limits.CONTROL_DEPTH,
+            "prekeys_per_page": limits.PREKEYS_PER_PAGE,
+            "one_time_prekeys": limits.ONE_TIME_MAX,
+            "devices_per_account": limits.DEVICES_PER_ACCOUNT,
+            "former_lists": limits.FORMER_LISTS,
+            "mailbox_frames": config.mailbox_frames,
+            "mailbox_bytes": config.mailbox_bytes,
+            "mailbox_ttl": config.mailbox_ttl,
+            "request_frames": config.request_frames,
+            "request_bytes": config.request_bytes,
+            "tokens_per_mailbox": limits.TOKENS_MAX,
+            "capabilities_per_device": limits.CAPABILITIES_MAX,
+            "attached_per_submit": limits.ATTACHED_MAX,
+            "watches_per_submit": limits.WATCHES_MAX,
+            "unacknowledged_frames": limits.UNACKNOWLEDGED_FRAMES,
+            "unacknowledged_bytes": limits.UNACKNOWLEDGED_BYTES,
+            "outbound_bytes": limits.OUTBOUND_BUFFER,
+            "buffered_bytes": config.buffered_bytes,
+            "login_deadline": config.login_deadline,
+            "submit_idle": config.submit_idle,
+            "connections": relay.admission.caps.in_all,
+            "sockets_before_login": relay.admission.caps.before_login,
+            "sockets_before_login_per_prefix": config.sockets_per_prefix,
+            "submit_per_prefix": config.submit_per_prefix,
+            "errors_per_connection": ERRORS_BEFORE_CLOSE,
+            "waiting_bytes": WAITING_BYTES,
+            **{
+                name: {"burst": rate.burst, "count": rate.more, "seconds": rate.seconds}
+                for name, rate in config.rates.items()
+            },
+            "fragments_per_message": limits.FRAGMENTS_MAX,
+            "control_frames": limits.CONTROL_FRAMES_MAX,
+            "ping_every": limits.PING_EVERY,
+            "dead_after": limits.DEAD_AFTER,
+        },
+    }
 
 
 @router.get("/v1/info", responses={200: {"content": {"application/json": {"schema": INFO}}}})
 async def info(request: Request) -> JSONResponse:
     """What a client or an operator may know of this relay: versions, key and every limit it enforces."""
-    relay = request.state.relay
-    config = relay.config
-    return JSONResponse(
-        {
-            "name": "blindpost relay",
-            "version": package_version(),
-            "protocol_versions": [limits.PROTOCOL_VERSION],
-            "relay_key": encode_base64url(relay.authority.public),
-            "public_urls": list(relay.origins),
-            "registration": config.registration,
-            "limits": {
-                "envelope_sizes": list(limits.BUCKETS),
-                "control_bytes": limits.CONTROL_MAX,
-                "control_depth": limits.CONTROL_DEPTH,
-                "prekeys_per_page": limits.PREKEYS_PER_PAGE,
-                "one_time_prekeys": limits.ONE_TIME_MAX,
-                "devices_per_account": limits.DEVICES_PER_ACCOUNT,
-                "former_lists": limits.FORMER_LISTS,
-                "mailbox_frames": config.mailbox_frames,
-                "mailbox_bytes": config.mailbox_bytes,
-                "mailbox_ttl": config.mailbox_ttl,
-                "request_frames": config.request_frames,
-                "request_bytes": config.request_bytes,
-                "tokens_per_mailbox": limits.TOKENS_MAX,
-                "capabilities_per_device": limits.CAPABILITIES_MAX,
-                "attached_per_submit": limits.ATTACHED_MAX,
-                "watches_per_submit": limits.WATCHES_MAX,
-                "unacknowledged_frames": limits.UNACKNOWLEDGED_FRAMES,
-                "unacknowledged_bytes": limits.UNACKNOWLEDGED_BYTES,
-                "outbound_bytes": limits.OUTBOUND_BUFFER,
-                "buffered_bytes": config.buffered_bytes,
-                "login_deadline": config.login_deadline,
-                "submit_idle": config.submit_idle,
-                "connections": relay.admission.caps.in_all,
-                "sockets_before_login": relay.admission.caps.before_login,
-                "sockets_before_login_per_prefix": config.sockets_per_prefix,
-                "submit_per_prefix": config.submit_per_prefix,
-                "errors_per_connection": ERRORS_BEFORE_CLOSE,
-                "waiting_bytes": WAITING_BYTES,
-                **{
-                    name: {"burst": rate.burst, "count": rate.more, "seconds": rate.seconds}
-                    for name, rate in config.rates.items()
-                },
-                "fragments_per_message": limits.FRAGMENTS_MAX,
-                "control_frames": limits.CONTROL_FRAMES_MAX,
-                "ping_every": limits.PING_EVERY,
-                "dead_after": limits.DEAD_AFTER,
-            },
-        }
-    )
+    return JSONResponse(about(request.state.relay))
 
 
 @router.get("/healthz", response_class=PlainTextResponse)

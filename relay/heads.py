@@ -13,6 +13,7 @@ from typing import Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from relay import endpoints
 from relay.admission import Ticket, is_proxy, prefix_of
 from relay.app import Relay
 from relay.loops import READ_MAX
@@ -21,6 +22,8 @@ from relay.websocket import opening
 from relay.websocket.protocol import WebSocket
 
 HEAD_MAX: Final = 65_536
+# The headers that anything here may know of; the last two are uvicorn's to read.
+READ: Final = opening.READ | endpoints.READ | {b"connection", b"expect"}
 COME_BACK: Final = 10  # seconds, where a cap on sockets was reached
 # What waits in the system for its turn on the wire: more would only put answers and pings behind frames.
 UNSENT_MAX: Final = 131_072
@@ -101,6 +104,12 @@ class HeadDeadline(HttpToolsProtocol):
     def _answer_and_close(self, status: HTTPStatus, sentence: str, retry_after: int) -> None:
         self.transport.write(opening.refusal(status, sentence, f"retry-after: {retry_after}"))
         self.transport.close()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take in a header that is read here; of any other one nothing is kept but that it was there."""
+        if name.lower() not in READ:
+            name, value = b"", bytes(len(name) + len(value))  # their number and length have limits
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Begin a request, if its prefix may make another one now."""

@@ -30,7 +30,9 @@ def _is_ours(record: logging.LogRecord) -> bool:
     return not record.getMessage().startswith(BY_PEERS)
 
 
-class _Format(logging.Formatter):
+class Format(logging.Formatter):
+    """A line as JSON, or as text."""
+
     def __init__(self, as_json: bool) -> None:
         super().__init__()
         self._as_json = as_json
@@ -49,7 +51,7 @@ class _Format(logging.Formatter):
 def set_up(as_json: bool, level: str) -> None:
     """Send our lines, and what uvicorn warns of, to stderr; its info lines name peers and are left out."""
     output = logging.StreamHandler(sys.stderr)
-    output.setFormatter(_Format(as_json))
+    output.setFormatter(Format(as_json))
     root = logging.getLogger()
     root.handlers = [output]
     root.setLevel(logging.WARNING)

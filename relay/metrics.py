@@ -20,6 +20,8 @@ from wire.errors import ErrorCode
 from wire.login import Mode
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+BELIEVED: Final = ("yes", "no")
+VERSIONS: Final = (package_version(),)
 COMMIT_SECONDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 LAG_SECONDS: Final = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 
@@ -125,8 +127,8 @@ class Metrics:
         self._buffered = self._gauge("blindpost_buffered_bytes", "Bytes that peers have not read yet")
         self._gauge("blindpost_start_time_seconds", "Unix time of the start").set(time.time())
         build = Gauge("blindpost_build_info", "What runs here", ["version"], registry=self.registry)
-        build.labels(package_version()).set(1)
-        for believed in ("yes", "no"):
+        build.labels(*VERSIONS).set(1)
+        for believed in BELIEVED:
             self._forwarded.labels(believed)
         for code in ErrorCode:
             self._refused.labels(code)

@@ -47,10 +47,17 @@ def _doctor(arguments: Sequence[str]) -> None:
     doctor.run(arguments)
 
 
+def _ledger(arguments: Sequence[str]) -> None:
+    from relay.commands import ledger
+
+    ledger.run(arguments)
+
+
 COMMANDS: Final[dict[str, Command]] = {
     "invite": Command("make invites", _invite),
     "invites": Command("list or revoke them", _invites),
     "backup": Command("copy database and key, while the relay runs", _backup),
     "restore": Command("put a backup back", _restore),
     "doctor": Command("find what is wrong", _doctor),
+    "ledger": Command("what a relay knows, and for how long", _ledger),
 }

@@ -174,6 +174,16 @@ def _check(connection: apsw.Connection, path: Path) -> bool:
     return sound is True
 
 
+def columns(connection: apsw.Connection) -> frozenset[str]:
+    """Each `table.column` that there is, of views as well; and each trigger."""
+    found = connection.execute(
+        "SELECT m.name || '.' || c.name FROM sqlite_schema AS m, pragma_table_xinfo(m.name) AS c"
+        " WHERE m.type IN ('table', 'view')"
+        " UNION ALL SELECT 'trigger ' || name FROM sqlite_schema WHERE type = 'trigger'"
+    )
+    return frozenset(name for (name,) in found)
+
+
 def unusable(path: Path, error: Exception) -> StoreUnusableError:
     """The sentence for a database that the system or its disk does not let us use."""
     match error:

@@ -37,7 +37,7 @@ from relay.store.life import Gap, count_commit, settle
 from relay.store.mark import Mark, mark_path, write_mark
 from relay.store.reader import Reader
 from relay.store.room import CHANGE, has_room
-from relay.store.schema import open_reader, open_writer
+from relay.store.schema import columns, open_reader, open_writer
 from relay.store.soundness import Inspection
 from relay.store.writer import DAMAGE, Log, Writer, as_wire_error, uncounted
 from wire.device_lists import DeviceList
@@ -90,6 +90,7 @@ class SqliteStore:
         self._mark = self._marked = stored
         self._keeping = asyncio.get_running_loop().create_task(self._keep_mark())
         self.missing: Gap | None = None  # what the start found to be lost
+        self.columns: frozenset[str] = frozenset()  # each `table.column` of the file
 
     @classmethod
     def open(
@@ -109,13 +110,14 @@ class SqliteStore:
             # Before the writer's thread starts, which would outlive a failure.
             readers = open_reader(path), open_reader(path)
             gap, stored = settle(connection, mark_path(path), log)
+            found = columns(connection)
         except BaseException:
             connection.close()
             raise
         store = cls(
             path, Writer(connection, log, count_commit, on_commit), readers, quota or Quota(), log, stored
         )
-        store.missing = gap
+        store.missing, store.columns = gap, found
         if not is_checked:
             loop = asyncio.get_running_loop()
 

@@ -18,7 +18,7 @@ KEY: Final = 16  # bytes, before they became base64
 HEADERS_MAX: Final = 100  # of one request
 LINE_MAX: Final = 8000  # bytes of the request line or of one header
 _TOKEN: Final = re.compile(rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+")  # RFC 7230 section 3.2.6
-_READ: Final = frozenset(
+READ: Final = frozenset(
     (
         b"host",
         b"transfer-encoding",
@@ -83,7 +83,7 @@ def open_websocket(scope: Mapping[str, Any], target: bytes, paths: Container[byt
     longest, said = len(target), dict[bytes, list[bytes]]()
     for name, value in headers:
         longest = max(longest, len(name) + len(value))
-        if name in _READ:
+        if name in READ:
             said.setdefault(name, []).append(value.strip())
     if len(said.get(b"host", ())) != 1:
         return _refuse(HTTPStatus.BAD_REQUEST, "exactly one Host is needed")
