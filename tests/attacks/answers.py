@@ -15,7 +15,7 @@ from tests.attacks.attack import Attack, Caught, Outcome, Removal, Succeeded, an
 from tests.attacks.evil_relay import EvilConnection, EvilRelay
 from tests.attacks.neighbours import neighbours
 from tests.attacks.stage import Person, Stage
-from tests.clients.test_repair import checkpoints, sessions
+from tests.clients.repairs import checkpoints, sessions
 from wire.addresses import RelayUrl
 from wire.control import (
     ControlMessage,

@@ -16,7 +16,7 @@ from tests.attacks.evil_relay import EvilConnection
 from tests.attacks.floods import sealed
 from tests.attacks.neighbours import begins_anew, neighbours, state_of
 from tests.attacks.stage import Stage
-from tests.clients.test_repair import asks, deliver, sessions
+from tests.clients.repairs import asks, deliver, sessions
 from tests.support.homes import Home
 from wire.control import ClientMessage, Publish, Published, Stock
 from wire.frames import Put

@@ -24,8 +24,8 @@ from keys.sessions import Session, Sessions
 from tests.attacks.attack import Attack, Caught, Outcome, Succeeded, attack, valued
 from tests.attacks.neighbours import neighbours
 from tests.attacks.stage import Stage
+from tests.clients.repairs import sessions
 from tests.clients.test_hostile_peers import craft
-from tests.clients.test_repair import sessions
 from tests.support.homes import Home
 from wire.binary import u32
 from wire.frames import Put

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from keys.primitives import sha256
-from tests.clients.test_repair import exchange
+from tests.clients.repairs import exchange
 from tests.support.homes import Home, converse
 
 # Which envelopes came is no state of a conversation; the tables of the search follow the messages.

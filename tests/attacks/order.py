@@ -13,7 +13,7 @@ from tests.attacks.attack import Attack, Caught, Outcome, Removal, Succeeded, an
 from tests.attacks.evil_relay import EvilConnection, EvilRelay
 from tests.attacks.neighbours import neighbours
 from tests.attacks.stage import Person, Stage
-from tests.clients.test_repair import begin_anew, checkpoints, copy_of, repairs_of, sessions
+from tests.clients.repairs import begin_anew, checkpoints, copy_of, repairs_of, sessions
 from tests.support.homes import Home
 from wire.control import Accepted
 from wire.frames import Deliver, Put

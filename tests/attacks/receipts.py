@@ -9,7 +9,7 @@ from keys.content import Kind, ReadMark, Receipt
 from tests.attacks.attack import Attack, Caught, Outcome, Removal, Succeeded, attack
 from tests.attacks.neighbours import neighbours
 from tests.attacks.stage import Stage
-from tests.clients.test_repair import asks, checkpoints, copy_of, deliver, exchange, put_back
+from tests.clients.repairs import asks, checkpoints, copy_of, deliver, exchange, put_back
 from tests.support.homes import Home
 
 ALL: Final = 2**62  # a sequence that no conversation reaches

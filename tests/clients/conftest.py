@@ -1,9 +1,12 @@
-"""One real relay for all tests of a file that do not stop it."""
+"""What tests of several files begin with: a real relay, which none of a file stops; two homes; their clock."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.clients.repairs import Clock, exchange
+from tests.support.homes import Home, converse
 from tests.support.relay_process import RelayProcess
 
 
@@ -11,3 +14,16 @@ from tests.support.relay_process import RelayProcess
 def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayProcess]:
     with RelayProcess(tmp_path_factory.mktemp("relay"), settings={"sockets-per-prefix": 200}) as process:
         yield process
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Home, Home]:
+    alice, bob = Home(tmp_path, "alice"), Home(tmp_path, "bob")
+    converse(alice, bob)
+    exchange(alice, bob)
+    return alice, bob
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)

@@ -17,7 +17,7 @@ import keys.seal
 from clients import clock
 from clients.checkpoints import Checkpoints
 from keys.primitives import aead_encrypt
-from tests.clients.test_repair import checkpoints, copy_of, exchange, put_back
+from tests.clients.repairs import checkpoints, copy_of, exchange, put_back
 from tests.support.homes import Home, converse
 
 SEEDS = range(16)
