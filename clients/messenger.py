@@ -22,6 +22,7 @@ from clients.bell import Bell
 from clients.config import ClientConfig, read_config
 from clients.contact_book import EVERYBODY, ContactBook
 from clients.errors import NotFoundError
+from clients.flushing import flushed
 from clients.mailroom import Mailroom
 from clients.model import Contact, ContactStatus, Message, MessageStatus
 from clients.parsing import parse_address, parse_body, parse_relay
@@ -341,7 +342,7 @@ class Messenger:
         """Whether this device is receiving now."""
         return self._receiver is not None and self._receiver.is_connected
 
-    async def _until(self, look: Callable[[], bool], deadline: float | None) -> bool:
+    async def _until(self, look: Callable[[], bool], deadline: float | None = None) -> bool:
         def found() -> bool | None:
             self._check()
             return look() or None
@@ -363,14 +364,8 @@ class Messenger:
         return await self._until(lambda: not self._mailroom.outbox.is_full(), deadline)
 
     async def flushed(self, deadline: float | None = None) -> bool:
-        """Wait until nothing waits to be sent any more, receipts included."""
-        senders, waiting = self._senders, self._mailroom.contacts_waiting
-        return await self._until(lambda: not ((senders and senders.owed.is_due) or waiting()), deadline)
-
-    async def finish(self, deadline: float) -> bool:
-        """Write the receipts that are owed, and wait until everything has gone out."""
-        self._write_owed()
-        return await self.flushed(deadline)
+        """Write what is owed, and wait until all that waits now has gone out; False after `deadline` seconds."""
+        return await flushed(self._mailroom, self._write_owed, self._until, deadline)
 
     def notices(self) -> list[str]:
         """What has happened that the user should know, in sentences."""

@@ -50,9 +50,9 @@ class Senders:
             written, self._problem = self._mailroom.write_owed(), None
         except StorageError as error:
             written, self._problem = False, str(error)
+            self._bell.ring()
         if written:
             self.wake_all()
-        self._bell.ring()  # whoever waits until nothing is owed any more looks again
 
     def wake_all(self) -> None:
         """See to it that every contact with something waiting has a sender, awake."""

@@ -20,11 +20,6 @@ class Spaced:
         """There is something to do."""
         self._due.set()
 
-    @property
-    def is_due(self) -> bool:
-        """Whether there is something to do that has not been done."""
-        return self._due.is_set()
-
     def now(self) -> None:
         """Do it, whenever that was last."""
         self._due.clear()

@@ -90,7 +90,7 @@ class Performer:
                 await self._me.typing(call.name, call.on)
                 return {}
             case calls.Flush():
-                return {"flushed": await self._me.finish(call.timeout)}
+                return {"flushed": await self._me.flushed(call.timeout)}
             case _:
                 raise AssertionError(type(call).__name__)
 

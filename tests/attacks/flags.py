@@ -62,7 +62,7 @@ async def call_a_stranger_a_contact(stage: Stage) -> Outcome:
     said = await mallory.send("bob", "buy this")
     await stage.until(lambda: bob.contacts.all() or None)
     message = await bob.receive(SOON)
-    await bob.finish(SOON)
+    await bob.flushed(SOON)
     if message is not None:
         return Succeeded("bob hears a stranger as if he had asked for it")
     assert [each.status for each in bob.contacts.all()] == [ContactStatus.REQUEST]

@@ -184,7 +184,7 @@ class Stage:
         await self.says(alice, bob, "hello")
         await self.says(bob, alice, "hello back")
         for each in (alice, bob):
-            await each.finish(WITHIN)
+            await each.flushed(WITHIN)
         return alice, bob
 
     def acquaint(self, one: Person, other: Person) -> None:

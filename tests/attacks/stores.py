@@ -47,7 +47,7 @@ async def restore_relay(stage: Stage) -> Outcome:
     await stage.until(lambda: alice.status(last)[0] is MessageStatus.DELIVERED or None)
     for _ in range(2):  # both have said all that they owe each other
         for each in (alice, bob):
-            await each.finish(WITHIN)
+            await each.flushed(WITHIN)
     if set(LOST) <= set(bob.texts(alice)):
         return Caught("bob, alice", "what is missing is sent again, in order", 3)
     return Succeeded("two accepted messages are missing, and nobody asks for them")

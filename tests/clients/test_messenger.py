@@ -23,6 +23,7 @@ from clients.model import ContactStatus, MessageStatus
 from clients.profile import Profile
 from clients.store.contacts import Contacts
 from clients.store.history import HOLD_MS
+from clients.tasks import end
 from keys.content import Content, Kind
 from tests.support.relay_process import RelayProcess
 from wire.addresses import RelayUrl
@@ -351,4 +352,26 @@ async def test_whoever_waits_until_all_has_gone_out_is_told_at_once(
             await alice.send("bob", "hello")
             assert await text(bob) == "hello"
             for each in (alice, bob):
-                assert await each.finish(10 * WITHIN)
+                assert await each.flushed(10 * WITHIN)
+
+
+async def test_a_flush_ends_while_messages_keep_coming(tmp_path: Path, relay: RelayProcess) -> None:
+    async with people(tmp_path, relay, "alice", "bob") as (alice, bob):
+
+        async def talk() -> None:
+            while True:
+                await asyncio.gather(*(alice.send("bob", "more") for _ in range(16)))
+
+        async def listen() -> None:
+            async for _ in bob:
+                pass
+
+        await alice.send("bob", "first")
+        assert await text(bob) == "first"
+        tasks = [asyncio.create_task(talk()), asyncio.create_task(listen())]
+        try:
+            for _ in range(5):
+                assert await bob.flushed(WITHIN), bob.problems()
+            assert not any(task.done() for task in tasks)
+        finally:
+            await end(*tasks)

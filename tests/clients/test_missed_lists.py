@@ -214,7 +214,7 @@ async def test_a_contact_who_missed_many_lists_writes_and_is_written_to(
         await alice.send("bob", "before")
         assert await text(bob) == "before"
         await bob.receive(0)
-        assert await bob.finish(WITHIN)
+        assert await bob.flushed(WITHIN)
     home = Home(tmp_path, "bob")
     await change_lists(home, relay, count)
     home.close()
@@ -235,7 +235,7 @@ async def test_an_opening_that_is_ahead_makes_the_recipient_ask_and_be_heard(
         await alice.send("bob", "before")
         assert await text(bob) == "before"
         await bob.receive(0)
-        assert await bob.finish(WITHIN)
+        assert await bob.flushed(WITHIN)
     home = Home(tmp_path, "bob")
     await change_lists(home, relay, 4)
     with home.profile.store.transaction() as db:

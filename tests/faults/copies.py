@@ -71,9 +71,8 @@ async def _put_back(town: Town, person: Person, life: int, apart: int) -> bool:
     shutil.copytree(person.client.profile, copy, ignore=shutil.ignore_patterns("socket"))
     await person.start()
     await _some_more(town, apart)
-    town.resting |= set(town.people)  # as long as something comes, a receipt is owed and a flush lasts
+    town.resting.add(person.name)
     await _flushed(person)
-    town.resting &= {person.name}
     await person.kill()
     shutil.rmtree(person.client.profile)
     copy.rename(person.client.profile)
