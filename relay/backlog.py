@@ -12,6 +12,10 @@ from typing import Final
 RELIEVED: Final = 15 / 16
 
 
+def _no_longer() -> None:
+    """Nothing is held here any more."""
+
+
 class Part:
     """One connection's part. `unsent`: bytes that its socket holds; `close` ends it and drops the rest."""
 
@@ -41,6 +45,7 @@ class Part:
         if self in self._backlog.parts:
             self._backlog.parts.remove(self)
             self._backlog.total -= self.size
+            self.close = _no_longer  # it names the connection, which names its part: nothing else frees them soon
 
 
 class Backlog:

@@ -181,6 +181,7 @@ class Connection:
     def lost(self) -> None:
         """See `Receiver.lost`."""
         self._is_lost = True
+        self.outbound.clear()
         if self._delivery is not None:
             self._delivery.end()
         for timer in (self._timer, self._last_words):
@@ -223,6 +224,7 @@ class Connection:
 
     def _leave_when_done(self) -> None:
         if self._is_lost and not self._tasks:
+            self._delivery = self._submission = None  # they name this connection: nothing else frees it soon
             self._left(self)
 
     def _fail(self, error: BaseException) -> None:

@@ -4,12 +4,15 @@ import asyncio
 import gc
 import os
 import tracemalloc
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
 from relay import intake
 from relay.admission import Admission, Caps
+from relay.connection import Connection
+from relay.outbound import Outbound
 from relay.store.base import Token
 from tests.relay.devices import HELD, TOKEN, Account, envelope
 from tests.relay.shells import ORIGIN, Bench, FakeSocket
@@ -135,3 +138,23 @@ def test_a_hundred_thousand_addresses_leave_no_count() -> None:
     assert not admission.before_login
     assert not admission.submit
     assert (admission.waiting, admission.in_all) == (0, 0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_connection_that_is_over_waits_for_no_search_for_cycles(
+    relay: Bench, kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "STRANGERS_WAIT", 0.0)
+    owner = Account()
+    await relay.store.register(owner.list())
+    await relay.store.allow(owner.device.key, [Token(HELD)])
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            await kind(relay, owner)
+        left = Counter(type(item).__name__ for item in gc.get_objects() if isinstance(item, Connection | Outbound))
+    finally:
+        gc.enable()
+    assert relay.faults == []
+    assert not left
