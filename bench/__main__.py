@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bench import client_rates, durable, fairness, features, goals, growth, idle, live, logins, profile
 from bench.generator import build
-from bench.goals import ENVELOPE
+from bench.goals import ENVELOPE, FASTEST
 from bench.measured_relay import COMPILED, MeasuredRelay, raised
 from bench.peers.comparison import LIMIT, Comparison
 from bench.rows import HEAD, Row, show
@@ -35,7 +35,6 @@ ALONE: dict[str, Callable[[int, float], list[Row]]] = {
     "growth": lambda rounds, seconds: growth.measure(1, seconds),
 }
 PARTS = (*SERVERS, *ALONE, "profile", "fairness")
-FASTEST = "blindpost, compiled, on uvloop"
 
 
 def machine() -> str:

@@ -19,6 +19,7 @@ from bench.peers.comparison import (
 from bench.rows import Row
 
 OURS: Final = "blindpost"
+FASTEST: Final = "blindpost, compiled, on uvloop"  # what both options make of it
 ENVELOPE: Final = 1024  # the smallest that there is: peers are compared at this size, and at the table's 256
 Measure = Callable[[Row], float]
 
@@ -77,6 +78,7 @@ class Outcome:
 
     goal: Goal
     found: dict[int, float]  # by the peer's size of payload; 0 for an amount
+    fastest: float | None = None  # the same for the compiled relay, beside the peer at our own size
 
     @property
     def judged(self) -> float | None:
@@ -102,6 +104,11 @@ class Outcome:
         return f"{self.found[size]:.2f} x" if self.goal.peer else f"{self.found[size]:,.1f}"
 
     @property
+    def shown_fastest(self) -> str:
+        """The figure for the compiled relay, where it was measured."""
+        return "" if self.fastest is None else f"{self.fastest:.2f} x"
+
+    @property
     def wanted(self) -> str:
         """The goal as text."""
         sign = "<=" if self.goal.at_most else ">="
@@ -119,19 +126,23 @@ def _ours(rows: Sequence[Row], goal: Goal) -> Row | None:
     return None
 
 
+def _beside(rows: Sequence[Row], goal: Goal, ours: Row) -> dict[int, float]:
+    """Ratios to the peer, by its size of payload."""
+    peers = [row for row in rows if row.mode == goal.mode and row.system == goal.peer and goal.of(row) > 0]
+    return {row.size: goal.of(ours) / goal.of(row) for row in peers}
+
+
 def outcomes(rows: Sequence[Row]) -> list[Outcome]:
     """Every goal, as far as this run says something of it."""
     all_of_them = []
     for goal in GOALS:
-        found: dict[int, float] = {}
         ours = _ours(rows, goal)
-        if ours is not None and goal.peer is None:
-            found[0] = ours.rate
-        elif ours is not None:
-            for row in rows:
-                if row.mode == goal.mode and row.system == goal.peer and goal.of(row) > 0:
-                    found[row.size] = goal.of(ours) / goal.of(row)
-        all_of_them.append(Outcome(goal, found))
+        if ours is None or goal.peer is None:
+            all_of_them.append(Outcome(goal, {} if ours is None else {0: ours.rate}))
+            continue
+        fastest = [row for row in rows if row.mode == goal.mode and row.system == FASTEST]
+        compiled = _beside(rows, goal, fastest[0]).get(ENVELOPE) if fastest else None
+        all_of_them.append(Outcome(goal, _beside(rows, goal, ours), compiled))
     return all_of_them
 
 
@@ -140,11 +151,12 @@ def show(rows: Sequence[Row]) -> None:
     said = [outcome for outcome in outcomes(rows) if outcome.found]
     if not said:
         return
-    print(f"\n{'':60}{'goal':>10}{'256 B':>10}{'1 KiB':>10}")
+    print(f"\n{'':60}{'goal':>10}{'256 B':>10}{'1 KiB':>10}{'':9}{'compiled':>10}")
     for outcome in said:
         figure = outcome.shown(ENVELOPE) or outcome.shown(0)
-        shown = f"{outcome.wanted:>10}{outcome.shown(256):>10}{figure:>10}  {outcome.verdict}"
+        shown = f"{outcome.wanted:>10}{outcome.shown(256):>10}{figure:>10}  {outcome.verdict:7}{outcome.shown_fastest:>10}"
         print(f"{outcome.goal.text:60}{shown}")
     print(
-        "(blindpost at 1 KiB, its smallest envelope, against the peer at 256 B and at 1 KiB; judged at 1 KiB)"
+        "(blindpost at 1 KiB, its smallest envelope, against the peer at 256 B and at 1 KiB; judged at 1 KiB;"
+        " compiled: what uvloop and machine code make of it, at 1 KiB)"
     )
