@@ -154,8 +154,8 @@ def show(rows: Sequence[Row]) -> None:
     print(f"\n{'':60}{'goal':>10}{'256 B':>10}{'1 KiB':>10}{'':9}{'compiled':>10}")
     for outcome in said:
         figure = outcome.shown(ENVELOPE) or outcome.shown(0)
-        shown = f"{outcome.wanted:>10}{outcome.shown(256):>10}{figure:>10}  {outcome.verdict:7}{outcome.shown_fastest:>10}"
-        print(f"{outcome.goal.text:60}{shown}")
+        shown = f"{outcome.wanted:>10}{outcome.shown(256):>10}{figure:>10}  {outcome.verdict:7}"
+        print(f"{outcome.goal.text:60}{shown}{outcome.shown_fastest:>10}")
     print(
         "(blindpost at 1 KiB, its smallest envelope, against the peer at 256 B and at 1 KiB; judged at 1 KiB;"
         " compiled: what uvloop and machine code make of it, at 1 KiB)"

@@ -14,7 +14,9 @@ NOTE_KINDS: Final = (Kind.RECEIPT, Kind.READ, Kind.PROFILE)
 Until = Callable[[Callable[[], bool]], Awaitable[bool]]
 
 
-async def flushed(mailroom: Mailroom, write_owed: Callable[[], None], until: Until, deadline: float | None) -> bool:
+async def flushed(
+    mailroom: Mailroom, write_owed: Callable[[], None], until: Until, deadline: float | None
+) -> bool:
     """Write what is owed, and wait until all that waits now has gone out; False after `deadline` seconds.
 
     What comes meanwhile is owed a receipt in its turn, which is not waited for: nothing waits any more for a

@@ -364,7 +364,7 @@ class Messenger:
         return await self._until(lambda: not self._mailroom.outbox.is_full(), deadline)
 
     async def flushed(self, deadline: float | None = None) -> bool:
-        """Write what is owed, and wait until all that waits now has gone out; False after `deadline` seconds."""
+        """Write what is owed, and wait until all that waits now has gone out; False if that takes longer."""
         return await flushed(self._mailroom, self._write_owed, self._until, deadline)
 
     def notices(self) -> list[str]:

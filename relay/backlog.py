@@ -45,7 +45,9 @@ class Part:
         if self in self._backlog.parts:
             self._backlog.parts.remove(self)
             self._backlog.total -= self.size
-            self.close = _no_longer  # it names the connection, which names its part: nothing else frees them soon
+            self.close = (
+                _no_longer  # it names the connection, which names its part: nothing else frees them soon
+            )
 
 
 class Backlog:

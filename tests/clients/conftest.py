@@ -1,4 +1,4 @@
-"""What tests of several files begin with: a real relay, which none of a file stops; two homes; their clock."""
+"""What tests of several files begin with: a real relay that none of a file stops, two homes, their clock."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -153,7 +153,9 @@ async def test_a_connection_that_is_over_waits_for_no_search_for_cycles(
     try:
         for _ in range(3):
             await kind(relay, owner)
-        left = Counter(type(item).__name__ for item in gc.get_objects() if isinstance(item, Connection | Outbound))
+        left = Counter(
+            type(item).__name__ for item in gc.get_objects() if isinstance(item, Connection | Outbound)
+        )
     finally:
         gc.enable()
     assert relay.faults == []
