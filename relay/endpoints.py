@@ -148,7 +148,9 @@ def _may_read_metrics(request: Request, token: str | None) -> bool:
     if request.client is None or any(name in request.headers for name in FORWARDED_HEADERS):
         return False
     try:
-        return ipaddress.ip_address(request.client.host).is_loopback
+        address = ipaddress.ip_address(request.client.host)
+        # Where the relay listens on :: an IPv4 address comes in an IPv6 one.
+        return (getattr(address, "ipv4_mapped", None) or address).is_loopback
     except ValueError:
         return False
 
