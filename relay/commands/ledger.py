@@ -41,26 +41,30 @@ def _object(ledger: Ledger, place: Place, name: str, entry: Entry) -> dict[str, 
     return shown | {key: value for key, value in figures.items() if value is not None}
 
 
+def _wrapped(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+
+
 def _text(ledger: Ledger, places: Sequence[Place]) -> Iterator[str]:
+    kept, seen = set[str](), set[str]()
     for place in places:
-        yield TITLES[place]
+        yield f"{TITLES[place]}\n"
         for entry in ledger.entries.get(place, ()):
-            yield ""
-            yield from textwrap.wrap(
-                ", ".join(entry.names()), WIDTH, initial_indent="  ", subsequent_indent="  "
-            )
+            kept.add(entry.kept)
+            seen.update(entry.seen)
+            labels = "".join(f" by {label}" for label in entry.labels)
+            yield from _wrapped(", ".join(entry.names()) + labels, "  ")
             about = f"{entry.purpose}. Kept: {entry.kept}. Seen by: {', '.join(entry.seen)}."
-            yield from textwrap.wrap(about, WIDTH, initial_indent="      ", subsequent_indent="      ")
-        yield ""
-    yield "How long"
-    yield ""
-    for name, kept in ledger.retentions.items():
-        yield f"  {name}: {kept.means}"
-    yield ""
-    yield "Who sees it"
-    yield ""
+            yield from _wrapped(about, "      ")
+            yield ""
+    yield "How long\n"
+    for name, retention in ledger.retentions.items():
+        if name in kept:
+            yield from _wrapped(f"{name}: {retention.means}", "  ")
+    yield "\nWho sees it\n"
     for name, seer in ledger.seers.items():
-        yield f"  {name}: {seer}"
+        if name in seen:
+            yield from _wrapped(f"{name}: {seer}", "  ")
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -73,12 +77,14 @@ def run(arguments: Sequence[str]) -> None:
         (),
     )
     parser.add_argument(
-        "places", nargs="*", type=Place, metavar="PLACE",
+        "places", nargs="*", metavar="PLACE",
         help=f"one or more of {', '.join(Place)} (default: all of them)",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print a JSON object for each field")
     flags: argparse.Namespace = parser.parse_args(arguments)
-    ledger, places = read(), flags.places or list(Place)
+    if unknown := [name for name in flags.places if name not in list(Place)]:
+        parser.error(f"nothing in the ledger is called {unknown[0]}; choose from {', '.join(Place)}")
+    ledger, places = read(), [Place(name) for name in flags.places] or list(Place)
     if not flags.json:
         say("\n".join(_text(ledger, places)))
         return

@@ -138,5 +138,6 @@ def test_the_relay_wheel_has_the_relay_and_the_wire_format_alone(tmp_path: Path)
     expected = {name_of(path) for path in sources("relay", "wire")}
     assert {name for name in modules if name.endswith(".py")} == expected
     assert {name.split("/")[0] for name in modules} == {"relay", "wire"}
+    assert "wire/ledger.toml" in modules
     assert not any("__pycache__" in name for name in modules)
     assert any(name.endswith("licenses/LICENSE") for name in names)

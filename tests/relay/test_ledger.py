@@ -65,7 +65,7 @@ async def test_everything_is_declared_and_nothing_else(tmp_path: Path, relay: Re
     found[Place.MEMORY] = {*held(), *held_in(inspect.getsource(httptools_impl))}
     for place in Place:
         declared = set(LEDGER.of(place))
-        assert found[place] - declared == set(), f"{place}: not declared"
+        assert found[place] - declared == set(), f"{place}: declare it in wire/ledger.toml"
         assert declared - found[place] == set(), f"{place}: declared, and nothing handles it any more"
 
 
@@ -293,11 +293,16 @@ def test_an_entry_that_nothing_handles_any_more_is_seen() -> None:
     assert set(more.of(Place.STORE)) - set(LEDGER.of(Place.STORE)) == {"frames.sender"}
 
 
+# As long as the database, the process, the account or its next version is there: there is no clock to move.
+ENDLESS = {"while-registered", "until-replaced", "until-restart", "forever", "as-the-operator-keeps"}
+
+
 @pytest.mark.parametrize("name", LEDGER.retentions)
 def test_a_figure_is_what_the_code_says_and_has_its_test(name: str) -> None:
     kept = LEDGER.retentions[name]
     if kept.constants:
         assert sum(map(pkgutil.resolve_name, kept.constants)) == (kept.seconds or kept.count)
+    assert (kept.test is None) is (name in ENDLESS)
     if kept.test is not None:
         path, _, function = kept.test.partition("::")
         assert re.search(rf"^(async )?def {function}\(", (ROOT / path).read_text(), re.MULTILINE)
@@ -325,6 +330,10 @@ def test_it_is_printed_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(lines) == sum(len(LEDGER.of(place)) for place in Place)
     (envelope,) = [line for line in lines if (line["place"], line["field"]) == ("store", "frames.envelope")]
     assert (envelope["kept"], envelope["seconds"]) == ("until-acknowledged", 30 * 86_400 + 3600)
+
+
+def test_a_place_that_is_not_there_is_one_sentence() -> None:
+    assert "choose from" in refused("ledger", "people")
 
 
 def test_a_ledger_that_cannot_be_read_says_so(tmp_path: Path) -> None:

@@ -201,7 +201,7 @@ async def test_what_is_kept_until_a_login_is_gone_after_it(
     held = weakref.ref(other._session)
     del other
     await pass_seconds(1)
-    await left
+    assert left.done()
     await gone(bench, held)
 
 
@@ -227,7 +227,7 @@ async def test_what_a_submit_connection_showed_ends_with_its_idleness(
     held = weakref.ref(connection._session._attachments)
     del connection
     await pass_seconds(1)
-    await left
+    assert left.done()
     assert not any(vars(bench.presence).values())
     del socket
     await gone(bench, held)
