@@ -29,6 +29,10 @@ CLOSE_CODES: Final = {
     ErrorCode.INTERNAL: CloseCode.INTERNAL,
 }
 
+UNKNOWN_URL: Final = (
+    "this relay is not known under that URL: check the URL; if it is right, the relay's operator must list "
+    "it in public_urls"
+)
 _REFUSALS: Final[dict[ErrorCode, tuple[str, int | None]]] = {
     ErrorCode.QUOTA: ("the mailbox is full", 60),
     ErrorCode.GO_BACK: ("an earlier frame to this mailbox was refused: retry that one first", None),

@@ -50,6 +50,7 @@ Positive = Annotated[int, Field(gt=0)]
 RateText = Annotated[Rate, NoDecode, BeforeValidator(lambda value: Rate.parse(str(value)))]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 RegistrationMode = Literal["open", "invite", "allow-list"]
+FirewallMode = Literal["basic", "strict"]
 SLOWEST_RATE: Final = 3 * 3600  # seconds until the slowest of the default rates, `list_rate`, has recovered
 EVERYWHERE: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not listened on
 
@@ -94,6 +95,10 @@ class Config(BaseSettings):
     )
     allow_list: Path | None = Field(
         None, description="file of addresses, one per line, for registration allow-list; read when changed"
+    )
+    firewall: FirewallMode = Field(
+        "basic",
+        description="what is not taken: basic (what is no envelope), strict (what looks like plaintext, too)",
     )
     mailbox_frames: Positive = Field(MAILBOX_FRAMES, description="frames a mailbox holds")
     mailbox_bytes: Positive = Field(MAILBOX_BYTES, description="bytes a mailbox holds")

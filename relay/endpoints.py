@@ -42,6 +42,7 @@ INFO: Final[dict[str, Any]] = {
         "relay_key",
         "public_urls",
         "registration",
+        "firewall",
         "limits",
     ],
     "properties": {
@@ -51,6 +52,7 @@ INFO: Final[dict[str, Any]] = {
         "relay_key": {"type": "string", "pattern": "^[A-Za-z0-9_-]{43}$"},
         "public_urls": {"type": "array", "items": {"type": "string"}},
         "registration": {"type": "string"},
+        "firewall": {"type": "string"},
         "limits": {"type": "object"},
     },
 }
@@ -68,6 +70,7 @@ def about(relay: "Relay") -> dict[str, Any]:
         "relay_key": encode_base64url(relay.authority.public),
         "public_urls": list(relay.origins),
         "registration": config.registration,
+        "firewall": config.firewall,
         "limits": {
             "envelope_sizes": list(limits.BUCKETS),
             "control_bytes": limits.CONTROL_MAX,

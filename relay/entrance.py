@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from relay.admission import Ticket, is_proxy, prefix_of
 from relay.connection import Connection
+from relay.firewall import FIREWALLS
 from relay.rates import Pace
 from relay.session import Session
 from relay.sockets import Socket
@@ -36,7 +37,7 @@ def enter(
     pace = Pace(relay.rates, prefix)
     connection = Connection(
         socket,
-        Session(relay.authority, relay.origins, os.urandom(NONCE), pace),
+        Session(relay.authority, relay.origins, os.urandom(NONCE), pace, FIREWALLS[relay.config.firewall]),
         ticket or Ticket.none(relay.admission),
         pace,
         relay.surroundings,

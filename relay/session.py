@@ -28,6 +28,7 @@ from relay.actions import (
 )
 from relay.answers import (
     CLOSE_CODES,
+    UNKNOWN_URL,
     bundle_message,
     error_message,
     frame_id_of,
@@ -38,6 +39,7 @@ from relay.answers import (
 )
 from relay.attachments import Attachments
 from relay.endings import Ending
+from relay.firewall import Split
 from relay.lanes import Batch, Kept, Lanes, Later, Outcome, Verdict
 from relay.metrics import Drop
 from relay.patience import Patience
@@ -63,11 +65,14 @@ ERRORS_BEFORE_CLOSE: Final = 20
 class Session:
     """The relay's side of one connection. `nonce`: 32 fresh random bytes; `origins`: the `public_urls`."""
 
-    def __init__(self, authority: Authority, origins: Collection[str], nonce: bytes, pace: Pace) -> None:
+    def __init__(
+        self, authority: Authority, origins: Collection[str], nonce: bytes, pace: Pace, put: Split = split_put
+    ) -> None:
         self._authority = authority
         self._origins = origins
         self._nonce = nonce
         self._pace = pace
+        self._split = put
         self._greeting: Greeting | None = None
         self._device_key = b""
         self._login_signature = b""
@@ -106,7 +111,7 @@ class Session:
         try:
             if self.state is not State.SUBMIT:
                 self._move("put")
-            mailbox, frame_id, envelope = split_put(data)
+            mailbox, frame_id, envelope = self._split(data)
         except WireError as error:
             return self._broken(error, None, frame_id_of(data) if self.state is State.SUBMIT else None)
         frame, token_hash = NewFrame(frame_id, envelope), self._attachments.token_hash_for(mailbox)
@@ -147,9 +152,8 @@ class Session:
                     self._pace.newcomer()
                 device_list = decode_device_list(message.device_list)
                 if device_list.entry(self._device_key) is None:
-                    raise WireError(
-                        ErrorCode.REGISTRATION_REFUSED, "device list: this device is not in it", "device_list"
-                    )
+                    why = "device list: this device is not in it"
+                    raise WireError(ErrorCode.REGISTRATION_REFUSED, why, "device_list")
                 self._authority.check_device_list(device_list)
                 if self.registered:  # after the signature, or anybody could use up anybody's rate
                     self._pace.device_list(device_list.account_key)
@@ -204,17 +208,11 @@ class Session:
         self._move(f"hello {message.mode}")
         if message.version != PROTOCOL_VERSION:
             self.state = State.NEW
-            raise WireError(
-                ErrorCode.UNSUPPORTED_VERSION, f"this relay speaks version {PROTOCOL_VERSION}", "version"
-            )
+            why = f"this relay speaks version {PROTOCOL_VERSION}"
+            raise WireError(ErrorCode.UNSUPPORTED_VERSION, why, "version")
         if message.origin not in self._origins:
             self.state = State.NEW
-            raise WireError(
-                ErrorCode.WRONG_ORIGIN,
-                "this relay is not known under that URL: check the URL; if it is right, the relay's "
-                "operator must list it in public_urls",
-                "origin",
-            )
+            raise WireError(ErrorCode.WRONG_ORIGIN, UNKNOWN_URL, "origin")
         greeting = Greeting(
             message.mode, message.origin, self._authority.public, self._nonce, message.nonce, now
         )
@@ -303,10 +301,8 @@ class Session:
         if following is not None:
             actions.append(following)
         if self._lanes.overgrown:
-            actions += self._end(
-                WireError(ErrorCode.QUOTA, "more full mailboxes on one connection than are remembered"),
-                Drop.TOO_MANY_ERRORS,
-            )
+            why = "more full mailboxes on one connection than are remembered"
+            actions += self._end(WireError(ErrorCode.QUOTA, why), Drop.TOO_MANY_ERRORS)
         return actions
 
     def _tell(self, outcomes: Sequence[Outcome]) -> list[Action]:

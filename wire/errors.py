@@ -13,6 +13,7 @@ class ErrorCode(StrEnum):
     BAD_REQUEST = "BAD_REQUEST"  # malformed, unknown type, extra or missing field
     BAD_FRAME = "BAD_FRAME"  # binary frame malformed, or of a kind this side does not accept
     BAD_ENVELOPE = "BAD_ENVELOPE"  # envelope not exactly 1 KiB * 2^k, or of an unknown version
+    PLAINTEXT_SUSPECTED = "PLAINTEXT_SUSPECTED"  # the envelope looks unencrypted to a relay that looks
     TOO_LARGE = "TOO_LARGE"  # over a limit published in /v1/info
     UNSUPPORTED_VERSION = "UNSUPPORTED_VERSION"  # no protocol version in common
     OUT_OF_TURN = "OUT_OF_TURN"  # a valid message in the wrong state or on the wrong kind of connection

@@ -1,0 +1,145 @@
+"""The ciphertext firewall: what it refuses by theory and in fact, and that nothing else of the relay sees it."""
+
+import contextlib
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from unittest.mock import patch
+
+import httpx
+import pytest
+
+from bench.chance import biased, false_reject, few_values
+from bench.firewall import catch, missed, random_envelopes, real_envelopes, refused
+from bench.plaintexts import TEXTS
+from relay import firewall
+from relay.firewall import (
+    DISTINCT,
+    LETTERS_2,
+    LETTERS_3,
+    PRINTABLE_RUN,
+    WINDOW,
+    has_text,
+    is_biased,
+    is_file,
+    looks_like_plaintext,
+    repeats_itself,
+)
+from tests.relay.devices import Account
+from tests.relay.peers import logged_in, submitting
+from tests.support.relay_process import RelayProcess
+from wire.control import Accepted, Refused
+from wire.errors import ErrorCode
+from wire.frames import Put
+from wire.limits import BUCKETS
+
+RANDOM = 20_000
+REAL = 500
+
+
+# --- theory --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", BUCKETS)
+def test_by_theory_less_than_one_honest_envelope_in_a_thousand_million_is_refused(size: int) -> None:
+    assert sum(false_reject(size).values()) < 1e-9
+
+
+def test_the_theory_is_that_of_what_happens() -> None:
+    # Where it happens often enough to be seen: the thresholds lie far beyond that.
+    dice, tries = random.Random(1), 20_000
+    few = sum(len(set(dice.randbytes(WINDOW))) <= 155 for _ in range(tries))
+    assert few / tries == pytest.approx(few_values(WINDOW, 155), rel=0.1)
+    assert few_values(WINDOW, WINDOW) == pytest.approx(1)
+    with patch("bench.chance.BIAS", 4):  # two standard deviations; the bound is one, and no guess
+        assert 0.0455 < biased() < 0.3
+
+
+# --- each test alone -----------------------------------------------------------------------------------
+
+
+def of(*parts: bytes, size: int = 1024) -> bytes:
+    """An envelope with these parts from its first free byte on, and bytes in which all is even behind."""
+    made = b"\x01" + b"".join(parts)
+    return made + (bytes(range(256)) * (size // 256))[len(made) :]
+
+
+def test_what_all_bytes_stand_in_evenly_passes() -> None:
+    assert not looks_like_plaintext(b"\x01" + random.Random(2).randbytes(1023))
+    even = b"\x01" + (bytes(range(255, -1, -1)) * 4)[:1023]
+    assert not is_biased(even)
+    assert not repeats_itself(even)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_too_many_ones_or_zeros(sign: int) -> None:
+    bits = 8 * 1023
+    most = int((firewall.BIAS * bits) ** 0.5)  # of the difference; with as many bits it is even
+    for difference, is_refused in ((most // 2 * 2, False), (most // 2 * 2 + 2, True)):
+        ones = (bits + sign * difference) // 2
+        envelope = b"\x01" + ((1 << ones) - 1).to_bytes(1023)
+        assert is_biased(envelope) is is_refused
+
+
+def test_too_few_values_in_any_256_bytes() -> None:
+    values = bytes(range(DISTINCT + 1)) * 3
+    even = bytes(range(256))
+    for place in range(3):
+        enough, few = [even] * 3, [even] * 3
+        enough[place], few[place] = values[:WINDOW], values[:DISTINCT] + bytes(WINDOW - DISTINCT)
+        assert not repeats_itself(b"\x01" + b"".join(enough) + even[1:])
+        assert repeats_itself(b"\x01" + b"".join(few) + even[1:])
+
+
+@pytest.mark.parametrize(
+    ("piece", "most"),
+    [(b"a", PRINTABLE_RUN - 1), ("я".encode(), LETTERS_2 - 1), ("信".encode(), LETTERS_3 - 1)],
+)
+@pytest.mark.parametrize("at", [0, 400, 1023])
+def test_too_long_a_run_of_text_wherever_it_is(piece: bytes, most: int, at: int) -> None:
+    around = bytes(range(0x80, 0xC0)) * 16  # which is no text, and no end of a letter
+    for count, is_refused in ((most, False), (most + 1, True)):
+        run = piece * count
+        before = min(at, 1023 - len(run))
+        assert has_text((b"\x01" + around[:before] + run + around)[:1024]) is is_refused
+
+
+def test_blanks_and_full_stops_do_not_end_a_run_of_letters() -> None:
+    assert has_text(of("Да, это он. И я.".encode()))
+    assert not has_text(of("Да0это1он2И3я".encode()))
+
+
+def test_a_file_where_an_envelope_begins_and_nowhere_else() -> None:
+    heads = (
+        b"\x89PNG\r\n\x1a\n", b"GIF89a", b"\xff\xd8\xff\xe0\0\x10JFIF\0", b"\xff\xd8\xff\xe1\0\x20Exif\0",
+        b"%PDF-", b"PK\x03\x04\x14\0", b"\x1f\x8b\x08\0abcd\x02", b"\x28\xb5\x2f\xfd\xa4", b"\xfd7zXZ\0",
+        b"BZh91AY&SY", b"7z\xbc\xaf\x27\x1c", b"\x7fELF\x02\x01\x01", b"OggS\0", b"RIFFabcdWAVE", b"\0\0\0\x18ftyp",
+    )  # fmt: skip
+    for head in heads:
+        assert is_file(of(head))
+        assert not is_file(of(b"\x01", head))
+        assert not is_file(of(head[:-1], bytes((head[-1] ^ 0x18,))))
+
+
+# --- what is claimed -----------------------------------------------------------------------------------
+
+
+def test_no_random_frame_and_no_envelope_of_our_client_is_refused() -> None:
+    assert refused(random_envelopes(RANDOM), RANDOM, "random frames") == 0
+    assert refused(real_envelopes(REAL), REAL, "envelopes of our client") == 0
+
+
+def test_every_plaintext_is_caught_of_which_that_is_said() -> None:
+    rows = catch(looks_like_plaintext)
+    assert missed(rows) == []
+    assert len(rows) > 40
+
+
+# --- in the relay --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def strict(tmp_path: Path) -> Iterator[RelayProcess]:
+    with RelayProcess(tmp_path, "--firewall", "strict") as relay:
+        yield relay
