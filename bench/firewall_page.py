@@ -45,8 +45,8 @@ _COST: Final = """
 Microseconds of one core for an honest envelope, all tests together:
 """
 _TESTS: Final = """
-Each test alone, and three that were not taken: microseconds for 1 KiB, and how many of all plaintexts above it
-catches.
+Each test alone, and three that were not taken: microseconds for 1 KiB, and how many of all plaintexts above
+it catches.
 """
 _RATES: Final = """
 Frames through the relay, 1 KiB each, in turns ([how it is measured](performance.md)):

@@ -216,6 +216,11 @@ class Mailroom:
                 elif row is not None:
                     self.history.accepted(row, clock.now_ms())
 
+    def frame_not_taken(self, frame_id: bytes) -> None:
+        """No relay will take this frame as it is; what it says goes out in another one."""
+        with self._store.transaction():
+            self.repair.not_taken(frame_id)
+
     def tidy(self) -> None:
         """Forget what protects against nothing any more, and give up on what nobody has receipted."""
         now = clock.now_seconds()

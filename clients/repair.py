@@ -220,6 +220,25 @@ class Repair:
             behind = (ranges.highest + 1, self._state.last_sequence(device_key))
             self._answer(contact, device_key, (*ranges.gaps(RANGES_MAX), behind))
 
+    # --- what no relay takes --------------------------------------------------------------------------
+
+    def not_taken(self, frame_id: bytes) -> None:
+        """A relay will never take a frame as it is: what it says is to be encrypted again.
+
+        A note that is not owed anew is lost like any other: its recipient sees a gap, and asks (`_answer`).
+        """
+        frame = self._outbox.take_back(frame_id)
+        if frame is None:
+            return
+        device_key, row = frame
+        if row is not None:
+            self._history.lacks_one(device_key, row)
+            return
+        now = clock.now_seconds()
+        self._state.forget_card(device_key, now + 1, now)
+        self._card_changed()
+        self._outbox.owe_receipt(device_key)
+
     # --- again ----------------------------------------------------------------------------------------
 
     def write_again(self, contact: ContactRow) -> int:

@@ -34,7 +34,13 @@ ANSWER_DEADLINE: Final = 30.0
 HOLD_MAX: Final = IDLE_SUBMIT / 2  # seconds that a connection is kept open until the relay takes more
 NOTED_APART: Final = 0.02  # seconds between two commits of what was accepted
 WATCH: Final = 1  # the only watch of a connection
-HOLDING: Final = (ErrorCode.RATE_LIMITED, ErrorCode.QUOTA, ErrorCode.STORAGE_FULL, ErrorCode.GO_BACK)
+HOLDING: Final = (
+    ErrorCode.RATE_LIMITED,
+    ErrorCode.QUOTA,
+    ErrorCode.STORAGE_FULL,
+    ErrorCode.GO_BACK,
+    ErrorCode.PLAINTEXT_SUSPECTED,
+)
 WATCH_AGAIN: Final = IDLE_SUBMIT / 2  # so that the relay does not take the connection for idle
 
 
@@ -294,6 +300,14 @@ class Sender:
         sentence = f"The relay does not take the message now: {refused.message}"
         if refused.code is ErrorCode.RATE_LIMITED:
             sentence = takes_no_more(told)
+        if refused.code is ErrorCode.PLAINTEXT_SUSPECTED:
+            # It happens by chance, once in a thousand million; else one of the two programs is broken.
+            self._mailroom.frame_not_taken(refused.frame)
+            self._owes()
+            sentence = (
+                "The relay takes what is sent for plaintext, and refuses it. It is encrypted anew; if this stays, "
+                "update blindpost, or ask the relay's operator."
+            )
         if refused.code in HOLDING and told <= HOLD_MAX:
             self._window.go_back(now, max(told, self._backoff.next()))
             self._waits(sentence)

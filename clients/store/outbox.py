@@ -75,6 +75,13 @@ class Outbox:
         waits = "SELECT 1 FROM outbox WHERE message = ? AND accepted = 0"
         return row if self._db.execute(waits, (row,)).get is None else None
 
+    def take_back(self, frame_id: bytes) -> tuple[bytes, int | None] | None:
+        """Forget a frame that no relay has accepted: its mailbox and its message's row, None without one."""
+        rows: list[tuple[Any, ...]] = self._db.execute(
+            "DELETE FROM outbox WHERE frame_id = ? AND accepted = 0 RETURNING mailbox, message", (frame_id,)
+        ).fetchall()
+        return None if not rows else (bytes(rows[0][0]), rows[0][1])
+
     def has_frames(self, contact: int) -> bool:
         """Whether there is a frame to a contact that no relay has accepted."""
         query = "SELECT 1 FROM outbox WHERE contact = ? AND accepted = 0 LIMIT 1"

@@ -172,6 +172,10 @@ class Outgoing(Conversations):
         query = f"SELECT 1 FROM sent WHERE {_LACKS} LIMIT 1"  # noqa: S608 our own words
         return self._db.execute(query, (device_key, below)).get is not None
 
+    def lacks_one(self, device_key: bytes, row: int) -> None:
+        """A message is to be encrypted again for a device."""
+        self._db.execute("UPDATE sent SET again = 1 WHERE device_key = ? AND message = ?", (device_key, row))
+
     def lacks_all(self, device_key: bytes) -> int:
         """Everything that a device has not receipted is to be encrypted again; returns how many messages."""
         self._db.execute(

@@ -73,7 +73,7 @@ def _settings(config: Config) -> Iterator[Finding]:
         )  # fmt: skip
     if config.store == "memory":
         yield warning(name, "store is memory: everything is forgotten at exit", "use --store sqlite")
-    yield ok(name, f"can be used; registration is {config.registration}")
+    yield ok(name, f"can be used; registration is {config.registration}, firewall is {config.firewall}")
 
 
 def _is_local(host: str) -> bool:
