@@ -13,7 +13,7 @@ BENCH_CFLAGS := -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Wconversion -Wshadow
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-uvloop test-keyring compiled test-compiled attacks faults proxies check bench bench-check bench-programs soak fuzz mutants screenshots lock relay-wheel clean
+.PHONY: help demo test test-uvloop test-keyring compiled test-compiled attacks faults proxies check bench bench-check bench-programs soak firewall fuzz mutants screenshots lock relay-wheel clean
 
 help:
 	@echo 'make demo         show the main job working, here and now'
@@ -31,6 +31,7 @@ help:
 	@echo 'make bench        what a message costs, beside others (needs cc); ARGS="--help", ARGS=fairness'
 	@echo 'make bench-check  does the load generator catch what a relay could do wrong? (needs cc)'
 	@echo 'make soak         20 minutes of people writing: does anything grow? ARGS="--minutes N"'
+	@echo 'make firewall     what --firewall strict refuses, rightly and wrongly, and its cost; ARGS="--help"'
 	@echo 'make screenshots  docs/pictures/: the real program in real terminals'
 	@echo 'make lock         renew the requirements*.lock; UPGRADE=1 takes newer versions'
 	@echo 'make relay-wheel  build dist/blindpost_relay-*.whl: relay/ and wire/ alone'
@@ -122,6 +123,10 @@ bench-programs: .bench/load .bench/forwarder
 
 soak: $(READY)
 	@$(BIN)/python -m bench.soak $(ARGS)
+
+# Without a C compiler: ARGS=--no-relay
+firewall: $(READY)
+	@$(BIN)/python -m bench.firewall $(ARGS)
 
 screenshots: $(READY)
 	@$(BIN)/python scripts/make_screenshots.py

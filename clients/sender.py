@@ -305,8 +305,8 @@ class Sender:
             self._mailroom.frame_not_taken(refused.frame)
             self._owes()
             sentence = (
-                "The relay takes what is sent for plaintext, and refuses it. It is encrypted anew; if this stays, "
-                "update blindpost, or ask the relay's operator."
+                "The relay takes what is sent for plaintext, and refuses it. It is encrypted anew; if this "
+                "stays, update blindpost, or ask the relay's operator."
             )
         if refused.code in HOLDING and told <= HOLD_MAX:
             self._window.go_back(now, max(told, self._backoff.next()))
