@@ -25,7 +25,7 @@ from relay.logs import LOGGER
 from relay.mailboxes import Mailboxes, unix_time
 from relay.metrics import Metrics
 from relay.presence import Presence
-from relay.rates import Rates
+from relay.rates import Limit, Rates
 from relay.registration import Registration
 from relay.store.base import Store
 from relay.store.memory import MemoryStore
@@ -35,6 +35,7 @@ from relay.turns import Turns
 from wire.limits import PROTOCOL_VERSION
 
 EXPIRE_EVERY: Final = 3600.0
+FORGET_EVERY: Final = 2
 LAG_EVERY: Final = 0.5
 WEBSOCKET_PATH: Final = "/v1/ws"
 
@@ -145,7 +146,6 @@ def compose(config: Config, key: RelayKey, origins: tuple[str, ...], store: Stor
 
 async def sweep(relay: Relay, now: int) -> None:
     """Let go of whatever has had its time at `now`, in Unix seconds. Raises WireError of the store."""
-    relay.rates.forget()
     await relay.mailboxes.prune(now, relay.config.mailbox_ttl)
     count = await relay.mailboxes.expire(now - relay.config.mailbox_ttl)
     if count:
@@ -159,6 +159,15 @@ async def _expire(relay: Relay) -> None:
         except Exception as error:
             log.error("expiry failed", exc_info=error)
         await asyncio.sleep(EXPIRE_EVERY)
+
+
+async def _forget(relay: Relay) -> None:
+    """Forget who came and asked, once no rate needs it: their order alone ties an address to a token."""
+    while True:
+        for limit in Limit:
+            relay.rates.forget(limit)
+            await asyncio.sleep(0)  # one takes a millisecond or two where it remembers as many as it may
+        await asyncio.sleep(FORGET_EVERY)
 
 
 async def _clear(relay: Relay) -> None:
@@ -194,7 +203,7 @@ def create_app(relay: Relay) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Relay]]:
-        beside = [asyncio.create_task(work(relay)) for work in (_expire, _clear, _watch_loop)]
+        beside = [asyncio.create_task(work(relay)) for work in (_expire, _forget, _clear, _watch_loop)]
         try:
             yield {"relay": relay}
         finally:

@@ -87,6 +87,17 @@ class Buckets:
     def __len__(self) -> int:
         return len(self._full_at)
 
+    @property
+    def fills_in(self) -> int:
+        """Nanoseconds in which an empty bucket is full again."""
+        return self._capacity
+
+    def rename(self, key: Hashable, name: Hashable) -> None:
+        """What was spent under `key` counts for `name` from now on."""
+        full_at = self._full_at.pop(key, None)
+        if full_at is not None:
+            self._full_at[name] = full_at
+
     def room(self, key: Hashable) -> int:
         """How many may be taken now."""
         now = self._clock()

@@ -226,6 +226,7 @@ class Connection:
         if self._is_lost and not self._tasks:
             self._delivery = self._submission = None  # they name this connection: nothing else frees it soon
             self._left(self)
+            self._ticket.give_way = None  # likewise, and with it the peer's address and whom it wrote to
 
     def _fail(self, error: BaseException) -> None:
         self._shared.fault(error)

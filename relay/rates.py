@@ -2,8 +2,8 @@
 
 Owns every rate of the relay and whom it counts: address prefixes, delivery tokens, mailboxes, accounts and
 devices. All of it is in memory, and nothing here is logged, stored or exported; metrics count refusals by the
-name of the rate. Pure: the clock is handed in. Knows no store: what a take or a request comes to is told by
-whoever asked it.
+name of the rate. What counts a prefix and its target together names neither: see `relay.pairs`. Pure: the
+clock is handed in. Knows no store: what a take or a request comes to is told by whoever asked it.
 """
 
 import time
@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from relay.buckets import Buckets, Rate, Taken
+from relay.pairs import Pairs
 from wire.errors import ErrorCode, WireError
 
 
@@ -61,11 +62,16 @@ class Rates:
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._buckets = {limit: Buckets(rates[limit], clock) for limit in Limit}
+        self._pairs = {limit: Pairs(self._buckets[limit], clock) for limit in (Limit.REQUEST, Limit.TAKE)}
         self._refused = refused
 
     def of(self, limit: Limit) -> Buckets:
         """The buckets of one rate."""
         return self._buckets[limit]
+
+    def pair(self, limit: Limit, prefix: str, target: bytes) -> bytes:
+        """The key of what this prefix asks of one mailbox or account."""
+        return self._pairs[limit].name(prefix, target)
 
     def refuse(self, limit: Limit, key: object) -> int:
         """Count a refusal; seconds until it is worth another try."""
@@ -88,10 +94,11 @@ class Rates:
         """Count an HTTP request in: 0, or the seconds until this prefix may make another one."""
         return 0 if self.of(Limit.HTTP).take(prefix).count else self.refuse(Limit.HTTP, prefix)
 
-    def forget(self) -> None:
+    def forget(self, limit: Limit) -> None:
         """Forget every bucket that is full, so that a quiet relay remembers no prefix for long."""
-        for buckets in self._buckets.values():
-            buckets.forget()
+        self._buckets[limit].forget()
+        if limit in self._pairs:
+            self._pairs[limit].renew()
 
 
 class Pace:
@@ -144,16 +151,19 @@ class Pace:
 
     def request(self, mailbox: bytes, count: int) -> Taken:
         """Room for as many requests to a mailbox as may be put now, to be given back where it is not used."""
-        return self._rates.of(Limit.REQUEST).take((self._prefix, mailbox), count)
+        return self._rates.of(Limit.REQUEST).take(self._pair(Limit.REQUEST, mailbox), count)
 
     def refuse_request(self, mailbox: bytes) -> int:
         """There was no room for another request: the seconds until there is."""
-        return self._rates.refuse(Limit.REQUEST, (self._prefix, mailbox))
+        return self._rates.refuse(Limit.REQUEST, self._pair(Limit.REQUEST, mailbox))
+
+    def _pair(self, limit: Limit, target: bytes) -> bytes:
+        return self._rates.pair(limit, self._prefix, target)
 
     def take(self, account_key: bytes) -> tuple[Taken, ...]:
         """Count a take of an account's one-time prekeys; empty when it is one too many."""
         keys: dict[Limit, object] = {
-            Limit.TAKE: (self._prefix, account_key),
+            Limit.TAKE: self._pair(Limit.TAKE, account_key),
             Limit.TAKE_PER_ACCOUNT: account_key,
         }
         for limit, key in keys.items():

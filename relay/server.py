@@ -103,4 +103,8 @@ def make_server(relay: Relay, on_listening: Callable[[], None]) -> Server:
             f"tls_certificate {config.tls_certificate} and tls_key {config.tls_key} do not work together; "
             "both must be PEM files, and the key must be the certificate's"
         ) from error
+    if settings.ssl is not None:
+        # A ticket would tell that whoever comes is who came before.
+        settings.ssl.options |= ssl.OP_NO_TICKET
+        settings.ssl.num_tickets = 0
     return Server(settings, relay, on_listening)

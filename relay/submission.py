@@ -58,7 +58,7 @@ class Submission:
         try:
             results = await intake.put(self._shared.mailboxes, self._pace, batch, self._shared.now())
         except WireError as error:
-            results = error
+            results = error.with_traceback(None)  # which leads back here, and would keep all of this
         finally:
             self._with_store -= 1
         # All that there is room for: what a tail takes leaves nobody behind who would put the next.

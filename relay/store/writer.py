@@ -142,7 +142,10 @@ class Writer:
             waiting.append(_Waiting(operation, size, future))
             self._waiting_bytes += size
             self._wake.notify()
-        return await future  # type: ignore[return-value]  # the queue holds results of all types
+        try:
+            return await future  # type: ignore[return-value]  # the queue holds results of all types
+        finally:
+            del future  # it holds what it raises, which leads back here: a cycle with everything on its way
 
     def close(self) -> None:
         """Finish what waits, end the thread, close the connection. Blocks for as long as that takes."""

@@ -145,10 +145,12 @@ def test_a_quiet_relay_remembers_nobody() -> None:
     slow.rates.socket(HERE)
     slow.rates.http(HERE)
     assert [len(slow.rates.of(limit)) for limit in Limit] == [1] * len(Limit)
-    slow.rates.forget()
+    for limit in Limit:
+        slow.rates.forget(limit)
     assert [len(slow.rates.of(limit)) for limit in Limit] == [1] * len(Limit)
     slow.clock.pass_seconds(60)
-    slow.rates.forget()
+    for limit in Limit:
+        slow.rates.forget(limit)
     assert [len(slow.rates.of(limit)) for limit in Limit] == [0] * len(Limit)
 
 

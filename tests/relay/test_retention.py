@@ -262,5 +262,6 @@ def test_no_rate_remembers_anybody_for_longer(tmp_path: Path) -> None:
             is_due = rate.burst * rate.interval <= hour * HOUR * SECOND
             assert (keys[limit] in rates.of(limit)._full_at) is not is_due, (limit, hour)
         clock.pass_seconds(HOUR)
-        rates.forget()
+        for limit in Limit:
+            rates.forget(limit)
     assert [limit for limit in Limit if len(rates.of(limit))] == []
