@@ -165,7 +165,7 @@ def handled(relay: Relay) -> dict[Place, set[str]]:
         Place.HTTP: http(relay),
         Place.FILE: files(),
         Place.SETTING: set(Config.model_fields),
-        Place.LOG: log_keys(),
+        Place.LOG: log_keys() | {f"logger.{name}" for name in (logs.LOGGER, *logs.LIBRARIES, "root")},
         Place.METRIC: set(metrics(relay.metrics.registry)),
     }
     if isinstance(relay.store, SqliteStore):

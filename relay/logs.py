@@ -30,6 +30,10 @@ def _is_ours(record: logging.LogRecord) -> bool:
     return not record.getMessage().startswith(BY_PEERS)
 
 
+# Whose warnings are passed on; their other lines name peers.
+LIBRARIES: Final = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
+
+
 class Format(logging.Formatter):
     """A line as JSON, or as text."""
 
@@ -56,7 +60,7 @@ def set_up(as_json: bool, level: str) -> None:
     root.handlers = [output]
     root.setLevel(logging.WARNING)
     logging.getLogger(LOGGER).setLevel(level.upper())
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi"):
+    for name in LIBRARIES:
         logger = logging.getLogger(name)
         logger.handlers = []
         logger.propagate = True

@@ -5,7 +5,8 @@ Owns what counts: every attribute that is a container, bytes or text, of every c
 """
 
 import ast
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,7 @@ KEEPING: Final = frozenset(
         *("WeakSet", "WeakValueDictionary", "Hashable", "object"),
     )
 )
+CONTAINERS: Final = KEEPING - {"bytes", "str", "tuple", "frozenset", "object"}
 VALUES: Final = frozenset(
     ("Enum", "IntEnum", "StrEnum", "Protocol", "NamedTuple", "Exception", "OperatorError")
 )
@@ -89,36 +91,78 @@ def _targets(method: ast.AST, types: dict[str, set[str]]) -> Iterator[tuple[str,
                 yield target.attr, names | known | _made(value)
 
 
-def _holds(found: ast.ClassDef) -> Iterator[str]:
+def _is_value(found: ast.ClassDef) -> bool:
+    """Whether it is what others hold, and holds nothing for itself."""
     bases = {
         base.id for base in found.bases if isinstance(base, ast.Name)
     }  # asyncio.Protocol is none of ours
-    decorators = [ast.unparse(each) for each in found.decorator_list]
-    if bases & VALUES or found.name.endswith("Error") or any("frozen=True" in each for each in decorators):
-        return
+    is_frozen = any("frozen=True" in ast.unparse(each) for each in found.decorator_list)
+    return bool(bases & VALUES) or found.name.endswith("Error") or is_frozen
+
+
+def _holds(found: ast.ClassDef, keeping: frozenset[str]) -> Iterator[str]:
     for node in found.body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            if _head(node.annotation) & KEEPING:
+            if _head(node.annotation) & keeping:
                 yield node.target.id
+        elif isinstance(node, ast.Assign):
+            if _made(node.value) & CONTAINERS:
+                yield from (target.id for target in node.targets if isinstance(target, ast.Name))
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
             types = {each.arg: _head(each.annotation) for each in arguments}
             for name, kinds in _targets(node, types):
-                if kinds & KEEPING:
+                if kinds & keeping:
                     yield name
+            if any("cached_property" in ast.unparse(each) for each in node.decorator_list):
+                yield node.name
 
 
-def held_in(source: str) -> set[str]:
-    """`Class.attribute` for everything that classes of a source hold."""
-    classes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ClassDef)]
-    return {f"{each.name}.{name}" for each in classes for name in _holds(each)}
+def _of_the_module(tree: ast.Module) -> Iterator[str]:
+    """What a module itself remembers: containers that are empty at first, and results of functions."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            is_empty = isinstance(node.value, ast.Dict | ast.List) and not ast.unparse(node.value).strip(
+                "{}[]"
+            )
+            is_empty |= (
+                isinstance(node.value, ast.Call)
+                and not node.value.args
+                and bool(_made(node.value) & CONTAINERS)
+            )
+            yield from (target.id for target in targets if is_empty and isinstance(target, ast.Name))
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) and any(
+            re.search(r"\b(lru_)?cache\b", ast.unparse(each)) for each in function.decorator_list
+        ):
+            yield function.name
+
+
+def _classes(source: str) -> list[ast.ClassDef]:
+    return [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ClassDef)]
+
+
+def values_in(source: str) -> set[str]:
+    """The classes of a source that are values with somebody's bytes or text in them."""
+    return {each.name for each in _classes(source) if _is_value(each) and any(_holds(each, KEEPING))}
+
+
+def held_in(source: str, values: Collection[str] = ()) -> set[str]:
+    """`Class.attribute` for all that classes of a source hold; what the module itself does, by its name."""
+    holders = [each for each in _classes(source) if not _is_value(each)]
+    found = {f"{each.name}.{name}" for each in holders for name in _holds(each, KEEPING | set(values))}
+    return found | set(_of_the_module(ast.parse(source)))
 
 
 def held() -> dict[str, str]:
     """Everything that the relay holds, and in which of its sources."""
+    sources = {path: path.read_text("utf-8") for path in sorted((ROOT / "relay").rglob("*.py"))}
+    outer = [path.read_text("utf-8") for path in (ROOT / "wire").glob("*.py")]
+    values = set().union(*map(values_in, (*sources.values(), *outer)))
     found: dict[str, str] = {}
-    for path in sorted((ROOT / "relay").rglob("*.py")):
+    for path, source in sources.items():
         name = path.relative_to(ROOT).as_posix()
         if not name.startswith(APART):
-            found.update(dict.fromkeys(held_in(path.read_text("utf-8")), name))
+            found.update(dict.fromkeys(held_in(source, values), name))
     return found

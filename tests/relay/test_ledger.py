@@ -21,7 +21,7 @@ from relay.app import Relay
 from relay.commands import COMMANDS
 from relay.ledger import UndeclaredError, check, handled, undeclared
 from relay.store.sqlite import SqliteStore
-from tests.architecture.held import held, held_in
+from tests.architecture.held import held, held_in, values_in
 from tests.relay.answers import response_headers
 from tests.relay.test_start import refused
 from tests.relay.whole import composed
@@ -218,7 +218,9 @@ def test_a_real_relay_refuses_to_start_with_a_ledger_that_lacks_a_field(tmp_path
 
 
 def planted_in(source: str) -> set[str]:
-    return held_in("class Presence:\n" + source) - {"Presence._online"}
+    values = values_in("@dataclass(frozen=True)\nclass Whom:\n    key: bytes\n")
+    assert values == {"Whom"}
+    return held_in("class Presence:\n" + source, values)
 
 
 @pytest.mark.parametrize(
@@ -231,10 +233,28 @@ def planted_in(source: str) -> set[str]:
         "self.other, self._seen = 1, [peer]",
         "self._seen: bytes | None = None",
         "self._seen: Final[dict[str, str]] = Fancy()",
+        "self._seen: Whom | None = None",
     ],
 )
 def test_a_map_of_peers_that_is_planted_in_memory_is_found(line: str) -> None:
     assert planted_in(f"    def __init__(self, peer: str) -> None:\n        {line}\n") == {"Presence._seen"}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "SEEN = {}",
+        "SEEN: Final[dict[bytes, int]] = {}",
+        "SEEN = set[bytes]()",
+        "SEEN = deque(maxlen=7)",
+        "@functools.lru_cache(100)\ndef SEEN(peer): ...",
+        "class Presence:\n    SEEN = {}",
+        "class Presence:\n    @cached_property\n    def SEEN(self): ...",
+    ],
+)
+def test_what_a_module_or_a_class_itself_remembers_is_found(source: str) -> None:
+    assert {name.rpartition(".")[2] for name in held_in(source)} == {"SEEN"}
+    assert held_in('KNOWN = {"a": 1}\nNAMES = frozenset(("a", "b"))\nMOST = 7') == set()
 
 
 @pytest.mark.parametrize("line", ["self._count = 0", "self._clock = clock", "self._is_due: bool = False"])
