@@ -25,7 +25,7 @@ help:
 	@echo 'make attacks      attack the clients from an evil relay, each defence once taken away; ARGS="--only NAME"'
 	@echo 'make faults       break things while messages flow; ARGS="--long" for hours, "--help" for more'
 	@echo 'make proxies      the relay behind the real Caddy and nginx, 4 minutes; installs them (Debian, root)'
-	@echo 'make check        format, lint, types, import contracts'
+	@echo 'make check        format, lint, types, import contracts, the ledger of metadata'
 	@echo 'make fuzz         every decoder under a fuzzer, 20 s each; ARGS="--seconds 60 --only content"'
 	@echo 'make mutants      spoil keys/ and wire/ a line at a time: does a test notice? an hour; ARGS="--only keys.seal"'
 	@echo 'make bench        what a message costs, beside others (needs cc); ARGS="--help", ARGS=fairness'

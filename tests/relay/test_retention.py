@@ -16,7 +16,8 @@ from typing import Any, Final
 import apsw
 import pytest
 
-from relay.app import EXPIRE_EVERY, Relay, sweep
+from relay import app
+from relay.app import EXPIRE_EVERY, FORGET_EVERY, Relay, sweep
 from relay.buckets import SECOND
 from relay.config import SLOWEST_RATE, Config
 from relay.mailboxes import FORGET_AFTER
@@ -257,11 +258,46 @@ def test_no_rate_remembers_anybody_for_longer(tmp_path: Path) -> None:
     keys = {limit: f"192.0.2.7/32 {limit}" for limit in Limit}
     for limit, key in keys.items():
         assert rates.of(limit).take(key, given[limit].burst + 1).count == given[limit].burst
-    for hour in range((SLOWEST_RATE + HOUR) // HOUR):
+    for passed in (*range(0, SLOWEST_RATE, HOUR // 2), SLOWEST_RATE - 1):
+        clock.now = passed * SECOND
         for limit, rate in given.items():
-            is_due = rate.burst * rate.interval <= hour * HOUR * SECOND
-            assert (keys[limit] in rates.of(limit)._full_at) is not is_due, (limit, hour)
-        clock.pass_seconds(HOUR)
-        for limit in Limit:
             rates.forget(limit)
+            is_over = rate.burst * rate.interval <= clock.now
+            assert (keys[limit] in rates.of(limit)._full_at) is not is_over, (limit, passed)
+    clock.pass_seconds(1)
+    for limit in Limit:
+        rates.forget(limit)
     assert [limit for limit in Limit if len(rates.of(limit))] == []
+
+
+async def test_the_sweep_comes_by_every_hour(
+    tmp_path: Path, pass_seconds: PassSeconds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swept: list[int] = []
+
+    async def note(relay: Relay, now: int) -> None:
+        swept.append(now)
+
+    monkeypatch.setattr(app, "sweep", note)
+    async with composed(tmp_path) as relay:
+        sweeping = asyncio.create_task(app._expire(relay))
+        for rounds in range(1, 4):
+            await pass_seconds(EXPIRE_EVERY if rounds > 1 else 0)
+            assert len(swept) == rounds
+        sweeping.cancel()
+        await asyncio.wait((sweeping,))
+
+
+async def test_what_rates_remember_is_looked_through_every_two_seconds(
+    tmp_path: Path, pass_seconds: PassSeconds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with composed(tmp_path) as relay:
+        looked: list[Limit] = []
+        monkeypatch.setattr(relay.rates, "forget", looked.append)
+        looking = asyncio.create_task(app._forget(relay))
+        await pass_seconds(0)
+        for rounds in range(1, 4):
+            await pass_seconds(FORGET_EVERY)
+            assert looked == [*Limit] * (rounds + 1)
+        looking.cancel()
+        await asyncio.wait((looking,))
