@@ -12,7 +12,7 @@ from keys.primitives import KEY, Random, dh_key, equal, sign, signing_key, verif
 from keys.secrecy import Secret
 from wire.binary import Reader, u8, u64
 from wire.device_lists import NO_PREVIOUS, DeviceEntry, DeviceList
-from wire.login import Greeting
+from wire.login import Greeting, deletion_bytes
 
 _RECORD = 1
 
@@ -42,6 +42,10 @@ class Account(Secret):
         ordered = tuple(sorted(devices, key=lambda entry: entry.device_key))
         unsigned = DeviceList(self.key, version, before, now, ordered, b"")
         return replace(unsigned, signature=sign(self.seed, unsigned.signed_bytes()))
+
+    def sign_deletion(self, login_hash: bytes) -> bytes:
+        """The signature, 64 bytes, by which a relay deletes this account, on the connection of that login."""
+        return sign(self.seed, deletion_bytes(self.key, login_hash))
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,22 @@ class Allow:
 
 
 @dataclass(frozen=True, slots=True)
+class Export:
+    """Look up a page of what is held of this connection's account, answer with `relay.accounts.exported`."""
+
+    ref: int
+    place: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete an account whose key has signed for it, answer with `Session.deleted`."""
+
+    ref: int
+    account_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class KeepCheckpoint:
     """Keep this for the device's next login."""
 
@@ -143,6 +159,8 @@ Action: TypeAlias = (
     | Register
     | Publish
     | Allow
+    | Export
+    | Delete
     | KeepCheckpoint
     | Appear
     | Watch

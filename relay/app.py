@@ -37,6 +37,7 @@ from wire.limits import PROTOCOL_VERSION
 EXPIRE_EVERY: Final = 3600.0
 FORGET_EVERY: Final = 2
 LAG_EVERY: Final = 0.5
+WIPE_EVERY: Final = 10.0  # seconds between attempts, while a copy of the store is being made
 WEBSOCKET_PATH: Final = "/v1/ws"
 
 log = logging.getLogger(LOGGER)
@@ -177,7 +178,8 @@ async def _clear(relay: Relay) -> None:
             async with asyncio.timeout(EXPIRE_EVERY):  # where it failed, once more
                 await relay.mailboxes.left_behind.wait()
         try:
-            await relay.mailboxes.clear()
+            if not await relay.mailboxes.wiped():
+                await asyncio.sleep(WIPE_EVERY)
         except Exception as error:
             log.error("dropped mailboxes were not cleared", exc_info=error)
 

@@ -17,7 +17,7 @@ from relay.complaints import OperatorError, reason
 from wire.device_lists import DeviceList
 from wire.errors import ErrorCode, WireError
 from wire.limits import PUBLIC_KEY, SIGNATURE
-from wire.login import Greeting
+from wire.login import Greeting, deletion_bytes
 from wire.prekeys import Prekey
 
 SEED: Final = 32  # Ed25519 private seed, RFC 8032
@@ -122,6 +122,12 @@ def check_login(greeting: Greeting, device_key: bytes, signature: bytes) -> None
         raise WireError(ErrorCode.LOGIN_REFUSED, "login: the signature does not hold", "signature")
 
 
+def check_deletion(account_key: bytes, login_hash: bytes, signature: bytes) -> None:
+    """Raises WireError(LOGIN_REFUSED) unless the account's key signed for its deletion in this very login."""
+    if not is_signed(account_key, deletion_bytes(account_key, login_hash), signature):
+        raise WireError(ErrorCode.LOGIN_REFUSED, "delete: the account's signature does not hold", "signature")
+
+
 def check_device_list(device_list: DeviceList) -> None:
     """Raises WireError(REGISTRATION_REFUSED) unless account and every device signed."""
     account_key = device_list.account_key
@@ -143,6 +149,7 @@ class Authority:
     """The relay's key and the checks, as a session takes them."""
 
     check_login = staticmethod(check_login)
+    check_deletion = staticmethod(check_deletion)
     check_device_list = staticmethod(check_device_list)
     check_prekeys = staticmethod(check_prekeys)
 

@@ -6,7 +6,7 @@ the clock is handed in, in nanoseconds, and all arithmetic is in whole numbers.
 """
 
 import re
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from typing import Final, NamedTuple, Self
 
 MOST: Final = 32_768  # buckets of one rate that are not full
@@ -146,6 +146,11 @@ class Buckets:
         now = self._clock()
         for key in [key for key, full_at in self._full_at.items() if full_at <= now]:
             del self._full_at[key]
+
+    def drop(self, keys: Iterable[Hashable]) -> None:
+        """Forget these keys' buckets, full or not."""
+        for key in keys:
+            self._full_at.pop(key, None)
 
     def _room(self, bucket: Hashable, now: int) -> int:
         return (self._capacity - (self._filling(bucket, now) - now)) // self._interval

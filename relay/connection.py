@@ -30,7 +30,7 @@ from wire.login import Mode
 LAST_WORDS: Final = 5.0  # seconds for a peer to take what is queued before its socket is cut
 # Names of the task that the peer waits for; the second is left to finish: dropped devices must be told.
 REQUEST: Final = "request"
-REGISTER: Final = "register"
+CHANGE: Final = "change"
 
 
 class Connection:
@@ -107,9 +107,9 @@ class Connection:
         """See `Resident.replace`."""
         self._perform(self._session.end(endings.REPLACED))
 
-    def remove(self) -> None:
+    def remove(self, why: endings.Ending) -> None:
         """See `Resident.remove`."""
-        self._perform(self._session.end(endings.REMOVED))
+        self._perform(self._session.end(why))
         if self._device_key is not None:
             self._shared.presence.disappear(self._device_key)
 
@@ -196,7 +196,7 @@ class Connection:
             self._shared.metrics.connected(self._mode, -1)
         for task in self._tasks or ():
             # Frames with the store are left to arrive, so that their doorbell rings.
-            if task.get_name() not in (LASTING, REGISTER):
+            if task.get_name() not in (LASTING, CHANGE):
                 task.cancel()
         if self._submission is not None:
             self._submission.end()
@@ -214,7 +214,7 @@ class Connection:
     def _finished(self, task: asyncio.Task[None]) -> None:
         assert self._tasks is not None
         self._tasks.discard(task)
-        if task.get_name() in (REQUEST, REGISTER):
+        if task.get_name() in (REQUEST, CHANGE):
             self._requesting = False
             self._hold_or_release()
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -305,9 +305,10 @@ class Connection:
                 self._appear(capabilities)
             case actions.Watch(ref, capability):
                 self._shared.presence.watch(self, ref, capability)
-            case actions.Register() | actions.Publish() | actions.Allow() | actions.Fetch():
-                name = REGISTER if isinstance(action, actions.Register) else REQUEST
-                self._request(self._answer(action), name)
+            case actions.Register() | actions.Delete():
+                self._request(self._answer(action), CHANGE)
+            case actions.Publish() | actions.Allow() | actions.Fetch() | actions.Export():
+                self._request(self._answer(action))
 
     def _say(self, text: str) -> None:
         if not self.outbound.add_control(text):
@@ -381,8 +382,8 @@ class Connection:
 
     async def _answer(self, request: requests.Request) -> None:
         session, shared = self._session, self._shared
-        wanted = await requests.answer(request, self._device_key, session, self._pace, shared, self._enrolled)
-        self._perform(wanted)
+        key, pace = self._device_key, self._pace
+        self._perform(await requests.answer(request, key, self, session, pace, shared, self._enrolled))
 
     def _enrolled(self) -> None:
         self._stop_timer()

@@ -24,6 +24,9 @@ REPLACED: Final = Ending(
 REMOVED: Final = Ending(
     WireError(ErrorCode.NOT_REGISTERED, "this device is no longer in its account's list"), Drop.DEVICE_REMOVED
 )
+DELETED: Final = Ending(
+    WireError(ErrorCode.ACCOUNT_DELETED, "this account was deleted here by its owner"), Drop.ACCOUNT_DELETED
+)
 RESTARTING: Final = Ending(
     WireError(ErrorCode.RESTARTING, "the relay is going down; come back in a moment"), Drop.RESTARTING
 )

@@ -12,11 +12,14 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, Protocol
 
+from relay import endings
+from relay.endings import Ending
 from relay.logs import LOGGER
 from relay.metrics import Drop, Metrics
 from relay.store.base import (
     ACCEPTED,
     REQUESTED,
+    Deletion,
     DeviceStatus,
     NewFrame,
     PutResult,
@@ -26,6 +29,7 @@ from relay.store.base import (
     Terms,
     Token,
 )
+from relay.store.holdings import Page
 from relay.tails import Reader, Tails
 from wire.device_lists import DeviceList
 from wire.prekeys import Prekey
@@ -34,6 +38,8 @@ log = logging.getLogger(LOGGER)
 
 EXPIRE_BATCH = 1000  # frames per transaction: nobody's put waits long behind an expiry
 CLEAR_BATCH = 64  # what dropped devices left, likewise: some may be large, and all come at once
+WIPE_WITHIN = 5.0  # seconds; a client waits longer for its answer
+WIPE_AGAIN = 0.25  # seconds: an attempt may hold up commits for a tenth of one
 FORGET_AFTER = (
     7 * 86_400
 )  # seconds beyond the mailbox TTL: nothing of a dropped device is on its way any more
@@ -48,8 +54,8 @@ class Resident(Protocol):
     def replace(self) -> None:
         """A newer connection of the same device took over."""
 
-    def remove(self) -> None:
-        """The device was dropped from its account's list."""
+    def remove(self, why: Ending) -> None:
+        """The device was dropped from its account's list, or has no account any more."""
 
     def notify_stock(self, stock: StockCount) -> None:
         """One-time prekeys were taken."""
@@ -70,6 +76,8 @@ class Mailboxes:
         self._residents: dict[bytes, Resident] = {}
         self.left_behind = asyncio.Event()  # by devices that were dropped: there is something to clear
         self.left_behind.set()  # perhaps, before a stop
+        self._deleted = 1  # accounts, so far; perhaps one before a stop
+        self._wiped = 0  # of these: off the disk as well
 
     async def arrive(self, device_key: bytes, resident: Resident) -> DeviceStatus:
         """Make `resident` the device's connection; the one before is told to go."""
@@ -106,7 +114,7 @@ class Mailboxes:
             self.tails.close(device_key)
             resident = self._residents.get(device_key)
             if resident is not None:
-                resident.remove()
+                resident.remove(endings.REMOVED)
 
     async def publish(self, device_key: bytes, prekeys: Sequence[Prekey], anew: bool) -> StockCount:
         """Store verified prekeys; `anew`: in place of all one-time ones."""
@@ -187,11 +195,49 @@ class Mailboxes:
             self._metrics.dropped(Drop.EXPIRED, count)
         return total
 
-    async def clear(self) -> None:
-        """Delete all that dropped devices left behind, in bounded transactions."""
+    async def clear(self) -> bool:
+        """Delete all that dropped devices and deleted accounts left behind, in bounded transactions.
+
+        Whether nothing of deleted accounts is on the disk any more: False while somebody copies the store.
+        """
         self.left_behind.clear()
+        deleted = self._deleted  # what is deleted from here on may be passed by
         while await self._store.clear(CLEAR_BATCH):
             pass
+        if self._wiped < deleted and await self._store.wipe():
+            self._wiped = deleted
+        return self._wiped >= deleted
+
+    async def export(self, device_key: bytes, place: bytes | None) -> Page:
+        """See `Store.export`."""
+        return await self._store.export(device_key, place)
+
+    async def delete(self, account_key: bytes, asking: Resident) -> Deletion:
+        """Delete an account; its devices lose their connections, but for the one that asks.
+
+        When this returns, memory has forgotten it too; the disk has after `wiped`.
+        """
+        deletion = await self._store.delete(account_key)
+        self._deleted += 1
+        self.left_behind.set()  # in case this is cut short
+        for device_key in deletion.device_keys:
+            resident = self._residents.get(device_key)
+            if resident is not None and resident is not asking:
+                resident.remove(endings.DELETED)
+            async with self._alone(device_key):  # what was handed over and not stored is no more, either
+                pass
+        return deletion
+
+    async def wiped(self) -> bool:
+        """Whether nothing of what was deleted is on the disk any more, after some seconds of trying."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + WIPE_WITHIN
+        while not await self.clear():
+            if loop.time() >= until:
+                self.left_behind.set()
+                return False
+            await asyncio.sleep(WIPE_AGAIN)
+        return True
 
     async def prune(self, now: int, mailbox_ttl: int) -> None:
         """Delete delivery tokens that are dead at `now`, and forget devices that were dropped long ago."""

@@ -39,6 +39,7 @@ class Drop(StrEnum):
     DEAF = "deaf"  # connection: would not take its last words, or its HTTP response
     REPLACED = "replaced"  # connection: the device came back on a newer one
     DEVICE_REMOVED = "device_removed"  # connection: the device was dropped from its list
+    ACCOUNT_DELETED = "account_deleted"  # connection: of a device whose account was deleted by its owner
     IDLE = "idle"  # connection: a submit connection nobody used
     RESTARTING = "restarting"  # connection: the relay is going down
     TOO_MANY_ERRORS = "too_many_errors"  # connection: the peer kept breaking the protocol

@@ -62,6 +62,10 @@ class Presence:
         """Whether anybody may know of this device."""
         return device_key in self._shown
 
+    def shown(self, device_key: bytes) -> frozenset[bytes]:
+        """The capabilities under which a device appears."""
+        return self._shown.get(device_key, frozenset())
+
     def watch(self, watcher: Watcher, ref: int, capability: bytes) -> None:
         """Tell `watcher` now and at each change; in place of what it watched by this `ref`."""
         watches = self._watches.setdefault(watcher, {})

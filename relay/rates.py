@@ -7,7 +7,7 @@ clock is handed in. Knows no store: what a take or a request comes to is told by
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -94,6 +94,15 @@ class Rates:
         """Count an HTTP request in: 0, or the seconds until this prefix may make another one."""
         return 0 if self.of(Limit.HTTP).take(prefix).count else self.refuse(Limit.HTTP, prefix)
 
+    def forget_all_of(
+        self, account_key: bytes, device_keys: Collection[bytes], token_hashes: Collection[bytes]
+    ) -> None:
+        """Forget whatever is counted by one of these keys; pairs name nobody, and end by themselves."""
+        for limit in (Limit.LIST, Limit.TAKE_PER_ACCOUNT):
+            self._buckets[limit].drop((account_key,))
+        self._buckets[Limit.DEVICE].drop(device_keys)
+        self._buckets[Limit.PUT_PER_TOKEN].drop(token_hashes)
+
     def forget(self, limit: Limit) -> None:
         """Forget every bucket that is full, so that a quiet relay remembers no prefix for long."""
         self._buckets[limit].forget()
@@ -114,6 +123,12 @@ class Pace:
     def device(self, device_key: bytes) -> None:
         """Count a change that a device asks for. Raises WireError(RATE_LIMITED)."""
         self._rates.check(Limit.DEVICE, device_key)
+
+    def deletion(self, device_key: bytes, *, is_known: bool) -> None:
+        """Count a wish to delete an account. Raises WireError(RATE_LIMITED)."""
+        self.device(device_key)
+        if not is_known:  # which costs the relay a signature, and a look at its database
+            self.newcomer()
 
     def newcomer(self) -> None:
         """Count a list that a device brings which is not registered. Raises WireError(RATE_LIMITED)."""
@@ -159,6 +174,16 @@ class Pace:
 
     def _pair(self, limit: Limit, target: bytes) -> bytes:
         return self._rates.pair(limit, self._prefix, target)
+
+    def room(self, limit: Limit, key: object) -> int:
+        """How many this rate lets in right now."""
+        return self._rates.of(limit).room(key)
+
+    def forget(
+        self, account_key: bytes, device_keys: Collection[bytes], token_hashes: Collection[bytes]
+    ) -> None:
+        """An account is no more: neither are its rates."""
+        self._rates.forget_all_of(account_key, device_keys, token_hashes)
 
     def take(self, account_key: bytes) -> tuple[Taken, ...]:
         """Count a take of an account's one-time prekeys; empty when it is one too many."""

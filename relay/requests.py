@@ -1,22 +1,27 @@
-"""What a peer asks for and waits for the answer to: a list stored, prekeys, tokens, a bundle.
+"""What a peer asks for and waits for the answer to: a list stored, prekeys, tokens, a bundle, its account.
 
 Owns the way from the request to its answer. Knows no socket, and not who else waits.
 """
 
 from collections.abc import Callable, Sequence
 
-from relay.actions import Action, Allow, Fetch, Publish, Register
+from relay import accounts
+from relay.actions import Action, Allow, Delete, Export, Fetch, Publish, Register, Send
+from relay.answers import bundle_message, error_message, stock_message
+from relay.mailboxes import Resident
 from relay.rates import Pace
 from relay.session import Session
 from relay.surroundings import Surroundings
+from wire import control
 from wire.errors import WireError
 
-Request = Register | Publish | Allow | Fetch
+Request = Register | Publish | Allow | Fetch | Export | Delete
 
 
 async def answer(
     request: Request,
     device_key: bytes | None,
+    resident: Resident,
     session: Session,
     pace: Pace,
     shared: Surroundings,
@@ -34,12 +39,21 @@ async def answer(
                 return session.enrolled(ref)
             case Publish(ref, prekeys, anew):
                 assert device_key is not None
-                return session.published(ref, await mailboxes.publish(device_key, prekeys, anew))
+                stock = await mailboxes.publish(device_key, prekeys, anew)
+                return [Send(control.Published(ref=ref, stock=stock_message(stock)))]
             case Allow(ref, tokens):
                 assert device_key is not None
                 await mailboxes.allow(device_key, tokens)
-                return session.allowed(ref)
+                return [Send(control.Allowed(ref=ref))]
+            case Export(ref, place):
+                assert device_key is not None
+                return [Send(await accounts.exported(ref, place, device_key, pace, shared))]
+            case Delete(ref, account_key):
+                deletion = await mailboxes.delete(account_key, resident)
+                pace.forget(account_key, deletion.device_keys, deletion.tokens)
+                return session.deleted(ref, wiped=await mailboxes.wiped())
             case _:
-                return session.offered(request.ref, await shared.directory.fetch(request, pace))
+                offer = await shared.directory.fetch(request, pace)
+                return [Send(bundle_message(request.ref, offer))]
     except WireError as error:
-        return session.failed(error, request.ref)
+        return [Send(error_message(error, request.ref))]

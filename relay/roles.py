@@ -24,6 +24,9 @@ class Authority(Protocol):
     def check_login(self, greeting: Greeting, device_key: bytes, signature: bytes) -> None:
         """Raises WireError(LOGIN_REFUSED)."""
 
+    def check_deletion(self, account_key: bytes, login_hash: bytes, signature: bytes) -> None:
+        """Raises WireError(LOGIN_REFUSED)."""
+
     def check_device_list(self, device_list: DeviceList) -> None:
         """Raises WireError(REGISTRATION_REFUSED)."""
 

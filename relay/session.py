@@ -14,6 +14,8 @@ from relay.actions import (
     Allow,
     Appear,
     Close,
+    Delete,
+    Export,
     Fetch,
     Greeted,
     KeepCheckpoint,
@@ -29,7 +31,6 @@ from relay.actions import (
 from relay.answers import (
     CLOSE_CODES,
     UNKNOWN_URL,
-    bundle_message,
     error_message,
     frame_id_of,
     outcome_messages,
@@ -46,7 +47,7 @@ from relay.patience import Patience
 from relay.rates import Pace
 from relay.roles import Authority
 from relay.states import BEFORE_LOGIN, TRANSITIONS, State
-from relay.store.base import DeviceStatus, NewFrame, Offer, PutResult, StockCount, StoredFrame, Token
+from relay.store.base import DeviceStatus, NewFrame, PutResult, StoredFrame, Token
 from relay.window import Window
 from wire import control
 from wire.capabilities import presence_capability
@@ -75,7 +76,7 @@ class Session:
         self._split = put
         self._greeting: Greeting | None = None
         self._device_key = b""
-        self._login_signature = b""
+        self._login_signature = self._login_hash = b""
         self.registered = False
         self._errors = 0
         self._lanes = Lanes()
@@ -192,6 +193,15 @@ class Session:
                 self._move_registered("checkpoint")
                 self._pace.device(self._device_key)
                 return [KeepCheckpoint(message.checkpoint)]
+            case control.Export():
+                self._move_registered("export")
+                self._pace.device(self._device_key)
+                return [Export(message.ref, message.place)]
+            case control.Delete():
+                self._move("delete")  # also when it is gone already: who lost the answer asks again
+                self._pace.deletion(self._device_key, is_known=self.registered)
+                self._authority.check_deletion(message.account_key, self._login_hash, message.signature)
+                return [Delete(message.ref, message.account_key)]
             case control.Pull():
                 self._move_registered("pull")
                 return [StartDelivery()]
@@ -250,6 +260,7 @@ class Session:
             checkpoint=status.checkpoint,
             full_at=status.full_at,
         )
+        self._login_hash = self._greeting.login_hash(self._device_key, self._login_signature)
         # Half a KiB that is of no further use.
         self._greeting, self._login_signature, self._nonce = None, b"", b""
         return [Send(welcome)]
@@ -261,21 +272,10 @@ class Session:
         self.registered = True
         return [Send(control.Registered(ref=ref))]
 
-    def published(self, ref: int, stock: StockCount) -> list[Action]:
-        """The page is stored."""
-        return [Send(control.Published(ref=ref, stock=stock_message(stock)))]
-
-    def allowed(self, ref: int) -> list[Action]:
-        """The tokens are stored."""
-        return [Send(control.Allowed(ref=ref))]
-
-    def offered(self, ref: int, offer: Offer | None) -> list[Action]:
-        """The bundle, or the answer for whoever cannot be found."""
-        return [Send(bundle_message(ref, offer))]
-
-    def failed(self, error: WireError, ref: int | None) -> list[Action]:
-        """A request could not be met; the connection goes on."""
-        return [Send(error_message(error, ref))]
+    def deleted(self, ref: int, *, wiped: bool) -> list[Action]:
+        """The account is gone, and this connection with it."""
+        self.state = State.CLOSED
+        return [Send(control.Deleted(ref=ref, wiped=wiped)), Close(CloseCode.ACCOUNT_DELETED)]
 
     # --- puts --------------------------------------------------------------------------------------
 

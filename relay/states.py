@@ -28,6 +28,8 @@ TRANSITIONS: Final[dict[State, dict[str, State]]] = {
         "allow": State.DEVICE,
         "appear": State.DEVICE,
         "checkpoint": State.DEVICE,
+        "export": State.DEVICE,
+        "delete": State.DEVICE,
         "pull": State.DELIVERING,
     },
     State.DELIVERING: {
@@ -36,6 +38,8 @@ TRANSITIONS: Final[dict[State, dict[str, State]]] = {
         "allow": State.DELIVERING,
         "appear": State.DELIVERING,
         "checkpoint": State.DELIVERING,
+        "export": State.DELIVERING,
+        "delete": State.DELIVERING,
         "acknowledge": State.DELIVERING,
     },
     State.SUBMIT: {

@@ -116,6 +116,10 @@ class Tail:
             size += len(frame.envelope)
         return self.reader.has_room(len(frames), size)
 
+    def unwritten(self) -> int:
+        """How many frames are in memory alone."""
+        return sum(len(passing.frames) for passing in self.passing if not passing.is_written)
+
     def acknowledge(self, through: int) -> tuple[list[_Passing], bool]:
         """What is acknowledged with it, and whether some of it is stored."""
         self.acknowledged = through

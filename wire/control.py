@@ -6,9 +6,14 @@ types, extra fields and wrong types are refused with the name of the field, neve
 
 from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from wire import strict_json
+from wire.account_messages import Delete as Delete
+from wire.account_messages import Deleted as Deleted
+from wire.account_messages import Export as Export
+from wire.account_messages import Exported as Exported
+from wire.control_message import ControlMessage as ControlMessage
 from wire.control_values import (
     U32,
     U63,
@@ -21,6 +26,7 @@ from wire.control_values import (
     Invite,
     Key,
     Nonce,
+    SealedCheckpoint,
     Sentence,
     Signature,
     Token,
@@ -28,7 +34,6 @@ from wire.control_values import (
 from wire.errors import ErrorCode, WireError
 from wire.limits import (
     CAPABILITIES_MAX,
-    CHECKPOINT_MAX,
     DEVICES_PER_ACCOUNT,
     FORMER_PER_BUNDLE,
     PREKEYS_PER_PAGE,
@@ -38,19 +43,6 @@ from wire.limits import (
     TOKENS_MAX,
 )
 from wire.login import Mode
-
-SealedCheckpoint: TypeAlias = Annotated[bytes, Base64Url(1, CHECKPOINT_MAX)]
-
-
-class ControlMessage(BaseModel):
-    """Base of all control messages: strict, closed and immutable."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    def encode(self) -> str:
-        """Compact JSON; fields that are None are left out."""
-        return self.model_dump_json(exclude_none=True)
-
 
 # --- client to relay ---------------------------------------------------------------------------------
 
@@ -322,7 +314,9 @@ ClientMessage: TypeAlias = Annotated[
     | Checkpoint
     | Fetch
     | Attach
-    | Watch,
+    | Watch
+    | Export
+    | Delete,
     Field(discriminator="type"),
 ]
 RelayMessage: TypeAlias = Annotated[
@@ -337,6 +331,8 @@ RelayMessage: TypeAlias = Annotated[
     | QueuedAsRequest
     | Refused
     | Presence
+    | Exported
+    | Deleted
     | Error,
     Field(discriminator="type"),
 ]

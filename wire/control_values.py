@@ -13,7 +13,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from wire.device_lists import LIST_MAX
-from wire.limits import FRAME_ID, HASH, INVITE, NONCE, PUBLIC_KEY, SIGNATURE, TOKEN
+from wire.limits import CHECKPOINT_MAX, FRAME_ID, HASH, INVITE, NONCE, PUBLIC_KEY, SIGNATURE, TOKEN
 from wire.prekeys import PREKEY_MAX
 
 _TO_URL: Final = bytes.maketrans(b"+/", b"-_")
@@ -77,6 +77,7 @@ Invite: TypeAlias = Annotated[bytes, Base64Url(INVITE, INVITE)]
 Signature: TypeAlias = Annotated[bytes, Base64Url(SIGNATURE, SIGNATURE)]
 FrameId: TypeAlias = Annotated[bytes, Base64Url(FRAME_ID, FRAME_ID)]
 EncodedPrekey: TypeAlias = Annotated[bytes, Base64Url(1, PREKEY_MAX)]
+SealedCheckpoint: TypeAlias = Annotated[bytes, Base64Url(1, CHECKPOINT_MAX)]
 EncodedDeviceList: TypeAlias = Annotated[bytes, Base64Url(1, LIST_MAX)]
 
 U32: TypeAlias = Annotated[int, Field(ge=0, lt=2**32)]

@@ -31,6 +31,7 @@ class ErrorCode(StrEnum):
     STORAGE_FULL = "STORAGE_FULL"  # the relay's disk is full; nothing was stored
     INTERNAL = "INTERNAL"  # the relay's fault; nothing was stored
     REPLACED = "REPLACED"  # a newer connection of the same device took over
+    ACCOUNT_DELETED = "ACCOUNT_DELETED"  # this device's account was deleted, with all that was held of it
     SLOW_READER = "SLOW_READER"  # the outbound queue of this connection was full
     RESTARTING = "RESTARTING"  # the relay is going down; come back in a moment
 
@@ -54,6 +55,7 @@ class CloseCode(IntEnum):
     SLOW_READER = 4008
     TOO_LARGE = 4009
     REPLACED = 4010
+    ACCOUNT_DELETED = 4011
     TOO_MANY_CONNECTIONS = 4013
 
 

@@ -63,6 +63,10 @@ WATCHES_MAX: Final = 8  # per submit connection
 # What a device may leave for itself at the relay, which cannot read it.
 CHECKPOINT_MAX: Final = 256
 
+# What a relay shows an account of what it holds.
+RECORDS_PER_PAGE: Final = 256
+PLACE_MAX: Final = 65  # where the next page begins: opaque to whoever asks
+
 # Connections.
 UNACKNOWLEDGED_FRAMES: Final = 256
 UNACKNOWLEDGED_BYTES: Final = 1024 * 1024

@@ -1,6 +1,6 @@
 """The exact bytes that relay and device sign when they meet.
 
-Owns three byte strings; knows no keys. Every one names its purpose, the origin as the client dialled
+Owns four byte strings; knows no keys. Every one names its purpose, the origin as the client dialled
 it and fresh randomness of the other side, so that none is of use anywhere else.
 
     client                                  relay
@@ -52,6 +52,19 @@ class Greeting:
         device key || time u64 || version u8."""
         return label("login") + self._fields() + device_key + u64(self.time) + u8(PROTOCOL_VERSION)
 
+    def login_hash(self, device_key: bytes, login_signature: bytes) -> bytes:
+        """32 bytes that stand for this login alone: SHA-256(login_bytes || the device's signature)."""
+        return sha256(self.login_bytes(device_key) + login_signature).digest()
+
     def welcome_bytes(self, device_key: bytes, login_signature: bytes) -> bytes:
-        """Signed by the relay: label `login-ack` || SHA-256(login_bytes || the device's signature)."""
-        return label("login-ack") + sha256(self.login_bytes(device_key) + login_signature).digest()
+        """Signed by the relay: label `login-ack` || login hash."""
+        return label("login-ack") + self.login_hash(device_key, login_signature)
+
+
+def deletion_bytes(account_key: bytes, login_hash: bytes) -> bytes:
+    """Signed by the account: label `account-deletion` || account key || login hash.
+
+    The login hash covers origin, relay key and both nonces: of use on this one connection, and once, because
+    the connection ends with it.
+    """
+    return label("account-deletion") + account_key + login_hash

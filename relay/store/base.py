@@ -8,13 +8,16 @@ knows no connection: whoever is told about a stored frame is the business of `re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from relay.complaints import OperatorError
 from wire.device_lists import DeviceList
 from wire.errors import ErrorCode, WireError
 from wire.limits import MAILBOX_BYTES, MAILBOX_FRAMES, ONE_TIME_MAX, REQUEST_BYTES, REQUEST_FRAMES
 from wire.prekeys import DeviceBundle, Prekey
+
+if TYPE_CHECKING:  # it has the errors from here
+    from relay.store.holdings import Page
 
 
 class PutResult(StrEnum):
@@ -153,6 +156,14 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
+class Deletion:
+    """An account that is no more: its devices, former ones too, and the hashes of its delivery tokens."""
+
+    device_keys: tuple[bytes, ...] = ()
+    tokens: tuple[bytes, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Quota:
     """What one mailbox holds at most; what came as a request counts apart, and takes nobody else's room."""
 
@@ -275,6 +286,22 @@ class Store(Protocol):
 
         Mailboxes that are opened later begin above their sequences, so that none is ever given twice.
         """
+
+    async def export(self, device_key: bytes, place: bytes | None) -> "Page":
+        """What is held of the device's account, from its begin or behind the place where a page ended.
+
+        Raises WireError(NOT_REGISTERED). Behind what is no such place there is something or nothing.
+        """
+
+    async def delete(self, account_key: bytes) -> Deletion:
+        """Delete an account; what its mailboxes held is out of everybody's reach, and left to `clear`.
+
+        Mailboxes that are opened later begin above their sequences, its own devices' too. One that is not
+        there is no error: nothing is deleted.
+        """
+
+    async def wipe(self) -> bool:
+        """Leave nothing of what was cleared on the disk; False while somebody copies the store."""
 
     async def status(self, device_key: bytes) -> DeviceStatus:
         """What the device is told at login."""

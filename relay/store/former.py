@@ -22,6 +22,13 @@ def keep(connection: apsw.Connection, account: int, replaced: DeviceList) -> Non
     )
 
 
+def former_keys(connection: apsw.Connection, account: int) -> set[bytes]:
+    """The devices of all lists that are kept from before."""
+    rows = connection.execute("SELECT device_list FROM former_lists WHERE account = ?", (account,))
+    lists = [decode_device_list(bytes(row[0])) for row in rows]
+    return {entry.device_key for each in lists for entry in each.devices}
+
+
 def behind(connection: apsw.Connection, account: int, since: int) -> tuple[DeviceList, ...]:
     """The lists that followed version `since`, oldest first, as many as a bundle carries."""
     rows = connection.execute(

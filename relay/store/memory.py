@@ -5,14 +5,14 @@ try-outs. Knows no thread: every call finishes before it first yields, so calls 
 """
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 
-from relay.store import base
+from relay.store import base, holdings
 from relay.store.base import (
     ANYBODY,
     LEASED,
     Condition,
+    Deletion,
     DeviceStatus,
     Lease,
     LeasedFrame,
@@ -27,60 +27,12 @@ from relay.store.base import (
     Terms,
     Token,
 )
+from relay.store.memory_mailbox import Held, Mailbox
+from wire.account_messages import HeldAccount, HeldFormerList, HeldPrekey, HeldToken, Stored
+from wire.binary import u8, u32, u64
 from wire.device_lists import DeviceList
 from wire.limits import FORMER_LISTS, FORMER_PER_BUNDLE, UNACKNOWLEDGED_BYTES, UNACKNOWLEDGED_FRAMES
 from wire.prekeys import ONE_TIME_KINDS, DeviceBundle, Prekey, PrekeyKind
-
-
-@dataclass(slots=True)
-class _Held:
-    """A stored frame."""
-
-    frame: NewFrame
-    stored_at: int
-    number: int  # among all frames of all mailboxes
-    is_request: bool
-
-
-@dataclass(slots=True)
-class _Mailbox:
-    account_key: bytes | None
-    next_sequence: int = 1
-    expired: int = 0
-    checkpoint: bytes | None = None
-    full_at: int | None = None
-    frames: dict[int, _Held] = field(default_factory=dict)  # by sequence
-    sequences: dict[bytes, int] = field(default_factory=dict)  # by frame id
-    # Frames and bytes of what came with a token, and of requests.
-    counts: dict[bool, tuple[int, int]] = field(default_factory=lambda: {False: (0, 0), True: (0, 0)})
-    tokens: dict[bytes, Token] = field(default_factory=dict)  # by hash
-    prekeys: dict[PrekeyKind, dict[int, Prekey]] = field(default_factory=dict)
-    highest: dict[PrekeyKind, int] = field(default_factory=dict)
-    dropped_at: int = 0  # if the account is None
-
-    def of_kind(self, kind: PrekeyKind) -> dict[int, Prekey]:
-        return self.prekeys.setdefault(kind, {})
-
-    def lasting(self, kind: PrekeyKind) -> Prekey | None:
-        return next(iter(self.of_kind(kind).values()), None)
-
-    def stock(self) -> StockCount:
-        one_time, kem = (len(self.of_kind(kind)) for kind in ONE_TIME_KINDS)
-        return StockCount(one_time, kem)
-
-    def drop(self, sequence: int) -> None:
-        held = self.frames.pop(sequence)
-        del self.sequences[held.frame.frame_id]
-        self.count(held, -1)
-
-    def count(self, held: _Held, change: int) -> None:
-        frames, size = self.counts[held.is_request]
-        self.counts[held.is_request] = frames + change, size + change * len(held.frame.envelope)
-
-    def has_room(self, frame: NewFrame, is_request: bool, quota: Quota) -> bool:
-        frames, size = self.counts[is_request]
-        most = (quota.request_frames, quota.request_bytes) if is_request else (quota.frames, quota.bytes)
-        return frames < most[0] and size + len(frame.envelope) <= most[1]
 
 
 class MemoryStore:
@@ -90,11 +42,11 @@ class MemoryStore:
         self._quota = quota or Quota()
         self._lists: dict[bytes, DeviceList] = {}
         self._former: dict[bytes, list[DeviceList]] = {}
-        self._mailboxes: dict[bytes, _Mailbox] = {}
+        self._mailboxes: dict[bytes, Mailbox] = {}
         self._stored = 0
         self._base = 0  # sequences of mailboxes that are opened begin above it
 
-    def _open_mailbox(self, key: bytes) -> _Mailbox | None:
+    def _open_mailbox(self, key: bytes) -> Mailbox | None:
         mailbox = self._mailboxes.get(key)
         return mailbox if mailbox is not None and mailbox.account_key is not None else None
 
@@ -116,11 +68,11 @@ class MemoryStore:
         for key in dropped:
             # Sequence and prekey ids go on where they were, should the device ever come back.
             old = self._mailboxes[key]
-            self._mailboxes[key] = _Mailbox(
+            self._mailboxes[key] = Mailbox(
                 None, old.next_sequence, old.expired, highest=old.highest, dropped_at=int(time.time())
             )
         for key in kept:
-            self._mailboxes.setdefault(key, _Mailbox(None, self._base + 1)).account_key = account_key
+            self._mailboxes.setdefault(key, Mailbox(None, self._base + 1)).account_key = account_key
         if stored is not None:
             self._former[account_key] = [*self._former.get(account_key, ()), stored][-FORMER_LISTS:]
         self._lists[account_key] = device_list
@@ -179,7 +131,7 @@ class MemoryStore:
             former = tuple(each for each in kept if each.version > since)[:FORMER_PER_BUNDLE]
         return Offer(device_list, tuple(offered), tuple(stocks), former)
 
-    def _take(self, mailbox: _Mailbox, kind: PrekeyKind) -> Prekey | None:
+    def _take(self, mailbox: Mailbox, kind: PrekeyKind) -> Prekey | None:
         stocked = mailbox.of_kind(kind)
         return stocked.pop(min(stocked)) if stocked else None
 
@@ -212,7 +164,7 @@ class MemoryStore:
                 break
         return results + [PutResult.UNTRIED] * (len(frames) - len(results))
 
-    def _put(self, box: _Mailbox, frame: NewFrame, now: int, is_request: bool, is_limited: bool) -> PutResult:
+    def _put(self, box: Mailbox, frame: NewFrame, now: int, is_request: bool, is_limited: bool) -> PutResult:
         if (sequence := box.sequences.get(frame.frame_id)) is not None:
             held = box.frames[sequence]
             # The stored envelope counts, not the one that came now: that one is not kept.
@@ -228,7 +180,7 @@ class MemoryStore:
         if is_limited:
             return PutResult.LIMITED
         self._stored += 1
-        box.frames[box.next_sequence] = held = _Held(frame, now, self._stored, is_request)
+        box.frames[box.next_sequence] = held = Held(frame, now, self._stored, is_request)
         box.count(held, 1)
         box.sequences[frame.frame_id] = box.next_sequence
         box.next_sequence += 1
@@ -273,7 +225,7 @@ class MemoryStore:
             if (former := box.sequences.get(frame.frame_id)) is not None:
                 box.drop(former)  # acknowledged, and its deletion is on its way
             self._stored += 1
-            held = _Held(NewFrame(frame.frame_id, frame.envelope), now, self._stored, is_request=False)
+            held = Held(NewFrame(frame.frame_id, frame.envelope), now, self._stored, is_request=False)
             box.frames[frame.sequence] = held
             box.sequences[frame.frame_id] = frame.sequence
             box.count(held, 1)
@@ -337,6 +289,60 @@ class MemoryStore:
         for key in dead:
             self._base = max(self._base, self._mailboxes.pop(key).next_sequence - 1)
         return len(dead)
+
+    async def export(self, device_key: bytes, place: bytes | None) -> holdings.Page:
+        """See `Store.export`."""
+        box = self._open_mailbox(device_key)
+        if box is None or box.account_key is None:
+            raise base.refuse_unregistered("export")
+        boxes = self._boxes_of(box.account_key)
+        records = self._records(box.account_key, boxes)
+        return holdings.cut(
+            box.account_key, list(boxes), (each for each in records if each[0] > (place or b""))
+        )
+
+    def _boxes_of(self, account_key: bytes) -> dict[bytes, Mailbox]:
+        """The mailboxes of an account, and those that it dropped, by key."""
+        lists = [self._lists[account_key], *self._former.get(account_key, ())]
+        keys = sorted({entry.device_key for each in lists for entry in each.devices} & self._mailboxes.keys())
+        found = {key: self._mailboxes[key] for key in keys}
+        return {key: box for key, box in found.items() if box.account_key in (None, account_key)}
+
+    def _records(self, account_key: bytes, boxes: dict[bytes, Mailbox]) -> Iterator[tuple[bytes, Stored]]:
+        newest = self._lists[account_key].encode()
+        yield holdings.ACCOUNT, HeldAccount(account_key=account_key, device_list=newest)
+        for each in self._former.get(account_key, ()):
+            held = HeldFormerList(version=each.version, device_list=each.encode())
+            yield holdings.FORMER + u64(each.version), held
+        for key, box in boxes.items():
+            yield holdings.MAILBOX + key, box.held(key)
+        for key, box in boxes.items():
+            for kind in PrekeyKind:
+                for id, prekey in sorted(box.of_kind(kind).items()):
+                    shown = HeldPrekey(device_key=key, kind=kind, id=id, prekey=prekey.encode())
+                    yield holdings.PREKEY + key + u8(kind) + u32(id), shown
+        for key, box in boxes.items():
+            for hash, token in sorted(box.tokens.items()):
+                yield holdings.TOKEN + key + hash, HeldToken(device_key=key, hash=hash, until=token.until)
+        for key, box in boxes.items():
+            for sequence, waiting in box.frames.items():
+                yield holdings.frame_place(key, sequence), waiting.held(key, sequence)
+
+    async def delete(self, account_key: bytes) -> Deletion:
+        """See `Store.delete`."""
+        if account_key not in self._lists:
+            return Deletion()
+        boxes = self._boxes_of(account_key)
+        tokens = tuple(hash for box in boxes.values() for hash in box.tokens)
+        for key in boxes:
+            self._base = max(self._base, self._mailboxes.pop(key).next_sequence - 1)
+        del self._lists[account_key]
+        self._former.pop(account_key, None)
+        return Deletion(tuple(boxes), tokens)
+
+    async def wipe(self) -> bool:
+        """There is no disk."""
+        return True
 
     async def status(self, device_key: bytes) -> DeviceStatus:
         """See `Store.status`."""

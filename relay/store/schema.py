@@ -19,6 +19,7 @@ from relay.store.writer import DAMAGE
 
 APPLICATION_ID: Final = 0x62706F73  # "bpos": tells our file from any other SQLite database
 BUSY_TIMEOUT_MS: Final = 5000
+LOG_TIMEOUT_MS: Final = 100  # everybody's commit waits as long for a reader that does not let go
 FILE_MODE: Final = 0o600
 
 # One entry per schema version. What has been released is never edited, only followed by another entry.
@@ -206,8 +207,9 @@ def configure(connection: apsw.Connection) -> None:
     # A commit returns only after fsync: "accepted" must survive a power cut.
     connection.pragma("synchronous", "FULL")
     connection.pragma("foreign_keys", "ON")
-    # Acknowledged envelopes do not linger in free pages that are rewritten anyway.
-    connection.pragma("secure_delete", "FAST")
+    # Acknowledged envelopes and deleted accounts do not linger: zeros are written in their place, and into
+    # pages that are free from then on, which FAST would leave as they are.
+    connection.pragma("secure_delete", "ON")
     # Else SQLite plans a kept statement anew whenever a value that is bound to it has changed (STAT4).
     connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
 
@@ -273,3 +275,21 @@ def open_reader(path: Path) -> apsw.Connection:
     except apsw.Error as error:
         raise unusable(path, error) from error
     return connection
+
+
+def truncate_log(path: Path) -> bool:
+    """Write all of the -wal file into the database and leave it empty; False while an older state is read.
+
+    What was deleted stands in older pages of it. Whoever commits meanwhile waits for it, a moment at most.
+    """
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        connection.set_busy_timeout(LOG_TIMEOUT_MS)
+        connection.pragma("synchronous", "FULL")
+        connection.pragma("user_version")  # before it has read, a connection knows of no -wal file
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    except apsw.BusyError:
+        return False
+    finally:
+        connection.close()
+    return True

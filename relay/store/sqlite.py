@@ -15,10 +15,11 @@ from typing import Final, Self, TypeVar
 
 import apsw
 
-from relay.store import checksums, drops, leases, tables
+from relay.store import checksums, drops, holdings, leases, tables
 from relay.store.base import (
     ANYBODY,
     Condition,
+    Deletion,
     DeviceStatus,
     Lease,
     LeasedFrame,
@@ -37,7 +38,7 @@ from relay.store.life import Gap, count_commit, settle
 from relay.store.mark import Mark, mark_path, write_mark
 from relay.store.reader import Reader
 from relay.store.room import CHANGE, has_room
-from relay.store.schema import columns, open_reader, open_writer
+from relay.store.schema import columns, open_reader, open_writer, truncate_log
 from relay.store.soundness import Inspection
 from relay.store.writer import DAMAGE, Log, Writer, as_wire_error, uncounted
 from wire.device_lists import DeviceList
@@ -257,6 +258,23 @@ class SqliteStore:
         """See `Store.forget`."""
         operation = partial(drops.forget, dropped_before=dropped_before, at_most=at_most)
         return await self._writer.submit(operation)
+
+    async def export(self, device_key: bytes, place: bytes | None) -> holdings.Page:
+        """See `Store.export`. By the thread that reads frames, as it reads many."""
+        return await self._read(self._frames, partial(holdings.export, device_key=device_key, place=place))
+
+    async def delete(self, account_key: bytes) -> Deletion:
+        """See `Store.delete`."""
+        return await self._writer.submit(partial(drops.delete, account_key=account_key))
+
+    async def wipe(self) -> bool:
+        """See `Store.wipe`."""
+        if self._writer.stopped is not None:
+            return False
+        try:
+            return await asyncio.to_thread(truncate_log, self._path)
+        except apsw.Error as error:
+            raise as_wire_error(error) from error
 
     async def status(self, device_key: bytes) -> DeviceStatus:
         """See `Store.status`."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+from relay import endings
 from relay.connection import Connection
 from relay.outbound import Outbound
 from relay.presence import TOLD_AT_ONCE, Presence
@@ -235,7 +236,7 @@ async def test_a_dropped_device_is_away_at_once(bench: Bench) -> None:
     seen = online(watcher[0])
     assert await anext(seen)
     socket.read(False)  # and so keeps its connection from ending
-    connection.remove()
+    connection.remove(endings.REMOVED)
     assert not await anext(seen)
     assert not left.done()
 

@@ -10,6 +10,8 @@ from relay.actions import (
     Acknowledge,
     Action,
     Close,
+    Delete,
+    Export,
     Fetch,
     Greeted,
     LogIn,
@@ -32,7 +34,7 @@ from wire import control
 from wire.control import ControlMessage
 from wire.errors import CloseCode, ErrorCode, WireError
 from wire.frames import Put, decode_deliver
-from wire.login import Greeting, Mode
+from wire.login import Greeting, Mode, deletion_bytes
 from wire.prekeys import PrekeyKind
 
 ORIGIN = "ws://127.0.0.1:8760"
@@ -98,6 +100,17 @@ def stored(count: int, size: int = 1024, first: int = 1) -> list[StoredFrame]:
     return [StoredFrame(first + n, os.urandom(16), envelope(size)) for n in range(count)]
 
 
+def login_hash(device: Device) -> bytes:
+    """Of a login of these tests."""
+    greeting = Greeting(Mode.DEVICE, ORIGIN, KEY.public, NONCE, CLIENT_NONCE, NOW)
+    return greeting.login_hash(device.key, login(device).signature)
+
+
+def wish(account: Account, login_hash: bytes) -> control.Delete:
+    signature = account.signing.sign(deletion_bytes(account.key, login_hash)).signature
+    return control.Delete(ref=7, account_key=account.key, signature=signature)
+
+
 # --- the table -----------------------------------------------------------------------------------------
 
 BOB = Account()
@@ -115,6 +128,8 @@ MESSAGES: dict[str, ControlMessage] = {
     "watch": control.Watch(ref=5, capability=bytes(32)),
     "acknowledge": control.Acknowledge(through=0),
     "fetch": control.Fetch(ref=3, account_key=BOB.key, take=True),
+    "export": control.Export(ref=6),
+    "delete": wish(BOB, login_hash(BOB.device)),
 }
 
 
@@ -167,8 +182,29 @@ def test_what_each_accepted_message_asks_for() -> None:
     assert isinstance(action, Publish)
     assert action.ref == 2
     assert say(submit_session(), MESSAGES["fetch"]) == [Fetch(3, BOB.key, True)]
+    assert say(session, control.Export(ref=6, place=b"there")) == [Export(6, b"there")]
+    assert say(session, MESSAGES["delete"]) == [Delete(7, BOB.key)]
     since = control.Fetch(ref=4, account_key=BOB.key, take=False, since=7)
     assert say(submit_session(), since) == [Fetch(4, BOB.key, False, 7)]
+
+
+def test_a_device_without_a_mailbox_may_delete_its_account_and_export_nothing() -> None:
+    """It lost the answer, perhaps. Its connection ends with the next one."""
+    session = device_session(BOB.device, registered=False)
+    assert errors(say(session, MESSAGES["export"])) == [ErrorCode.NOT_REGISTERED]
+    assert say(session, MESSAGES["delete"]) == [Delete(7, BOB.key)]
+    actions = session.deleted(7, wiped=True)
+    assert actions[0] == Send(control.Deleted(ref=7, wiped=True))
+    assert closes(actions) == [CloseCode.ACCOUNT_DELETED]
+    assert say(session, MESSAGES["register"]) == []
+
+
+def test_a_wish_to_delete_that_the_account_has_not_signed_for_this_login() -> None:
+    session = delivering_session(BOB.device)
+    for forged in (wish(Account(), login_hash(BOB.device)), wish(BOB, login_hash(Device()))):
+        spoiled = forged.model_copy(update={"account_key": BOB.key})
+        assert errors(say(session, spoiled)) == [ErrorCode.LOGIN_REFUSED]
+    assert session.state is State.DELIVERING
 
 
 # --- hello and login -----------------------------------------------------------------------------------
