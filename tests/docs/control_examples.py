@@ -14,6 +14,15 @@ from keys.identities import Account, Device
 from keys.prekeys import generate_prekey
 from keys.primitives import sign, signing_key
 from wire import control
+from wire.account_messages import (
+    HeldAccount,
+    HeldFrame,
+    HeldMailbox,
+    HeldPrekey,
+    HeldPresence,
+    HeldRates,
+    HeldToken,
+)
 from wire.capabilities import presence_capability, token_hash
 from wire.errors import ErrorCode
 from wire.login import Greeting, Mode
@@ -104,6 +113,49 @@ def examples() -> list[control.ControlMessage]:
         ),
         control.Watch(ref=1, capability=presence_capability(named("presence", 16))),
         control.Presence(ref=1, online=True),
+        control.Export(ref=3),
+        control.Exported(
+            ref=3,
+            records=[
+                HeldAccount(account_key=account.key, device_list=devices),
+                HeldMailbox(
+                    device_key=device.key,
+                    next_sequence=18,
+                    skipped=0,
+                    frames=1,
+                    bytes=1024,
+                    request_frames=0,
+                    request_bytes=0,
+                    expired=0,
+                    one_time_highest=100,
+                    one_time_kem_highest=100,
+                ),
+                HeldPrekey(device_key=device.key, kind=1, id=1, prekey=lasting[0]),
+                HeldToken(device_key=device.key, hash=token_hash(named("token", 16)), puts_left=1000),
+                HeldFrame(
+                    device_key=device.key,
+                    sequence=17,
+                    frame_id=named("frame 1", 16),
+                    stored_at=NOW,
+                    request=False,
+                    checksum=1717859169,
+                    size=1024,
+                    sha256=named("envelope"),
+                ),
+                HeldRates(lists_left=11, takes_left=30),
+                HeldPresence(
+                    device_key=device.key,
+                    connected=True,
+                    passing=0,
+                    changes_left=299,
+                    capabilities=[presence_capability(named("presence", 16))],
+                ),
+            ],
+        ),
+        control.Delete(
+            ref=4, account_key=account.key, signature=account.sign_deletion(met.login_hash(device.key, login))
+        ),
+        control.Deleted(ref=4, wiped=True),
         control.Error(
             code=ErrorCode.BAD_REQUEST,
             message="control message: a field has a wrong type, size or value",

@@ -16,7 +16,7 @@ from keys.ratchet import HEADER, MESSAGE_OVERHEAD
 from keys.seal import INNER_MAX, InnerType
 from keys.seal import OVERHEAD as SEAL_OVERHEAD
 from relay.answers import CLOSE_CODES
-from relay.auth import check_login
+from relay.auth import check_deletion, check_login
 from relay.config import Config
 from relay.lanes import FOR_NOW
 from relay.patience import KEPT_COUNTS, REFUSED_MAX
@@ -65,7 +65,7 @@ def test_the_examples_are_what_the_program_writes() -> None:
 
 def test_every_message_has_an_example_that_is_read_back() -> None:
     said = {"hello", "login", "register", "publish", "allow", "appear", "pull", "acknowledge", "fetch"}
-    said |= {"attach", "checkpoint", "watch"}
+    said |= {"attach", "checkpoint", "watch", "export", "delete"}
     seen = set()
     for message in examples():
         text = message.encode()
@@ -80,11 +80,14 @@ def test_every_message_has_an_example_that_is_read_back() -> None:
 
 def test_the_signatures_of_the_examples_hold() -> None:
     by_type: dict[type[Any], Any] = {type(message): message for message in examples()}
+    wish = by_type[control.Delete]
     hello, answer = by_type[control.Hello], by_type[control.RelayHello]
     login, welcome = by_type[control.Login], by_type[control.Welcome]
     met = Greeting(Mode(hello.mode), hello.origin, answer.relay_key, answer.nonce, hello.nonce, answer.time)
     assert verify_hello(met, answer.signature)
     check_login(met, login.device_key, login.signature)
+    login_hash = met.login_hash(login.device_key, login.signature)
+    check_deletion(wish.account_key, login_hash, wish.signature)
     assert verify_welcome(met, login.device_key, login.signature, welcome.signature)
 
 
@@ -92,6 +95,8 @@ def test_the_table_of_messages_names_every_field() -> None:
     table = {quoted(row[1])[0]: row for row in rows(section(4)) if row[0] in ("client", "relay")}
     whole = {control.OfferedDevice: table["bundle"][2], control.AllowedToken: table["allow"][2]}
     for model in control.ControlMessage.__subclasses__():
+        if "held" in model.model_fields:  # as the next test says
+            continue
         if "type" not in model.model_fields:  # a part of another message
             assert set(model.model_fields) <= set(quoted(whole[model]))
             continue
@@ -102,6 +107,19 @@ def test_the_table_of_messages_names_every_field() -> None:
         optional = {name for name, field in model.model_fields.items() if not field.is_required()} - {"type"}
         assert {name for name in wanted if f"`{name}`?" in row[2]} == optional, row[1]
     assert not table
+
+
+def test_the_table_of_what_is_held() -> None:
+    table = {
+        quoted(row[0])[0]: row[1] for row in rows(section(8)) if row[0].startswith("`") and len(row) == 2
+    }
+    models = {m.model_fields["held"].default: m for m in control.ControlMessage.__subclasses__()
+              if "held" in m.model_fields}  # fmt: skip
+    assert table.keys() == models.keys()
+    for name, model in models.items():
+        assert set(quoted(table[name])) == set(model.model_fields) - {"held"}, name
+        optional = {name for name, field in model.model_fields.items() if not field.is_required()} - {"held"}
+        assert {field for field in model.model_fields if f"`{field}`?" in table[name]} == optional, name
 
 
 def test_the_table_of_states() -> None:
@@ -158,7 +176,7 @@ def test_a_number_in_the_text(number: int, sentence: str) -> None:
 
 
 def test_the_rates_are_those_of_the_settings() -> None:
-    table = {quoted(row[0])[0]: quoted(row[1])[0] for row in rows(section(8))[1:]}
+    table = {quoted(row[0])[0]: quoted(row[1])[0] for row in rows(section(8))[1:] if len(row) == 5}
     assert table == {name: str(rate) for name, rate in Config().rates.items()}
 
 

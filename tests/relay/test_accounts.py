@@ -111,9 +111,7 @@ async def test_a_deleted_account_is_gone_from_every_file(tmp_path: Path) -> None
         account, bystander = await full_account(relay), await full_account(relay)
         async with logged_in(relay.url, account, pull=False) as peer:
             records = await exported(peer)
-        values = known(
-            account, [record for record in records if record.held not in ("rates", "presence")], []
-        )
+        values = known(account, records, [])
         values -= {HELD}
         assert traces(relay.data_dir, values) > 20
         assert await delete(relay.url, account)
@@ -174,7 +172,7 @@ async def test_a_signature_counts_once_and_here(relay: RelayProcess) -> None:
             await peer.send(captured)
             assert (await peer.next(control.Error)).code is ErrorCode.LOGIN_REFUSED
     async with submitting(relay.url) as peer:
-        assert await peer.fetch(account.key, take=False)
+        assert (await peer.fetch(account.key, take=False)).devices
 
 
 async def test_deleting_again_and_coming_again(relay: RelayProcess) -> None:
@@ -251,9 +249,7 @@ async def test_a_kill_leaves_all_or_nothing_and_a_start_finishes_it(
                 accepted = 0
                 while accepted < 100:
                     accepted += len((await sender.next(control.Accepted)).frames)
-            values = known(
-                account, [r for r in await exported(peer) if r.held not in ("rates", "presence")], []
-            )
+            values = known(account, await exported(peer), [])
         async with back(relay.url, account.device) as (peer, login_hash):
             await peer.send(wish(account, login_hash))
             await asyncio.sleep(kill_after)

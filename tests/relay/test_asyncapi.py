@@ -16,10 +16,8 @@ def test_the_committed_document_is_current() -> None:
 
 def test_every_control_message_and_both_frames_are_described() -> None:
     described = {message["name"] for message in asyncapi.document()["components"]["messages"].values()}
-    inner = {"OfferedDevice", "AllowedToken"}
-    names = {
-        m.model_fields["type"].default for m in ControlMessage.__subclasses__() if m.__name__ not in inner
-    }
+    models = [model.model_fields for model in ControlMessage.__subclasses__()]
+    names = {fields["type"].default for fields in models if "type" in fields}
     assert described == names | {"put", "deliver"}
 
 

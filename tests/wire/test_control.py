@@ -8,6 +8,21 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from wire.account_messages import (
+    Delete,
+    Deleted,
+    Export,
+    Exported,
+    HeldAccount,
+    HeldFormerList,
+    HeldFrame,
+    HeldMailbox,
+    HeldPrekey,
+    HeldPresence,
+    HeldRates,
+    HeldToken,
+    Record,
+)
 from wire.control import (
     Accepted,
     Acknowledge,
@@ -73,7 +88,29 @@ CLIENT: list[ControlMessage] = [
     Appear(secrets=[ID, bytes(16)]),
     Attach(mailbox=KEY, token=ID),
     Watch(ref=6, capability=KEY),
+    Export(ref=7),
+    Export(ref=7, place=bytes(65)),
+    Delete(ref=8, account_key=KEY, signature=SIGNATURE),
 ]
+HELD: list[Record] = [
+    HeldAccount(account_key=KEY, device_list=b"list"),
+    HeldFormerList(version=2**63 - 1, device_list=b"list"),
+    HeldMailbox(
+        device_key=KEY, next_sequence=2**63 - 1, skipped=0, frames=1, bytes=2, request_frames=3,
+        request_bytes=4, expired=5, one_time_highest=6, one_time_kem_highest=2**32 - 1, checkpoint=bytes(256),
+        full_at=7, dropped_at=8,
+    ),
+    HeldPrekey(device_key=KEY, kind=5, id=2**32 - 1, prekey=b"prekey"),
+    HeldToken(device_key=KEY, hash=KEY),
+    HeldToken(device_key=KEY, hash=KEY, until=9, puts_left=10),
+    HeldFrame(device_key=KEY, sequence=1, frame_id=ID, stored_at=2, request=True, size=1024, sha256=KEY),
+    HeldFrame(
+        device_key=KEY, sequence=1, frame_id=ID, stored_at=2, request=False, checksum=2**32 - 1,
+        size=1, sha256=KEY
+    ),
+    HeldRates(lists_left=1, takes_left=2),
+    HeldPresence(device_key=KEY, connected=True, capabilities=[KEY], passing=1, changes_left=2),
+]  # fmt: skip
 RELAY: list[ControlMessage] = [
     RelayHello(version=1, relay_key=KEY, nonce=KEY, time=5, signature=SIGNATURE),
     Welcome(signature=SIGNATURE, registered=False, expired=0, stock=STOCK),
@@ -87,6 +124,9 @@ RELAY: list[ControlMessage] = [
     Allowed(ref=4),
     QueuedAsRequest(frames=[ID, bytes(16)]),
     Presence(ref=6, online=True),
+    Exported(ref=7, records=HELD),
+    Exported(ref=7, records=[], place=b"x"),
+    Deleted(ref=8, wiped=False),
     Refused(frame=ID, code=ErrorCode.QUOTA, message="full", retry_after=5),
     Refused(frame=ID, code=ErrorCode.NOT_FOUND, message="no"),
     Error(code=ErrorCode.BAD_REQUEST, message="why", field="ref", ref=9, retry_after=1),
@@ -116,7 +156,7 @@ def refused(decode: Any, value: object) -> WireError:
 
 
 def test_every_message_of_the_protocol_is_tried_here() -> None:
-    tried = {type(message) for _, message in ALL} | {OfferedDevice, AllowedToken}
+    tried = {type(message) for _, message in ALL} | {OfferedDevice, AllowedToken, *map(type, HELD)}
     assert tried == set(ControlMessage.__subclasses__())
 
 
