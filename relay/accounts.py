@@ -1,7 +1,7 @@
 """What is held of an account, shown to its own devices: from the store, and from memory.
 
-Owns what of the memory belongs to an account. What is counted by strangers' address prefixes (how often one
-took its prekeys, or wrote to a mailbox of it) is theirs as well, and shown to nobody. Knows no SQL.
+Owns what of the memory belongs to an account. What strangers ask of it is counted by hashes that name nobody
+(`relay.pairs`), and so is shown to nobody. Knows no SQL.
 """
 
 from relay.rates import Limit, Pace

@@ -6,7 +6,7 @@ the clock is handed in, in nanoseconds, and all arithmetic is in whole numbers.
 """
 
 import re
-from collections.abc import Callable, Collection, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Final, NamedTuple, Self
 
 MOST: Final = 32_768  # buckets of one rate that are not full
