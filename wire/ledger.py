@@ -5,6 +5,7 @@ one. Does not know what a relay really handles: `relay.ledger` compares.
 """
 
 import tomllib
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, Self
@@ -50,7 +51,7 @@ class Retention(_Closed):
     """
 
     means: Sentence
-    seconds: Annotated[float, Field(gt=0, strict=False)] | None = None
+    seconds: Annotated[float, Field(gt=0)] | None = None
     count: Annotated[int, Field(gt=0)] | None = None
     constants: Annotated[tuple[Constant, ...], Field(strict=False)] = ()
     test: Annotated[str, Field(pattern=r"^tests/[\w/]+\.py(::\w+)?$")] | None = None
@@ -88,7 +89,7 @@ class Entry(_Closed):
 class Ledger(BaseModel):
     """The whole file. `seers` and `retentions` are the words that entries may use."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(frozen=True)
 
     seers: dict[Name, Sentence]
     retentions: dict[Name, Retention]
@@ -98,10 +99,10 @@ class Ledger(BaseModel):
     def _words_are_known_and_used(self) -> Self:
         seers, kept = set[str](), set[str]()
         for place, entries in self.entries.items():
-            names = [name for entry in entries for name in entry.names()]
-            if len(names) != len(set(names)):
-                twice = next(name for name in names if names.count(name) > 1)
-                raise ValueError(f"{place}: {twice} is declared twice")
+            times = Counter(name for entry in entries for name in entry.names())
+            for name, count in times.items():
+                if count > 1:
+                    raise ValueError(f"{place}: {name} is declared twice")
             for entry in entries:
                 seers.update(entry.seen)
                 kept.add(entry.kept)
@@ -124,7 +125,7 @@ def parse(text: str) -> Ledger:
     except tomllib.TOMLDecodeError as error:
         raise LedgerError(f"ledger: not TOML: {error}") from error
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
+        first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise LedgerError(f"ledger: {where}: {first['msg']}") from error
 
