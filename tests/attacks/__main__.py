@@ -1,6 +1,6 @@
 """`make attacks`: each attack twice, with every defence and without the one that it names.
 
-    python -m tests.attacks [--only NAME,...] [--json FILE] [--workers 2]
+    python -m tests.attacks [--only NAME,...] [--json FILE] [--workers 2] [--record]
 
 An evil relay, which is the real one with somebody in it, and real clients, all in one process for each play.
 Exits 0 only if each attack was caught and each control, in which the one defence is gone, succeeded.
@@ -12,9 +12,11 @@ import multiprocessing
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from tests.attacks.catalogue import BY_NAME, play_named
+from tests.attacks.noticed import record
 from tests.attacks.play import Row, verdict
 
 WORKERS = 2
@@ -30,6 +32,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", metavar="NAME,...", help="some attacks, separated by commas")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table as JSON, too")
     parser.add_argument("--workers", type=int, default=WORKERS, help=f"attacks at once (default: {WORKERS})")
+    parser.add_argument(
+        "--record",
+        action="store_true",
+        help="write down who noticed what, and how; later runs must see the same",
+    )
     asked = parser.parse_args()
     asked.names = [*BY_NAME] if asked.only is None else asked.only.split(",")
     if unknown := {*asked.names} - {*BY_NAME}:
@@ -54,11 +61,13 @@ def main() -> int:
     # Each worker is a process of its own: a defence is taken away in one, and nowhere else.
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(asked.workers, mp_context=spawn) as pool:
-        for row in pool.map(play_named, asked.names):
+        for row in pool.map(partial(play_named, is_new=asked.record), asked.names):
             print(row.line(), flush=True)
             rows.append(row)
     if asked.json is not None:
         asked.json.write_text(json.dumps([row.to_json() for row in rows], indent=2) + "\n")
+    if asked.record:
+        record([row for row in rows if row.is_good])
     print(f"\n{_table(rows)}\n\nin {time.monotonic() - began:.0f} s")
     print(verdict(rows), flush=True)
     return 0 if rows and all(row.is_good for row in rows) else 1

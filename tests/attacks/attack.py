@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Caught:
-    """Somebody noticed, or nothing came of it: `who` and `how`, and `after` how many messages."""
+    """Somebody noticed, or nothing came of it: `who` and `how`, and `after` how many messages.
+
+    `says` is the sentence that a client told its user, where there is one.
+    """
 
     who: str
     how: str
     after: int = 1
+    says: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from tests.attacks import (
     stores,
 )
 from tests.attacks.attack import Attack
+from tests.attacks.noticed import judge
 from tests.attacks.play import Row, play
 
 ATTACKS: Final[tuple[Attack, ...]] = (
@@ -56,6 +57,10 @@ ATTACKS: Final[tuple[Attack, ...]] = (
 BY_NAME: Final = {each.name: each for each in ATTACKS}
 
 
-def play_named(name: str) -> Row:
-    """Play one of them, in whatever process this is."""
-    return play(BY_NAME[name])
+def play_named(name: str, *, is_new: bool = False) -> Row:
+    """Play one of them, in whatever process this is.
+
+    It is red, too, if it was noticed otherwise than is written down; not so with `is_new`.
+    """
+    row = play(BY_NAME[name])
+    return row if is_new else judge(row)

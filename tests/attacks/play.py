@@ -36,6 +36,7 @@ class Row:
     who: str = ""
     how: str = ""
     after: int = 0
+    says: str = ""
     gained: str = ""
     seconds: float = 0.0
     problems: list[str] = field(default_factory=list)
@@ -76,8 +77,8 @@ def play(attack: Attack) -> Row:
     """Play it with every defence, and without the one that it names."""
     row, began = Row(attack.name), time.monotonic()
     match _outcome(attack, row, defended=True):
-        case Caught(who, how, after):
-            row.caught, row.who, row.how, row.after = True, who, how, after
+        case Caught(who, how, after, says):
+            row.caught, row.who, row.how, row.after, row.says = True, who, how, after, says
         case Succeeded(what):
             row.problems.append(f"it succeeds: {what}")
     match _outcome(attack, row, defended=False):

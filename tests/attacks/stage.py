@@ -71,8 +71,8 @@ class Person(Messenger):
 
     def says(self, words: str, how: str, after: int) -> Caught | None:
         """Caught, if this client tells its user of a problem in these words."""
-        found = any(words in problem for problem in self.problems())
-        return Caught(self.name, how, after) if found else None
+        said = next((problem for problem in self.problems() if words in problem), None)
+        return None if said is None else Caught(self.name, how, after, said)
 
     def sessions(self, other: "Person") -> Sessions:
         """All sessions with the other's device."""

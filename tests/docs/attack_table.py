@@ -7,15 +7,21 @@ import re
 from pathlib import Path
 
 from tests.attacks.catalogue import ATTACKS
+from tests.attacks.noticed import known
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "threat-model.md"
 _PLACE = re.compile(r"(<!-- attacks: [^\n]*-->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def table() -> str:
-    """Name, what is tried, what stands against it, and who fell to it."""
-    head = "| `--only` | what is tried | what stands against it | who fell to it |\n|---|---|---|---|\n"
-    rows = ((f"`{each.name}`", each.does, each.defence, each.fell) for each in ATTACKS)
+    """Name, what is tried, what stands against it, who notices and how, and who fell to it."""
+    head = (
+        "| `--only` | what is tried | what stands against it | who notices, and how | who fell to it |\n"
+        "|---|---|---|---|---|\n"
+    )
+    rows = (
+        (f"`{each.name}`", each.does, each.defence, known()[each.name].cell, each.fell) for each in ATTACKS
+    )
     return head + "".join("| " + " | ".join(row) + " |\n" for row in rows)
 
 

@@ -9,6 +9,7 @@ import pytest
 import tests.attacks
 from tests.attacks.attack import Attack
 from tests.attacks.catalogue import ATTACKS
+from tests.attacks.noticed import known
 from tests.docs.attack_table import DOCUMENT, filled
 
 
@@ -24,6 +25,14 @@ def test_no_attack_is_left_out_and_no_name_is_there_twice() -> None:
             module = importlib.import_module(f"tests.attacks.{each.name}")
             written |= {value.name for value in vars(module).values() if isinstance(value, Attack)}
     assert sorted(each.name for each in ATTACKS) == sorted(written)
+
+
+def test_who_notices_each_attack_is_written_down_and_of_no_other() -> None:
+    assert sorted(known()) == sorted(each.name for each in ATTACKS), (
+        "run: make attacks ARGS='--record --only NAME'"
+    )
+    assert not [name for name, notice in known().items() if re.search(r"[|\n]", notice.cell)]
+    assert all(notice.who and notice.how for notice in known().values())
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
