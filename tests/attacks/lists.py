@@ -167,6 +167,7 @@ async def split_view(stage: Stage) -> Outcome:
     seed = bob.profile.account.seed
     ghost.forge(genuine.account_key, *genuine.devices, after=genuine, seed=seed)
     lists(bob, Impostor())  # what all others are shown
+    stage.counts()
     show(relay.meddler, lambda bundle: ghost.shown(bundle.ref, *bundle.devices))
     alice.mailroom.mark_stale(alice.contact(bob).id)
     alice.wake_for(bob)
@@ -180,7 +181,7 @@ async def split_view(stage: Stage) -> Outcome:
         )
     )
     if isinstance(caught, Caught):
-        return caught
+        return stage.each_way(caught)
     await alice.send("bob", SECRET)
     return await stage.until(lambda: ghost.reads(relay.meddler.puts, SECRET))
 

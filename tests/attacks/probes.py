@@ -16,10 +16,12 @@ from itertools import combinations
 from typing import Any, Final
 from unittest.mock import patch
 
+from relay.store.beside import beside
+from relay.store.invites import Invite, add
 from tests.attacks.attack import Attack, Caught, Outcome, Removal, Succeeded, answering, attack, valued
 from tests.attacks.stage import Stage
 from tests.relay.devices import HELD, TOKEN, Account, Device, envelope
-from tests.relay.peers import Peer, logged_in, submitting
+from tests.relay.peers import Peer, dial, logged_in, submitting
 from tests.relay.test_equal_answers import MEDIAN
 from wire.capabilities import presence_capability, token_hash
 from wire.control import (
@@ -28,6 +30,7 @@ from wire.control import (
     Appear,
     Attach,
     ControlMessage,
+    Error,
     Presence,
     QueuedAsRequest,
     Refused,
@@ -37,6 +40,8 @@ from wire.control import (
     decode_relay_message,
 )
 from wire.frames import Put
+from wire.invites import invite_hash
+from wire.limits import INVITE
 
 ROUNDS: Final = 40
 ALWAYS: Final = 0.75  # how often one is answered behind the other to be told from it; by chance 0.5 ± 0.08
@@ -93,6 +98,48 @@ async def guess_a_token(stage: Stage) -> Outcome:
             await _guess(stranger, bob.device.key, TOKEN)
             assert isinstance(await _answer(stranger), Accepted)  # the one that holds
     return Caught("the relay", "a stranger's requests, each of them", len(guesses))
+
+
+def _lets_anybody_in(connection: object, terms: object) -> None:
+    """In place of the look at the table of invites."""
+
+
+@attack(
+    defence="a new account comes in only with an invite that is stored, by its hash, not spent and not ended",
+    without=Removal("relay.store.invites.spend", lambda _: _lets_anybody_in),
+)
+async def guess_an_invite(stage: Stage) -> Outcome:
+    """Without an invite, try near misses, one that is spent or has ended, and the hashes on the disk"""
+    good, spent, ended = (os.urandom(INVITE) for _ in range(3))
+    near = [(int.from_bytes(good, "big") ^ 1 << bit).to_bytes(INVITE, "big") for bit in range(8 * INVITE)]
+    stored = [invite_hash(each) for each in (good, spent, ended)]
+    guesses = [
+        *near,
+        bytes(INVITE),
+        spent,
+        ended,
+        *(each[at : at + INVITE] for each in stored for at in (0, 16)),
+    ]
+    ample = {"register_rate": "1000+1000/s", "device_rate": "1000+1000/s"}
+    with _settings(registration="invite", **ample):
+        relay = await stage.relay()
+    with beside(relay.directory / "relay.db") as connection:
+        far = int(time.time()) + 3600
+        add(connection, [Invite(stored[0], 1, far), Invite(stored[1], 0, far), Invite(stored[2], 5, 1)])
+    stranger, answers = Account(), set[str]()
+    async with dial(relay.url.websocket) as peer:
+        await peer.log_in(stranger.device)
+        for guess in guesses:
+            await peer.send(Register(ref=1, device_list=stranger.list().encode(), invite=guess))
+            answer = await _answer(peer)
+            if isinstance(answer, Registered):
+                return Succeeded("a guess lets a stranger in")
+            assert isinstance(answer, Error)
+            answers.add(answer.encode())
+        await peer.send(Register(ref=1, device_list=stranger.list().encode(), invite=good))
+        assert isinstance(await _answer(peer), Registered)
+    assert len(answers) == 1
+    return Caught("the relay", "one answer to each: the invite does not hold, or no longer", len(guesses))
 
 
 class _Endless:
@@ -267,4 +314,10 @@ async def _mailboxes(url: str, open_: AsyncExitStack) -> tuple[dict[str, Account
     return accounts, dropped
 
 
-ATTACKS: Final[tuple[Attack, ...]] = (guess_a_token, guess_often, guess_presence, time_answers)
+ATTACKS: Final[tuple[Attack, ...]] = (
+    guess_a_token,
+    guess_an_invite,
+    guess_often,
+    guess_presence,
+    time_answers,
+)

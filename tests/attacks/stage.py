@@ -23,7 +23,7 @@ from clients.tasks import end
 from keys.content import Content
 from keys.seal import InnerType, seal
 from keys.sessions import Sessions
-from tests.attacks.attack import Caught
+from tests.attacks.attack import Caught, Outcome
 from tests.attacks.evil_relay import EvilConnection, EvilRelay, running
 from wire.addresses import RelayUrl
 
@@ -41,6 +41,12 @@ class Person(Messenger):
     def __init__(self, config: ClientConfig, relay: RelayUrl) -> None:
         super().__init__(config, relay)
         self.name = config.profile.name
+        self.said = 0  # messages since `Stage.counts`
+
+    async def send(self, *given: Any, **named: Any) -> bytes:
+        """See `Messenger.send`."""
+        self.said += 1
+        return await super().send(*given, **named)
 
     @property
     def profile(self) -> Profile:
@@ -196,6 +202,16 @@ class Stage:
         """Send a text, and wait until it has been heard."""
         await one.send(other.name, text)
         await self.until(lambda: text in other.texts(one) or None)
+
+    def counts(self) -> None:
+        """The attack begins: what is sent from here on counts for `each_way`."""
+        for person in self._people:
+            person.said = 0
+
+    def each_way(self, outcome: Outcome) -> Outcome:
+        """What came of an attack for which nobody needed more than one message."""
+        assert max(person.said for person in self._people) == 1, "noticed later than after a message each way"
+        return outcome
 
     def later(self, seconds: int) -> None:
         """Put every client's clock forward. The relay's stays as it is."""
