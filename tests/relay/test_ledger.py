@@ -271,8 +271,8 @@ def test_an_entry_that_nothing_handles_any_more_is_seen() -> None:
     assert set(more.of(Place.STORE)) - set(LEDGER.of(Place.STORE)) == {"frames.sender"}
 
 
-# As long as the database, the process, the account or its next version is there: there is no clock to move.
-ENDLESS = {"while-registered", "until-replaced", "until-restart", "forever", "as-the-operator-keeps"}
+# As long as the database, the process or its next version is there: there is no clock to move.
+ENDLESS = {"until-replaced", "until-restart", "forever", "as-the-operator-keeps"}
 
 
 @pytest.mark.parametrize("name", LEDGER.retentions)

@@ -52,8 +52,10 @@ MOMENTS: Final = {
     "until-taken": ("listed", "cleared"),
     "until-cleared": ("dropped", "cleared"),
     "until-forgotten": ("at 37 days", "after 37 days"),
+    "while-registered": ("after 37 days", "deleted"),
+    "last-64": ("after 37 days", "deleted"),  # and see below
 }
-WITHOUT_A_MOMENT: Final = {"while-registered", "forever", "last-64"}
+WITHOUT_A_MOMENT: Final = {"forever"}
 
 Counts = dict[str, int]
 
@@ -69,12 +71,12 @@ async def used(relay: Relay, device: Device, now: int) -> None:
 
 
 async def lived(relay: Relay, leaves: Device, look: Callable[[], Counts]) -> dict[str, Counts]:
-    """What is there at each moment of a device's life, from before its registration until it is forgotten."""
+    """What is there at each moment of the life of a device and its account, of which another device stays."""
     now, stays = int(time.time()), Device()
-    account, seen = Account(devices=[stays]), dict[str, Counts]()
+    account, seen = Account(devices=[stays]), {"nobody": look()}
     first = account.list()
     await relay.mailboxes.register(first, ANYBODY)
-    seen["nobody"] = look()
+    seen["without it"] = look()
     account.devices = [stays, leaves]
     both = account.successor(first)
     await relay.mailboxes.register(both, ANYBODY)
@@ -104,6 +106,9 @@ async def lived(relay: Relay, leaves: Device, look: Callable[[], Counts]) -> dic
     seen["at 37 days"] = look()
     await sweep(relay, now + MAILBOX_TTL + FORGET_AFTER + HOUR)
     seen["after 37 days"] = look()
+    await relay.store.delete(account.key)
+    await relay.mailboxes.clear()
+    seen["deleted"] = look()
     return seen
 
 
@@ -128,8 +133,9 @@ async def test_columns_are_empty_when_their_time_is_over(tmp_path: Path) -> None
         if entry.kept in WITHOUT_A_MOMENT:
             continue
         before, after = MOMENTS[entry.kept]
-        assert seen[before][name] > seen["nobody"][name], f"{name}: not there {before}, so this shows nothing"
-        assert seen[after][name] == seen["nobody"][name], f"{name}: still there {after}"
+        others = seen["nobody" if after == "deleted" else "without it"][name]
+        assert seen[before][name] > others, f"{name}: not there {before}, so this shows nothing"
+        assert seen[after][name] == others, f"{name}: still there {after}"
     assert used_retentions >= set(MOMENTS)
 
 
@@ -138,16 +144,19 @@ async def test_the_store_in_memory_forgets_at_the_same_moments(tmp_path: Path) -
     async with composed(tmp_path, store="memory", mailbox_frames=UNACKNOWLEDGED_FRAMES) as relay:
 
         def look() -> Counts:
-            held = pickle.dumps(vars(relay.store)["_mailboxes"])
+            store = vars(relay.store)
+            held = pickle.dumps(store["_mailboxes"])
             counts = {"until-its-end": held.count(HELD), "until-acknowledged": held.count(b"\x01" + CANARY)}
             counts |= {"until-forgotten": held.count(leaves.key), "while-listed": held.count(CANARY)}
-            return counts
+            everything = [store[name] for name in ("_mailboxes", "_lists", "_former")]
+            return counts | {"while-registered": len(pickle.dumps(everything))}
 
         seen = await lived(relay, leaves, look)
-    for kept in seen["nobody"]:
+    for kept in ("until-its-end", "until-acknowledged", "until-forgotten", "while-listed"):
         before, after = MOMENTS[kept]
         assert seen[before][kept] > 0, f"{kept}: not there {before}, so this shows nothing"
         assert seen[after][kept] == 0, f"{kept}: still there {after}"
+    assert seen["deleted"]["while-registered"] == seen["nobody"]["while-registered"]
 
 
 async def test_of_former_lists_the_newest_stay(tmp_path: Path) -> None:
