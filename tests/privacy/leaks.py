@@ -3,21 +3,17 @@
 Each knows a sender by the device that logged in from the same address prefix, as a relay could.
 """
 
+import hashlib
 import logging
 from collections.abc import Callable
 from typing import Any, Final
-
-import apsw
-from prometheus_client import Counter
 
 from relay import intake
 from relay.connection import Connection
 from relay.lanes import Batch
 from relay.logs import LOGGER
 from relay.mailboxes import Mailboxes
-from relay.metrics import Metrics
 from relay.rates import Pace
-from relay.store import schema, sqlite
 from relay.store.sqlite import SqliteStore
 
 log = logging.getLogger(LOGGER)
@@ -86,15 +82,9 @@ def memory_bytes() -> None:
     Mailboxes.kept = kept  # type: ignore[attr-defined]
 
 
-def _with_sender(change: str, note: str) -> None:
-    """Change the tables, and run a statement with both device keys after each put."""
-    opened, put = schema.open_writer, intake.put
-
-    def open_writer(*given: Any, **named: Any) -> tuple[apsw.Connection, bool]:
-        connection, is_checked = opened(*given, **named)
-        connection.execute(change)
-        return connection, is_checked
-
+def _write_down(note: str) -> None:
+    """Run a statement with both device keys after each put, on columns that the ledger knows."""
+    put = intake.put
     _at_each_put(lambda *_: None)  # to learn who logs in from where
 
     async def noted(mailboxes: Mailboxes, pace: Pace, batch: Batch, now: int) -> list[intake.Result]:
@@ -105,61 +95,46 @@ def _with_sender(change: str, note: str) -> None:
         await store._writer.submit(lambda connection: connection.execute(note, both).fetchall())
         return results
 
-    sqlite.__dict__["open_writer"] = open_writer  # where it was imported to
     intake.put = noted
 
 
 def column() -> None:
-    """The sender's row id, as an integer beside each frame."""
-    _with_sender(
-        "ALTER TABLE frames ADD COLUMN weight INTEGER",
-        "UPDATE frames SET weight = (SELECT id FROM mailboxes WHERE device_key = :sender)"
-        " WHERE mailbox = (SELECT id FROM mailboxes WHERE device_key = :mailbox)",
+    """The sender's row id, as an integer in the recipient's row."""
+    _write_down(
+        "UPDATE mailboxes SET full_at = (SELECT id FROM mailboxes WHERE device_key = :sender)"
+        " WHERE device_key = :mailbox"
     )
 
 
 def table() -> None:
-    """Row ids of both, in a table of their own, one of them shifted."""
-    _with_sender(
-        "CREATE TABLE seen (a INTEGER, b INTEGER)",
-        "INSERT INTO seen SELECT one.account, other.id + 1000 FROM mailboxes one, mailboxes other"
-        " WHERE one.device_key = :mailbox AND other.device_key = :sender",
+    """Row ids of both, in a table that has nothing to do with them, one of them shifted."""
+    _write_down(
+        "INSERT INTO invites SELECT randomblob(32), one.account, other.id + 1000000"
+        " FROM mailboxes one, mailboxes other WHERE one.device_key = :mailbox AND other.device_key = :sender"
     )
 
 
 def common_value() -> None:
-    """A number drawn for the two of them, beside both."""
-    _with_sender(
-        "ALTER TABLE mailboxes ADD COLUMN tag BLOB",
+    """Bytes that were drawn for the two of them, beside both."""
+    _write_down(
         "WITH drawn AS MATERIALIZED (SELECT randomblob(8) AS tag)"
-        " UPDATE mailboxes SET tag = drawn.tag FROM drawn WHERE device_key IN (:sender, :mailbox)",
+        " UPDATE mailboxes SET checkpoint = drawn.tag FROM drawn WHERE device_key IN (:sender, :mailbox)"
+        " AND EXISTS (SELECT * FROM mailboxes WHERE device_key = :mailbox)"
     )
 
 
-def log_key() -> None:
+def log_line() -> None:
     """Neither by name: what is told is only a hash of both."""
-    import hashlib
-
-    def note(_: Mailboxes, sender: bytes, batch: Batch) -> None:
-        log.debug("put: flow %s", hashlib.sha256(sender + batch.mailbox).hexdigest()[:12])
-
-    _at_each_put(note)
+    _at_each_put(lambda _, *both: log.debug("put: flow %s", _hash(*both)))
 
 
 def metric_label() -> None:
-    import hashlib
+    """A hash of both for a label, of a metric that is there."""
+    _at_each_put(lambda mailboxes, *both: mailboxes._metrics._refused.labels(_hash(*both)).inc())
 
-    begin, counters = Metrics.__init__, list[Counter]()
 
-    def begin_metrics(metrics: Metrics) -> None:
-        begin(metrics)
-        counters.append(Counter("blindpost_flows", "Puts", ["flow"], registry=metrics.registry))
-
-    def note(_: Mailboxes, sender: bytes, batch: Batch) -> None:
-        counters[-1].labels(hashlib.sha256(sender + batch.mailbox).hexdigest()[:6]).inc()
-
-    Metrics.__init__ = begin_metrics  # type: ignore[method-assign,assignment]
-    _at_each_put(note)
+def _hash(sender: bytes, batch: Batch) -> str:
+    return hashlib.sha256(sender + batch.mailbox).hexdigest()[:8]
 
 
 LEAKS: Final[dict[str, Callable[[], None]]] = {
@@ -170,6 +145,6 @@ LEAKS: Final[dict[str, Callable[[], None]]] = {
     "column": column,
     "table": table,
     "common": common_value,
-    "log": log_key,
+    "log": log_line,
     "label": metric_label,
 }

@@ -29,6 +29,7 @@ from tests.relay.web import metric
 from tests.support.relay_process import RelayProcess
 from wire import control
 from wire.capabilities import presence_capability, token_hash
+from wire.control_values import encode_base64url
 from wire.frames import Put
 from wire.login import Mode
 
@@ -145,7 +146,9 @@ class Scene:
             said.append((await peer.next(control.Error)).encode())
         put = Put(os.urandom(16), os.urandom(32), envelope())
         await peer.websocket.send(put.encode())
-        said.append((await peer.next(control.Refused)).encode().replace(put.frame_id.hex(), "frame"))
+        said.append(
+            (await peer.next(control.Refused)).encode().replace(encode_base64url(put.frame_id), "its id")
+        )
 
     async def submit_connections_end(self) -> None:
         """In the order in which the stack has them, which the relay sees; returns when it has seen all."""
