@@ -1,14 +1,15 @@
 """Our card: what we give to contacts, so that they reach us, see us and know what we call ourselves.
 
 Owns the tokens table and the values of the card in `meta`: our display name, the delivery tokens that a relay
-shall take (one for contacts, one in the address line, and those before), the presence capability, and what
-contacts may learn of us unless said otherwise for one. Every method is one transaction. Knows no contact: who
-was told which version is in the devices table.
+shall take (one for contacts, one in the address line, and those before), the presence capability, what
+contacts may learn of us unless said otherwise for one, and how long notes wait. Every method is one
+transaction. Knows no contact: who was told which version is in the devices table.
 """
 
 from dataclasses import dataclass, field
 from typing import Final
 
+from clients import delays
 from clients.errors import UsageError
 from clients.model import Sharing
 from clients.store.store import Store
@@ -148,6 +149,18 @@ class Cards:
                 self._new_presence()
                 self._raise_version()
         return after
+
+    def longest_delay(self) -> float:
+        """Seconds that a note waits at most before it goes out; 0 for none."""
+        chosen = self._store.meta("longest_delay_ms")
+        return delays.USUAL if chosen is None else int(chosen) / 1000
+
+    def set_longest_delay(self, seconds: float) -> None:
+        """Let notes wait for so long at most. Raises UsageError over a minute."""
+        if not 0 <= seconds <= delays.MOST:
+            raise UsageError(f"Receipts wait for 0 to {delays.MOST:.0f} seconds.")
+        with self._store.transaction():
+            self._store.set_meta("longest_delay_ms", str(round(seconds * 1000)).encode())
 
     def _current(self, purpose: str) -> bytes:
         token = self._db.execute(

@@ -241,6 +241,15 @@ class ContactBook:
             return self._cards.set_sharing(sharing)
 
     @property
+    def longest_delay(self) -> float:
+        """Seconds that receipts wait at most, so that their time does not tell whom they are for."""
+        return self._cards.longest_delay()
+
+    def set_longest_delay(self, seconds: float) -> None:
+        """Change that; 0 is none. Raises UsageError over a minute."""
+        self._cards.set_longest_delay(seconds)
+
+    @property
     def display_name(self) -> str:
         """What we call ourselves to contacts; empty for nothing."""
         return self._cards.display_name

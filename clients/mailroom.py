@@ -6,7 +6,7 @@ hash commit together, before anything is acknowledged. Knows no sockets and no t
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Final
 
 from clients import clock
@@ -16,7 +16,7 @@ from clients.envelopes import Envelopes, draft_of
 from clients.errors import ClientError, TrustError
 from clients.lives import Lives
 from clients.model import ContactStatus
-from clients.notes import Notes
+from clients.notes import ALL_CONTACTS, Notes
 from clients.posting import Post, Posting
 from clients.profile import Profile
 from clients.repair import Repair
@@ -129,11 +129,20 @@ class Mailroom:
         """Contacts with something to send."""
         return self.outbox.contacts_waiting(clock.now_seconds())
 
-    def write_owed(self) -> bool:
-        """Put what is owed into the outbox; whether senders may not know of all that waits."""
+    def owed_to(self) -> dict[int, int]:
+        """Contacts that something is owed to, each with the messages that its receipt would cover.
+
+        Whatever goes out by itself because of what came in is among it.
+        """
+        others = [*self.repair.owed_to(), *self.contacts.all_due()]
+        return dict.fromkeys(others, 0) | self.notes.owed_to()
+
+    def write_owed(self, contacts: Container[int] = ALL_CONTACTS) -> bool:
+        """Put what is owed to these into the outbox; whether senders may not know of all that waits."""
         with self._store.transaction():
-            written = [self.notes.write_owed(), self.repair.write_gaps(), self.repair.must_send()]
-        return any(written) or self.contacts.some_due()
+            written = [self.notes.write_owed(contacts), self.repair.write_gaps(contacts)]
+            must_send = self.repair.must_send(contacts)
+        return any(written) or must_send or any(each in contacts for each in self.contacts.all_due())
 
     def repeat(self) -> list[int]:
         """Put again what a relay took long ago and nobody has receipted; returns the contacts."""
@@ -336,6 +345,8 @@ class Mailroom:
         arrived = self.outbox.arrived(device_key, content.stream_id).added(content.sequence)
         owes = is_approved and not is_note
         self.outbox.save_arrived(device_key, content.stream_id, arrived, now, owes=owes)
+        if owes:
+            self.notes.came(contact.id)
         if is_note:
             self.notes.take(contact, device_key, content)
             if not received.is_overtaken:

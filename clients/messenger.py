@@ -157,6 +157,13 @@ class Messenger:
         if self._receiver is not None and self._receiver.failure is not None:
             raise self._receiver.failure
 
+    def _owes(self) -> None:
+        """Something may be owed to contacts; it goes out when its delay is over, if it can go out at all."""
+        if self._senders is None:
+            self._write_owed()
+        else:
+            self._senders.owed.due()
+
     def _write_owed(self) -> None:
         if self._mailroom.write_owed() and self._senders is not None:
             self._senders.wake_all()
@@ -166,7 +173,7 @@ class Messenger:
         self._mailroom.notes.card_changed()
         if self._receiver is not None:
             self._receiver.card_changed()
-        self._write_owed()
+        self._owes()
 
     def _news_of(self, contact_id: int) -> None:
         """A contact has another name, token or presence for us, or a stranger has become a request."""
@@ -302,7 +309,7 @@ class Messenger:
         with self._profile.store.transaction():
             owe, take = contact.status is ContactStatus.APPROVED, not self.stream.is_claimed
             self._mailroom.history.mark_seen(contact.id, through, owe=owe, take=take)
-        self._write_owed()
+        self._owes()
         self._watchers.contact(contact.id)
 
     async def typing(self, name: str, is_typing: bool = True) -> None:

@@ -1,11 +1,11 @@
 """Notes between clients, which no user writes: receipts, read marks, cards, and that somebody types.
 
 Owns when one is due, and what a received one changes. They go to approved contacts only, and wait for each
-other at the door of a device. Knows no sockets. Every call but `write_owed` and `typing` runs inside a
-transaction that its caller opened.
+other at the door of a device. Knows no sockets, and not how long a note waits. Every call but `write_owed`,
+`owed_to` and `typing` runs inside a transaction that its caller opened.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Final
 
 from clients import clock
@@ -40,6 +40,8 @@ DISPLAY_NAME_MAX: Final = 256  # bytes: 64 characters
 TYPING_AGE_MS: Final = 60_000  # one that comes later tells nothing any more
 TELL_AGAIN: Final = 3600  # seconds: whoever writes without our token may have lost our card
 
+ALL_CONTACTS: Final[Container[int]] = range(1, 2**63)  # their rows
+
 Typing = Callable[[int, bool], None]  # contact's row, whether somebody types there
 
 
@@ -67,6 +69,10 @@ class Notes:
         self._envelopes = envelopes
         self._random = random
         self._cards_due = True
+        self._wait_for_card: set[int] = set()  # contacts
+        self._unreceipted: dict[
+            int, int
+        ] = {}  # contact: messages that came since its last receipt, in this run
         self.on_typing: Typing = lambda contact, is_typing: None
         self.on_unread: Callable[[int], None] = lambda contact: None
         self.on_contact: Callable[[int], None] = lambda contact: None  # one that is not what it was
@@ -77,31 +83,55 @@ class Notes:
         """Our card, or who may have it, is not what it was: `write_owed` tells whoever has another one."""
         self._cards_due = True
 
-    def write_receipts(self) -> bool:
+    def came(self, contact_id: int) -> None:
+        """A message that is to be receipted came from this contact."""
+        self._unreceipted[contact_id] = self._unreceipted.get(contact_id, 0) + 1
+
+    def owed_to(self) -> dict[int, int]:
+        """Contacts that some note may be owed to, each with the messages that its receipt would cover."""
+        self._note_cards()
+        owed = {*self._outbox.notes_owed(), *self._wait_for_card}
+        return {contact: self._unreceipted.get(contact, 0) for contact in owed}
+
+    def _note_cards(self) -> None:
+        if self._cards_due:
+            version = self._cards.current(clock.now_seconds()).version
+            self._wait_for_card = {contact for contact, _ in self._state.without_card(version)}
+            self._cards_due = False
+
+    def write_receipts(self, contacts: Container[int] = ALL_CONTACTS) -> bool:
         """Put owed receipts into the outbox: to approved contacts only, one outstanding a device."""
         with self._store.transaction():
-            written = [self._write_receipt(*owed) for owed in self._outbox.receipts_owed()]
+            owed = [each for each in self._outbox.receipts_owed() if each[0] in contacts]
+            written = [self._write_receipt(*each) for each in owed]
+        for contact_id, *_ in owed:
+            self._unreceipted.pop(contact_id, None)
         return any(written)
 
-    def write_owed(self) -> bool:
-        """Put everything that is owed into the outbox; False if nothing was."""
+    def write_owed(self, contacts: Container[int] = ALL_CONTACTS) -> bool:
+        """Put everything that is owed to these contacts into the outbox; False if nothing was."""
+        self._note_cards()
         with self._store.transaction():
-            written = [self.write_receipts()]
-            written += [self._write_read(*owed) for owed in self._outbox.reads_owed()]
-            cards_wait = self._cards_due and self._write_cards(written)
-        self._cards_due = cards_wait  # not before the commit
+            written = [self.write_receipts(contacts)]
+            reads = [each for each in self._outbox.reads_owed() if each[0] in contacts]
+            written += [self._write_read(*each) for each in reads]
+            told = {each for each in self._wait_for_card if each in contacts}
+            waiting = self._write_cards(told, written) if told else set()
+        self._wait_for_card = (self._wait_for_card - told) | waiting  # not before the commit
         return any(written)
 
-    def _write_cards(self, written: list[bool]) -> bool:
-        """Tell our card to whoever has another one; True if some wait for a note that is on its way."""
+    def _write_cards(self, contacts: set[int], written: list[bool]) -> set[int]:
+        """Tell our card to whoever has another one; returns those that wait for a note that is on its way."""
         card = self._cards.current(clock.now_seconds())
-        cards_wait = False
+        waiting = set()
         for contact_id, device_key in self._state.without_card(card.version):
+            if contact_id not in contacts:
+                continue
             if self._outbox.has_note(device_key):
-                cards_wait = True
+                waiting.add(contact_id)
             else:
                 written.append(self._write_card(contact_id, device_key, card))
-        return cards_wait
+        return waiting
 
     def _draft(self, kind: Kind, body: bytes, *extensions: tuple[int, bytes]) -> Draft:
         return Draft(kind, self._random(MESSAGE_ID), body, clock.now_ms(), extensions)

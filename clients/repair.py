@@ -6,7 +6,7 @@ missing is asked for, and what a contact lacks is encrypted again under its old 
 runs inside a transaction that its caller opened. Knows no sockets.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -23,6 +23,7 @@ from clients.store.state import KeyState
 from keys.content import (
     MESSAGE_ID,
     RANGES_MAX,
+    RANGES_SENT,
     Content,
     Kind,
     Receipt,
@@ -56,7 +57,7 @@ class Repair:
         self._envelopes = envelopes
         self._random = random
         self._card_changed = card_changed
-        self._must_send = False  # something was put into the outbox, or is to be, since `must_send` was asked
+        self._answers: set[int] = set()  # contacts that are to be sent something again, not known to senders
         self._unread: dict[int, int] = {}  # contact: envelopes that could not be decrypted in this run
 
     def lines(self) -> list[str]:
@@ -98,23 +99,29 @@ class Repair:
         if sequence == arrived.highest and arrived.gaps(1):
             self._repairs.owe(device_key, Fault.GAP)
 
-    def write_gaps(self) -> bool:
+    def owed_to(self) -> set[int]:
+        """Contacts with whom something is to be mended now."""
+        now = clock.now_seconds()
+        faults = (Fault.SESSION, Fault.RENEWED, Fault.GAP)
+        return self._answers.union(*({each for each, _ in self._repairs.due(fault, now)} for fault in faults))
+
+    def write_gaps(self, contacts: Container[int]) -> bool:
         """Put requests for what is missing into the outbox; False if none may be made now."""
         now = clock.now_seconds()
         written = False
-        for _, device_key in self._repairs.due(Fault.RENEWED, now):
-            if self._envelopes.has_session(device_key):
+        for contact_id, device_key in self._repairs.due(Fault.RENEWED, now):
+            if contact_id in contacts and self._envelopes.has_session(device_key):
                 self._repairs.done(device_key, Fault.RENEWED, now)
                 self._begin_anew(device_key)
                 self._outbox.owe_receipt(device_key)
                 written = True
         for contact_id, device_key in self._repairs.due(Fault.GAP, now):
             contact = self._contacts.by_id(contact_id)
-            if device_key not in self._envelopes.ready_devices(contact):
+            if contact_id not in contacts or device_key not in self._envelopes.ready_devices(contact):
                 continue
             self._repairs.done(device_key, Fault.GAP, now)
             last = self._outbox.arrived_last(device_key)
-            gaps = () if last is None else self._outbox.arrived(device_key, last.stream_id).gaps(RANGES_MAX)
+            gaps = () if last is None else self._outbox.arrived(device_key, last.stream_id).gaps(RANGES_SENT)
             if last is None or not gaps:
                 continue  # it has come meanwhile
             body = Receipt(last.stream_id, gaps).encode()
@@ -131,10 +138,12 @@ class Repair:
         """Whether a new session with this device is to be begun now."""
         return self._repairs.is_due(device_key, Fault.SESSION, clock.now_seconds())
 
-    def must_send(self) -> bool:
-        """Whether the senders have to be woken: for what a contact lacks, or to begin a new session."""
-        must, self._must_send = self._must_send, False
-        return must or bool(self._repairs.due(Fault.SESSION, clock.now_seconds()))
+    def must_send(self, contacts: Container[int]) -> bool:
+        """Whether senders of these have to be woken: for what a contact lacks, or to begin a new session."""
+        answers = {contact for contact in self._answers if contact in contacts}
+        self._answers -= answers
+        sessions = self._repairs.due(Fault.SESSION, clock.now_seconds())
+        return bool(answers) or any(contact in contacts for contact, _ in sessions)
 
     def begun(self, contact_id: int, device_key: bytes) -> None:
         """A new session was begun for this: say so in it, and what has arrived before."""
@@ -168,27 +177,27 @@ class Repair:
             case Kind.RECEIPT:
                 receipt = decode_receipt(content.body)
                 if receipt.stream_id == self._state.stream:
-                    self._lacking(device_key, receipt.ranges[-1][1])
+                    self._lacking(contact, device_key, receipt.ranges[-1][1])
             case Kind.RESEND:
                 missing = decode_receipt(content.body)
-                if missing.stream_id == self._state.stream and self._may_send_again(device_key):
+                if missing.stream_id == self._state.stream and self._may_send_again(contact, device_key):
                     self._answer(contact, device_key, missing.ranges)
             case Kind.REPAIR:
                 arrived = decode_receipt(content.body) if content.body else None
                 self._renewed(contact, device_key, arrived)
 
-    def _lacking(self, device_key: bytes, below: int) -> None:
+    def _lacking(self, contact: ContactRow, device_key: bytes, below: int) -> None:
         """The relay keeps the order, so what came before the last receipted one is lost to the device."""
-        if self._history.is_lacking(device_key, below) and self._may_send_again(device_key):
+        if self._history.is_lacking(device_key, below) and self._may_send_again(contact, device_key):
             self._history.lacks(device_key, below)
 
-    def _may_send_again(self, device_key: bytes, fault: Fault = Fault.AGAIN) -> bool:
+    def _may_send_again(self, contact: ContactRow, device_key: bytes, fault: Fault = Fault.AGAIN) -> bool:
         """Whether it may, which it is granted seldom; not before it can be written to, nor without end."""
         if not self._envelopes.has_session(device_key) or self._history.awaited_again(device_key) > ASKED_MAX:
             return False
         if not self._repairs.grant(device_key, fault, clock.now_seconds()):
             return False
-        self._must_send = True
+        self._answers.add(contact.id)
         return True
 
     def _answer(self, contact: ContactRow, device_key: bytes, wanted: Iterable[tuple[int, int]]) -> None:
@@ -211,7 +220,7 @@ class Repair:
         has_ours = arrived is None or arrived.stream_id == self._state.stream
         ranges = Ranges(() if arrived is None or not has_ours else arrived.ranges)
         self._history.delivered(device_key, ranges.pairs)
-        if not self._may_send_again(device_key, Fault.RENEWED):
+        if not self._may_send_again(contact, device_key, Fault.RENEWED):
             self._repairs.owe(device_key, Fault.RENEWED)
             return
         self._begin_anew(device_key)

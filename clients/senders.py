@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from clients.bell import Bell
+from clients.delays import Delays
 from clients.errors import StorageError
 from clients.mailroom import Mailroom
 from clients.profile import Profile
@@ -17,7 +18,7 @@ from clients.tasks import until_one_ends
 from keys.primitives import Random
 
 ROUND: Final = 60.0  # seconds
-OWED_APART: Final = 0.02  # seconds between notes: one receipt then covers all that has come meanwhile
+OWED_APART: Final = 0.02  # seconds between two looks at what is owed
 
 Start = Callable[[Callable[[], Coroutine[Any, Any, None]]], asyncio.Task[None]]
 
@@ -42,17 +43,42 @@ class Senders:
         self._start = start
         self._all: dict[int, Sender] = {}
         self._problem: str | None = None
-        self.owed = Spaced(self._write_owed, OWED_APART)
+        self._delays = Delays(random, mailroom.cards.longest_delay)
+        self._timer: asyncio.TimerHandle | None = None
+        self.owed = Spaced(self._look, OWED_APART)
+
+    def _look(self) -> None:
+        """See what is owed, and to whom; each of them is written to when its delay is over."""
+        loop = asyncio.get_running_loop()
+        try:
+            self._delays.begin(self._mailroom.owed_to(), loop.time())
+            self._problem = None
+        except StorageError as error:
+            self._problem = str(error)
+            self._bell.ring()
+        self._write_owed()
 
     def _write_owed(self) -> None:
-        """Write it now; where that cannot be done, at the next occasion or in the next round."""
-        try:
-            written, self._problem = self._mailroom.write_owed(), None
-        except StorageError as error:
-            written, self._problem = False, str(error)
+        """Write what has waited; where that cannot be done, at the next occasion or in the next round."""
+        loop = asyncio.get_running_loop()
+        contacts = self._delays.take(loop.time())
+        if contacts:
+            try:
+                written, self._problem = self._mailroom.write_owed(contacts), None
+                waiting = self._mailroom.contacts_waiting() if written else []
+            except StorageError as error:
+                waiting, self._problem = [], str(error)
+            for contact_id in set(contacts).intersection(waiting):
+                self.wake(contact_id)
             self._bell.ring()
-        if written:
-            self.wake_all()
+        self._stop_timer()
+        if (then := self._delays.next) is not None:
+            self._timer = loop.call_at(then, self._write_owed)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def wake_all(self) -> None:
         """See to it that every contact with something waiting has a sender, awake."""
@@ -70,14 +96,17 @@ class Senders:
 
     async def run(self) -> None:
         """Write what is owed, and look after what no event tells of."""
-        await until_one_ends(self.rounds(), self.owed.run())
+        try:
+            await until_one_ends(self.rounds(), self.owed.run())
+        finally:
+            self._stop_timer()
 
     async def rounds(self) -> None:
         """Look now and then after what no event tells of: what is late, and what had to wait."""
         while True:
             for contact_id in self._mailroom.repeat():
                 self._of(contact_id).again()
-            self._write_owed()
+            self._look()
             self.wake_all()
             self._profile.store.forget_log()
             await asyncio.sleep(ROUND)

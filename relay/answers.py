@@ -1,7 +1,7 @@
 """How the relay words its answers.
 
-Owns the sentence, the waiting time and the close code of every refusal, and the messages built from what a
-store returns. Pure; knows no state of a connection.
+Owns the sentence, the waiting time and the close code of every refusal, the messages built from what a store
+returns, and their sizes on the wire. Pure; knows no state of a connection.
 """
 
 from collections.abc import Sequence
@@ -34,6 +34,13 @@ UNKNOWN_URL: Final = (
     "this relay is not known under that URL: check the URL; if it is right, the relay's operator must list "
     "it in public_urls"
 )
+
+# Spaces fill a message up to a multiple of so many bytes, because TLS shows sizes to whoever looks on: they
+# are the same whether a prekey was left, how many are, and whether somebody is there.
+PADDED: Final = 256
+WELCOME_PADDED: Final = 1024
+BUNDLE_PADDED: Final = 4096  # with every prekey of one device, or with none
+
 _REFUSALS: Final[dict[ErrorCode, tuple[str, int | None]]] = {
     ErrorCode.QUOTA: ("the mailbox is full", 60),
     ErrorCode.GO_BACK: ("an earlier frame to this mailbox was refused: retry that one first", None),
@@ -53,6 +60,17 @@ _VERDICTS: Final[dict[PutResult, Verdict]] = {
     PutResult.UNKNOWN: ErrorCode.NOT_FOUND,
     PutResult.UNTRIED: ErrorCode.GO_BACK,
 }
+
+
+def written(message: control.ControlMessage) -> str:
+    """A message as it is written: JSON, and spaces behind it."""
+    text, to = message.encode(), PADDED
+    is_missing = isinstance(message, control.Error) and message.code is ErrorCode.NOT_FOUND
+    if is_missing or isinstance(message, control.Bundle):
+        to = BUNDLE_PADDED
+    elif isinstance(message, control.Welcome):
+        to = WELCOME_PADDED
+    return text + " " * (-len(text) % to)
 
 
 def verdicts_of(results: Sequence[PutResult | Later]) -> list[Verdict]:

@@ -12,7 +12,7 @@ from typing import Final
 from relay import actions, endings, intake, requests
 from relay.actions import Acknowledge, Say, SendFrames
 from relay.admission import Ticket
-from relay.answers import stock_message
+from relay.answers import stock_message, written
 from relay.delivery import LASTING, Delivery
 from relay.lanes import Batch
 from relay.metrics import Drop
@@ -119,11 +119,11 @@ class Connection:
             # The login is answered first; the welcome tells the stock as well, but perhaps an older one.
             self._held_notice = stock
             return
-        self.outbound.set_notice("stock", stock_message(stock).encode())
+        self.outbound.set_notice("stock", written(stock_message(stock)))
 
     def tell(self, ref: int, online: bool) -> None:
         """See `Watcher.tell`."""
-        self.outbound.set_notice(f"presence {ref}", control.Presence(ref=ref, online=online).encode())
+        self.outbound.set_notice(f"presence {ref}", written(control.Presence(ref=ref, online=online)))
 
     def restart(self) -> None:
         """The relay goes down: say so and close."""
@@ -286,7 +286,7 @@ class Connection:
             case actions.Send(message):
                 if isinstance(message, control.Error | control.Refused):
                     self._shared.metrics.refused(message.code)
-                self._say(message.encode())
+                self._say(written(message))
             case actions.Close(code, drop):
                 if drop is not None:
                     self._shared.metrics.dropped(drop)

@@ -26,17 +26,29 @@ MEANINGS = {
 @click.option("--presence", type=CHOICE, help="Whether contacts see when you are online; off is invisible.")
 @click.option("--typing", type=CHOICE, help="Whether contacts see that you type.")
 @click.option("--read", type=CHOICE, help="Whether contacts see that you have read a message.")
+@click.option(
+    "--receipt-delay",
+    type=click.FloatRange(0, 60),
+    metavar="SECONDS",
+    help="How long receipts wait at most, 0 to 60; the true time is drawn anew for each.",
+)
 @common_options
 @pass_settings
 def show_settings(
-    settings: Settings, display_name: str | None, presence: str | None, typing: str | None, read: str | None
+    settings: Settings,
+    display_name: str | None,
+    presence: str | None,
+    typing: str | None,
+    read: str | None,
+    receipt_delay: float | None,
 ) -> None:
     """Show or set what contacts may learn of you.
 
     Strangers learn nothing in any case.
 
     For one contact alone: blindpost contact sharing NAME. That a message has arrived is always told to its
-    sender, because that is how nothing gets lost.
+    sender, because that is how nothing gets lost. It is told after a random time, so that the relay cannot
+    tell from it who talks to whom; --receipt-delay 0 tells it at once.
 
     \b
     Examples:  blindpost settings --name "Alice"
@@ -49,7 +61,10 @@ def show_settings(
         if display_name is not None:
             await line.call("set_name", display_name=display_name)
         shared = await line.call("share", **chosen)
-        return {"display_name": (await line.call("me"))["display_name"], **shared}
+        asked = {} if receipt_delay is None else {"longest": receipt_delay}
+        delay = (await line.call("delay", **asked))["longest"]
+        name = (await line.call("me"))["display_name"]
+        return {"display_name": name, **shared, "receipt_delay": delay}
 
     now = with_line(settings, work)
     name = f"{quoted(now['display_name'])} is what you call yourself" if now["display_name"] else (
@@ -58,4 +73,8 @@ def show_settings(
     lines = [f"{'name':<10}{name}"]
     for field, meaning in MEANINGS.items():
         lines.append(f"{field:<10}{'on ' if now[field] else 'off'}  {meaning}")
+    delay = now["receipt_delay"]
+    lines.append(
+        f"{'delay':<10}" + (f"{delay:g} s at most" if delay else "none") + ", before a receipt goes out"
+    )
     settings.output.result(now, "\n".join(lines), else_do="It is done all the same.")

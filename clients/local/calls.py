@@ -120,6 +120,12 @@ class Share(Call):
     read: Choice = None
 
 
+class Delay(Call):
+    """How many seconds receipts wait at most, or without `longest`: ask."""
+
+    longest: Seconds | None = None
+
+
 class SetName(Call):
     """What we call ourselves."""
 
@@ -221,7 +227,7 @@ class Done(Call):
 CALLS: Final[dict[str, type[Call]]] = {
     "me": Me, "contacts": Contacts, "contact": Contact, "add": Add, "accept": Accept, "remove": Remove,
     "rename": Rename, "block": Block, "unblock": Unblock, "replace": Replace, "safety_number": SafetyNumber,
-    "verify": Verify, "share": Share, "set_name": SetName, "renew_address": RenewAddress,
+    "verify": Verify, "share": Share, "delay": Delay, "set_name": SetName, "renew_address": RenewAddress,
     "trust_relay": TrustRelay, "send": Send, "status": Status, "history": History, "read": Read,
     "typing": Typing, "flush": Flush, "backup": Backup, "watch": Watch, "listen": Listen, "done": Done,
 }  # fmt: skip

@@ -16,8 +16,8 @@ from clients.model import Json
 
 # Asking twice does what asking once does. `send` is among them where it has a key.
 _REPEATABLE: Final = frozenset(
-    {"me", "contacts", "contact", "safety_number", "verify", "share", "set_name", "status", "history", "read",
-     "flush", "block"}
+    {"me", "contacts", "contact", "safety_number", "verify", "share", "delay", "set_name", "status",
+     "history", "read", "flush", "block"}
 )  # fmt: skip
 
 

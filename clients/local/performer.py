@@ -62,6 +62,10 @@ class Performer:
                 return self._safety_number(call.name)
             case calls.Share():
                 return self._share(call)
+            case calls.Delay():
+                if call.longest is not None:
+                    book.set_longest_delay(call.longest)
+                return {"longest": book.longest_delay}
             case calls.SetName():
                 book.set_display_name(call.display_name)
                 return await self._about(calls.Me(ref=call.ref))

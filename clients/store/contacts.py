@@ -362,9 +362,9 @@ class Contacts:
         """This contact is to be looked for, though no message waits for it."""
         self._db.execute("UPDATE contacts SET due = 1 WHERE id = ?", (contact_id,))
 
-    def some_due(self) -> bool:
-        """Whether there is anybody to look for."""
-        return self._db.execute("SELECT 1 FROM contacts WHERE due = 1 LIMIT 1").get is not None
+    def all_due(self) -> list[int]:
+        """Contacts to look for."""
+        return [int(row[0]) for row in self._db.execute("SELECT id FROM contacts WHERE due = 1")]
 
     def was_due(self, contact_id: int) -> bool:
         """Whether it was to be looked for; it is not any more."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from clients.store.ranges import Ranges
 from clients.store.store import Store
-from keys.content import RANGES_MAX, ReadMark, Receipt
+from keys.content import RANGES_SENT, ReadMark, Receipt
 from wire.frames import Put
 
 MESSAGES_MAX: Final = 10_000
@@ -194,6 +194,16 @@ class Outbox:
             (device_key, stream, STREAMS_MAX),
         )
 
+    def notes_owed(self) -> list[int]:
+        """Contacts that are owed a receipt or a read mark, also where one is on its way already."""
+        rows = self._db.execute(
+            "SELECT DISTINCT d.contact FROM devices d JOIN contacts c ON c.id = d.contact "
+            "WHERE c.status = 'approved' AND c.alarm IS NULL AND d.device_key IN "
+            "(SELECT device_key FROM received WHERE owed = 1 "
+            "UNION ALL SELECT device_key FROM received WHERE read_owed = 1)"
+        )
+        return [int(row[0]) for row in rows]
+
     def receipts_owed(self) -> list[tuple[int, bytes, Receipt]]:
         """(contact, device, receipt) to send now: only to approved contacts, one outstanding at a time."""
         rows = self._db.execute(
@@ -204,7 +214,7 @@ class Outbox:
             "GROUP BY r.device_key"
         )
         return [
-            (row[0], bytes(row[1]), Receipt(bytes(row[2]), Ranges.decode(bytes(row[3])).pairs[-RANGES_MAX:]))
+            (row[0], bytes(row[1]), Receipt(bytes(row[2]), Ranges.decode(bytes(row[3])).pairs[-RANGES_SENT:]))
             for row in rows
         ]
 
@@ -221,7 +231,7 @@ class Outbox:
         ).fetchone()
         if row is None:
             return None
-        return Receipt(bytes(row[0]), Ranges.decode(bytes(row[1])).pairs[-RANGES_MAX:])
+        return Receipt(bytes(row[0]), Ranges.decode(bytes(row[1])).pairs[-RANGES_SENT:])
 
     def owe_receipt(self, device_key: bytes) -> None:
         """Tell a device once more what has arrived of the stream that it uses now."""

@@ -1,4 +1,4 @@
-"""What tests of several files begin with: a real relay that none of a file stops, two homes, their clock."""
+"""What tests of several files begin with: a relay that none of a file stops, homes, a clock, receipts at once."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,3 +27,9 @@ def pair(tmp_path: Path) -> tuple[Home, Home]:
 @pytest.fixture
 def time(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Notes of clients in this process go out at once, where a test says nothing else."""
+    monkeypatch.setattr("clients.delays.USUAL", 0.0)

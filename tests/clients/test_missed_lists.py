@@ -88,7 +88,7 @@ def test_an_opening_that_is_ahead_waits_for_the_lists_between(homes: tuple[Home,
     assert alice.contact(bob).devices == lists[-1]
     alice.mailroom.seal_waiting(alice.contact(bob).id)
     assert alice.mailroom.outbox.take_deferred(alice.contact(bob).id) == []
-    assert not alice.mailroom.contacts.some_due()
+    assert not alice.mailroom.contacts.all_due()
 
 
 @pytest.mark.parametrize("shown", ["nothing", "one is missing", "another order", "another's"])
@@ -151,7 +151,7 @@ def test_a_stranger_whose_list_is_ahead_is_met_anew(homes: tuple[Home, Home]) ->
     assert [contact.name[:8] for contact in alice.mailroom.contacts.all()] == ["request-"]
     alice.add(bob)
     assert alice.texts() == ["it is me, with another telephone"]
-    assert not alice.mailroom.contacts.some_due()
+    assert not alice.mailroom.contacts.all_due()
 
 
 def test_a_list_that_a_message_names_is_waited_for_however_often_an_older_one_is_shown(

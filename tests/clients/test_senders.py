@@ -38,7 +38,7 @@ async def test_a_disk_that_is_full_for_a_while_only_delays_what_is_owed(
     senders = Senders(bob.profile, bob.mailroom, bell, os.urandom, lambda *_: None, start)
     running = start(senders.run)
 
-    def full() -> bool:
+    def full() -> dict[int, int]:
         raise StorageError("The disk is full.")
 
     async def until(problems: list[str | None]) -> None:
@@ -48,7 +48,7 @@ async def test_a_disk_that_is_full_for_a_while_only_delays_what_is_owed(
                 await bell.rung(0.05)
 
     with monkeypatch.context() as patch:
-        patch.setattr(bob.mailroom, "write_owed", full)
+        patch.setattr(bob.mailroom, "owed_to", full)
         await until(["The disk is full."])
     alice.say(bob, "there is room again")
     bob.take_in(*alice.send(bob))

@@ -240,11 +240,17 @@ def test_6_other_numbers_fail_loudly_and_are_remembered(away: CommandLine) -> No
 
 def test_settings_are_shown_and_set(away: CommandLine) -> None:
     (first,) = away("--json", "settings").json()
+    delay = first.pop("receipt_delay")
     assert first == {"display_name": "", "presence": True, "typing": True, "read": True}
-    away("settings", "--presence", "off", "--name", "Alice A.")
+    away("settings", "--presence", "off", "--name", "Alice A.", "--receipt-delay", "2.5")
     (second,) = away("--json", "settings").json()
+    assert second.pop("receipt_delay") == 2.5 != delay
     assert second == {"display_name": "Alice A.", "presence": False, "typing": True, "read": True}
     said = away("settings").out
+    assert "delay     2.5 s at most" in said
+    away("settings", "--receipt-delay", "61", code=ExitCode.USAGE)
+    away("settings", "--receipt-delay", "0")
+    assert "delay     none" in away("settings").out
     assert "'Alice A.'" in said
     assert "presence  off" in said
     assert all(len(line) <= 80 for line in said.splitlines())

@@ -82,6 +82,14 @@ async def test_sharing_is_told_and_changed(line: Line, me: Messenger) -> None:
     assert me.contacts.named("bob").sharing.presence is True
 
 
+async def test_the_delay_of_receipts_is_told_and_changed(line: Line) -> None:
+    assert await line.call("delay") == {"longest": 0.0}  # as these tests have it
+    assert await line.call("delay", longest=2.5) == await line.call("delay") == {"longest": 2.5}
+    with pytest.raises(UsageError, match="0 to 60 seconds"):
+        await line.call("delay", longest=61)
+    assert await line.call("delay") == {"longest": 2.5}
+
+
 async def test_what_we_say_of_ourselves(line: Line, me: Messenger) -> None:
     assert (await line.call("set_name", display_name="Alice"))["display_name"] == "Alice"
     before = me.address.text
