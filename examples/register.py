@@ -35,13 +35,13 @@ with connect(relay.websocket, compression=None) as socket:  # a device connectio
     VerifyKey(hello.relay_key).verify(met.hello_bytes(), hello.signature)
     login = device.sign(met.login_bytes(device_key)).signature
     socket.send(Login(device_key=device_key, signature=login).encode())
-    print(socket.recv())
+    print(str(socket.recv()).rstrip())
     socket.send(Register(ref=1, device_list=devices.encode()).encode())
-    print(socket.recv())
+    print(str(socket.recv()).rstrip())
 
 with connect(relay.websocket, compression=None) as socket:  # a submit connection never says who it is
     socket.send(Hello(mode=Mode.SUBMIT, version=1, origin=relay.origin, nonce=os.urandom(32)).encode())
-    print(socket.recv())
+    print(str(socket.recv()).rstrip())
     wanted = Address.parse(sys.argv[2]).account_key if sys.argv[2:] else account_key
     socket.send(Fetch(ref=2, account_key=wanted, take=False).encode())
-    print(socket.recv())
+    print(str(socket.recv()).rstrip())

@@ -26,6 +26,7 @@ from tests.attacks import (
     secrecy,
     silence,
     stores,
+    watching,
 )
 from tests.attacks.attack import Attack
 from tests.attacks.noticed import judge
@@ -55,6 +56,7 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     *silence.ATTACKS,
     *pasted.ATTACKS,
     *probes.ATTACKS,
+    *watching.ATTACKS,
 )
 BY_NAME: Final = {each.name: each for each in ATTACKS}
 

@@ -8,8 +8,8 @@ import os
 import random
 import statistics
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import combinations
@@ -20,6 +20,7 @@ from relay.store.beside import beside
 from relay.store.invites import Invite, add
 from tests.attacks.attack import Attack, Caught, Outcome, Removal, Succeeded, answering, attack, valued
 from tests.attacks.stage import Stage
+from tests.relay.conditions import HELD_BY_FULL, conditions, unread
 from tests.relay.devices import HELD, TOKEN, Account, Device, envelope
 from tests.relay.peers import Peer, dial, logged_in, submitting
 from tests.relay.test_equal_answers import MEDIAN
@@ -34,8 +35,6 @@ from wire.control import (
     Presence,
     QueuedAsRequest,
     Refused,
-    Register,
-    Registered,
     Watch,
     decode_relay_message,
 )
@@ -45,12 +44,11 @@ from wire.limits import INVITE
 
 ROUNDS: Final = 40
 ALWAYS: Final = 0.75  # how often one is answered behind the other to be told from it; by chance 0.5 ± 0.08
-HELD_BY_FULL: Final = 8  # frames, which is as many as a mailbox of that relay holds
 SECRET: Final = b"presence of Bob."
 
 
 @contextmanager
-def _settings(**settings: object) -> Iterator[None]:
+def settings(**settings: object) -> Iterator[None]:
     """What an operator has set, for the relays that begin meanwhile."""
     named = {f"BLINDPOST_RELAY_{name.upper()}": str(value) for name, value in settings.items()}
     with patch.dict(os.environ, named):
@@ -78,7 +76,7 @@ async def guess_a_token(stage: Stage) -> Outcome:
     near = [(int.from_bytes(TOKEN, "big") ^ 1 << bit).to_bytes(16, "big") for bit in range(128)]
     guesses = [*near, bytes(16), HELD[:16], HELD[16:], dead, TOKEN[::-1]]
     with (
-        _settings(request_rate="1000+1000/s", request_frames=1000),
+        settings(request_rate="1000+1000/s", request_frames=1000),
         patch("relay.intake.STRANGERS_WAIT", 0.0),
     ):
         url = (await stage.relay()).url.websocket
@@ -253,18 +251,16 @@ def _told_apart(probes: dict[str, _Probe]) -> str | None:
 async def time_answers(stage: Stage) -> Outcome:
     """As a stranger, tell by the answers' time or size who is away, connected, full, gone, or blocks one."""
     ample = {"request_rate": "100000+100000/s", "request_frames": 100_000, "request_bytes": 2**30}
-    with _settings(**ample, mailbox_frames=HELD_BY_FULL):
+    with settings(**ample, mailbox_frames=HELD_BY_FULL):
         relay = await stage.relay()
     async with AsyncExitStack() as open_:
-        accounts, dropped = await _mailboxes(relay.url.websocket, open_)
-        keys = {name: account.device.key for name, account in accounts.items()}
-        keys |= {"gone": dropped.key, "nobody": os.urandom(32)}
+        keys = (await open_.enter_async_context(conditions(relay.url.websocket))).mailboxes()
         probes = dict[str, _Probe]()
         for name, key in keys.items():
-            peer = await open_.enter_async_context(_unread(submitting(relay.url.websocket)))
+            peer = await open_.enter_async_context(unread(submitting(relay.url.websocket)))
             probes[name] = _Probe(peer, key, is_refused=name in ("gone", "nobody"))
         await probes["blocks"].peer.send(Attach(mailbox=keys["blocks"], token=TOKEN))
-        contact = await open_.enter_async_context(_unread(submitting(relay.url.websocket)))
+        contact = await open_.enter_async_context(unread(submitting(relay.url.websocket)))
         dice, found = random.Random(7), None
         for _ in range(2):  # twice as many before it counts: the machine may have been busy
             for _ in range(ROUNDS):
@@ -279,39 +275,6 @@ async def time_answers(stage: Stage) -> Outcome:
         return Succeeded(f"a stranger tells {found or f'them apart by {len(answers)} answers'}")
     how = "one answer for all mailboxes that are, one for all that are not, in one time"
     return Caught("the relay", how, ROUNDS * len(probes))
-
-
-@asynccontextmanager
-async def _unread(connecting: AbstractAsyncContextManager[Peer]) -> AsyncIterator[Peer]:
-    """A connection that is cut in the end, because a good-bye would wait behind what nobody has read."""
-    async with connecting as peer:
-        try:
-            yield peer
-        finally:
-            peer.websocket.transport.abort()
-
-
-async def _mailboxes(url: str, open_: AsyncExitStack) -> tuple[dict[str, Account], Device]:
-    """Accounts by how they are, and a device that was dropped from one's list."""
-    accounts, dropped = {name: Account() for name in ("away", "connected", "full", "blocks")}, Device()
-    away = accounts["away"]
-    away.devices.append(dropped)
-    first = away.list()
-    for name, account in accounts.items():
-        async with logged_in(url, account, pull=False) as device:
-            if name == "away":
-                away.devices.remove(dropped)
-                await device.send(Register(ref=9, device_list=away.successor(first).encode()))
-                await device.next(Registered)
-            elif name == "blocks":
-                await device.allow()
-            elif name == "full":
-                async with submitting(url) as contact:
-                    for _ in range(HELD_BY_FULL):
-                        await contact.put(account.device.key, envelope())
-                        await contact.next(Accepted)
-    await open_.enter_async_context(_unread(logged_in(url, accounts["connected"])))
-    return accounts, dropped
 
 
 ATTACKS: Final[tuple[Attack, ...]] = (
