@@ -44,7 +44,7 @@ async def time_receipts(stage: Stage) -> Outcome:
         await stage.says(writer, reader, "hello")
         await stage.says(reader, writer, "hello back")
     for each in (person for pair in pairs for person in pair):
-        await each.finish(20)
+        await each.flushed(20)
     handed: list[tuple[float, bytes]] = []
     puts: list[tuple[float, bytes]] = []
 

@@ -1,4 +1,4 @@
-"""What tests of several files begin with: a relay that none of a file stops, homes, a clock, receipts at once."""
+"""What tests of several files begin with: a relay that no test stops, homes, a clock; receipts do not wait."""
 
 from collections.abc import Iterator
 from pathlib import Path

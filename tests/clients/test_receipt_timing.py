@@ -176,7 +176,7 @@ async def test_an_ending_client_waits_for_no_delay_and_leaves_no_receipt_behind(
             assert await text(bob) == "hello"
             assert alice.status(sent)[0] is not MessageStatus.DELIVERED
             began = asyncio.get_running_loop().time()
-            assert await bob.finish(WITHIN)
+            assert await bob.flushed(WITHIN)
             assert asyncio.get_running_loop().time() - began < 5
         assert await alice.wait(sent, MessageStatus.DELIVERED, WITHIN) is MessageStatus.DELIVERED
 
