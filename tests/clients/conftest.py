@@ -1,4 +1,4 @@
-"""What tests of several files begin with: a relay that no test stops, homes, a clock; receipts do not wait."""
+"""What tests of several files begin with: a relay that no test stops, homes, a clock, quick receipts."""
 
 from collections.abc import Iterator
 from pathlib import Path
