@@ -158,10 +158,8 @@ class Messenger:
             raise self._receiver.failure
 
     def _owes(self) -> None:
-        """Something may be owed to contacts; it goes out when its delay is over, if it can go out at all."""
-        if self._senders is None:
-            self._write_owed()
-        else:
+        """Something may be owed to contacts: it goes out after a delay, now or when this client connects."""
+        if self._senders is not None:
             self._senders.owed.due()
 
     def _write_owed(self) -> None:
