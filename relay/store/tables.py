@@ -172,6 +172,8 @@ def fetch(connection: apsw.Connection, account_key: bytes, take: bool, since: in
         if take:
             one_time = _take(connection, mailbox, PrekeyKind.ONE_TIME)
             kem = _take(connection, mailbox, PrekeyKind.ONE_TIME_KEM) or kem
+            # Counts as a change, so that a take without a find is committed as any other, and lasts as long.
+            connection.execute("UPDATE mailboxes SET account = account WHERE id = ?", (mailbox,))
             stocks.append((entry.device_key, _stock(connection, mailbox)))
         devices.append(DeviceBundle(entry.device_key, signed, sealing, kem, one_time))
     known = None if since is None else former.behind(connection, account, since)

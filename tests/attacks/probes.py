@@ -21,7 +21,7 @@ from relay.store.invites import Invite, add
 from tests.attacks.attack import Attack, Caught, Outcome, Removal, Succeeded, answering, attack, valued
 from tests.attacks.stage import Stage
 from tests.relay.conditions import HELD_BY_FULL, conditions, unread
-from tests.relay.devices import HELD, TOKEN, Account, Device, envelope
+from tests.relay.devices import HELD, TOKEN, Account, envelope
 from tests.relay.peers import Peer, dial, logged_in, submitting
 from tests.relay.test_equal_answers import MEDIAN
 from wire.capabilities import presence_capability, token_hash
@@ -35,6 +35,8 @@ from wire.control import (
     Presence,
     QueuedAsRequest,
     Refused,
+    Register,
+    Registered,
     Watch,
     decode_relay_message,
 )
@@ -119,7 +121,7 @@ async def guess_an_invite(stage: Stage) -> Outcome:
         *(each[at : at + INVITE] for each in stored for at in (0, 16)),
     ]
     ample = {"register_rate": "1000+1000/s", "device_rate": "1000+1000/s"}
-    with _settings(registration="invite", **ample):
+    with settings(registration="invite", **ample):
         relay = await stage.relay()
     with beside(relay.directory / "relay.db") as connection:
         far = int(time.time()) + 3600

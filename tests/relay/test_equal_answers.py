@@ -10,12 +10,13 @@ import random
 import statistics
 import time
 from bisect import bisect_left, bisect_right
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import pytest
 
+from tests.relay.conditions import conditions
 from tests.relay.devices import TOKEN, Account, Device, envelope
 from tests.relay.peers import Peer, dial, logged_in, submitting
 from tests.support.relay_process import RelayProcess
@@ -28,6 +29,8 @@ ROUNDS = 250
 CHANCE = 0.62  # of telling two answers apart by the time of one of each; 0.5 is a guess
 MEDIAN = 100e-6  # seconds between the medians: what a path of several milliseconds hides by itself
 SECRET = b"presence of time"
+FETCHES = 120  # of each account
+SHUFFLES = 1000
 
 Ask: TypeAlias = Callable[[], Awaitable[float]]  # one question; returns how long its answer took
 
@@ -167,6 +170,83 @@ async def test_a_login_as_a_known_device_and_as_an_unknown_one(scene: Scene) -> 
 
     await assert_equal_time(logs_in(scene.bob.device.key), logs_in(Device().key), rounds=80)
     assert len(heard) == 1
+
+
+def apart(times: Mapping[str, Sequence[float]], seed: int = 1) -> str | None:
+    """Who is told from all others by the time, if anybody is.
+
+    All were asked once in each round, in a random order, so if none differs every exchange of times within
+    rounds was as likely. The mean rank of the one that lies furthest from the middle is held against
+    `SHUFFLES` such exchanges: it counts if none of them comes as far, and its size has to be worth having.
+    """
+    names, rounds = list(times), [list(each) for each in zip(*times.values(), strict=True)]
+    ranks = [[sorted(each).index(value) for value in each] for each in rounds]
+
+    def furthest(rows: Sequence[Sequence[int]]) -> tuple[float, int]:
+        middle = (len(names) - 1) / 2 * len(rows)
+        return max((abs(sum(column) - middle), at) for at, column in enumerate(zip(*rows, strict=True)))
+
+    seen, who = furthest(ranks)
+    dice = random.Random(seed)
+    if any(furthest([dice.sample(row, len(row)) for row in ranks])[0] >= seen for _ in range(SHUFFLES)):
+        return None
+    others = [value for name in names if name != names[who] for value in times[name]]
+    difference = statistics.median(times[names[who]]) - statistics.median(others)
+    return f"{names[who]} by {difference * 1e6:.0f} us" if abs(difference) > MEDIAN else None
+
+
+async def ask_all(asks: Mapping[str, Ask], rounds: int) -> dict[str, list[float]]:
+    """One question to each in every round, in an order that is drawn anew."""
+    dice, times = random.Random(2), {name: list[float]() for name in asks}
+    for number in range(rounds + 5):
+        for name in dice.sample(list(asks), len(asks)):
+            took = await asks[name]()
+            if number >= 5:
+                times[name].append(took)
+    return times
+
+
+@pytest.mark.parametrize("take", [False, True])
+async def test_a_fetch_shows_by_its_time_nothing_of_how_the_account_is(
+    relay: RelayProcess, take: bool
+) -> None:
+    """Whoever it is: away, connected, seen or not, without a token for anybody, with prekeys or without."""
+    async with conditions(relay.url) as found, submitting(relay.url) as peer:
+        names = [name for name in found.accounts if name != "unpublished"]  # has no keys to show
+        asks_of = {
+            name: asks(peer, control.Fetch(ref=1, account_key=found.accounts[name].key, take=take))
+            for name in names
+        }
+        who = apart(await ask_all(asks_of, FETCHES))
+        if who is not None:  # the machine may have been busy with something else
+            who = apart(await ask_all(asks_of, FETCHES))
+    assert who is None
+
+
+async def test_a_take_that_finds_a_prekey_and_one_that_finds_none(relay: RelayProcess) -> None:
+    """The taker sees which it was; whoever looks on does not."""
+    bob, carol, ref = Account(), Account(), 7
+    for account, pages in ((bob, 10), (carol, 0)):
+        async with logged_in(relay.url, account, pull=False) as device:
+            await device.publish(account.device, 0)
+            for page in range(pages):
+                prekeys = account.device.one_time(1 + 20 * page, 20)
+                encoded = [prekey.encode() for prekey in prekeys]
+                await device.send(control.Publish(ref=ref, prekeys=encoded))
+                await device.next(control.Published)
+    async with submitting(relay.url) as peer:
+        takes = [asks(peer, control.Fetch(ref=1, account_key=who.key, take=True)) for who in (bob, carol)]
+        await assert_equal_time(*takes, rounds=90)
+
+
+def test_control_one_that_is_half_a_millisecond_later_is_found_and_chance_is_not() -> None:
+    dice = random.Random(3)
+    times = {name: [dice.gauss(0.002, 0.0008) for _ in range(FETCHES)] for name in "abcdefg"}
+    assert apart(times) is None
+    times["c"] = [value + 0.0005 for value in times["c"]]
+    found = apart(times)
+    assert found is not None
+    assert found.startswith("c by ")
 
 
 async def test_control_half_a_millisecond_would_be_seen(scene: Scene) -> None:
