@@ -18,8 +18,10 @@ from relay.data_directory import DATABASE, KEY
 from relay.doctor.findings import Finding, failed, ok, warning
 from relay.store.life import look
 from relay.store.mark import Mark, MarkError, mark_path, read_mark
-from relay.store.schema import APPLICATION_ID, BUSY_TIMEOUT_MS, MIGRATIONS
+from relay.store.schema import APPLICATION_ID, BUSY_TIMEOUT_MS, MIGRATIONS, columns
 from relay.store.soundness import check
+from wire import ledger
+from wire.ledger import Place
 
 CHECK_FOR: Final = 20.0  # seconds for the whole database
 
@@ -34,6 +36,7 @@ class Contents:
     is_sound: bool | None = None
     stored: Mark | None = None
     bytes: int = 0
+    undeclared: str | None = None  # a column that the ledger of metadata does not name
 
 
 def check_directory(directory: Path) -> Finding:
@@ -94,7 +97,8 @@ def _read(path: Path) -> Contents:
         frames = connection.execute("SELECT count(*) FROM frames").get
         stored = look(connection) if version == len(MIGRATIONS) else None
         size = path.stat().st_size
-        return Contents(version, mailboxes, frames, is_sound, stored, size)
+        strange = columns(connection) - ledger.read().of(Place.STORE).keys()
+        return Contents(version, mailboxes, frames, is_sound, stored, size, min(strange, default=None))
 
 
 def check_database(directory: Path) -> tuple[Finding, Contents]:
@@ -120,6 +124,10 @@ def check_database(directory: Path) -> tuple[Finding, Contents]:
         return failed(name, f"{path} was written by a newer blindpost", "upgrade to use it"), nothing
     if contents.is_sound is False:
         return failed(name, f"{path} is damaged", recover), nothing
+    if contents.undeclared is not None:
+        what = f"{path} has the column {contents.undeclared}, which the ledger of metadata does not declare"
+        advice = "no relay starts on it: start the blindpost that added it, or restore a backup from before"
+        return failed(name, what, advice), nothing
     what = f"{contents.mailboxes:,} mailboxes, {contents.frames:,} frames, {contents.bytes / 1e6:,.1f} MB"
     if contents.version < len(MIGRATIONS):
         return ok(name, f"{what}; of an older version, which the next start upgrades"), contents

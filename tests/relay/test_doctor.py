@@ -117,6 +117,15 @@ async def test_damage_inside_newer_and_foreign_databases(data: Path) -> None:
         assert word in finding.what
 
 
+async def test_a_column_that_is_not_declared_is_named(data: Path) -> None:
+    connection = apsw.Connection(str(data / "relay.db"))
+    connection.execute("ALTER TABLE frames ADD COLUMN sender BLOB")
+    connection.close()
+    finding = looked("database", data_directory=data)
+    assert finding.verdict is FAILED
+    assert "frames.sender, which the ledger of metadata does not declare" in finding.what
+
+
 async def test_an_older_copy_is_noticed_before_the_relay_starts_on_it(data: Path) -> None:
     older = shutil.copy(data / "relay.db", data.parent / "older")
     store = SqliteStore.open(data / "relay.db")
