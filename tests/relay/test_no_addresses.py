@@ -5,6 +5,7 @@ import contextlib
 import ipaddress
 import re
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.relay.peers import Peer
 from tests.relay.web import get
 from tests.support.relay_process import RelayProcess
 from wire import control
+from wire.errors import ErrorCode
 from wire.frames import Put
 from wire.login import Mode
 
@@ -30,6 +32,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 PROXY: Final = "127.83.5.9"
 DIALLING: Final = tuple(f"127.83.{201 + number}.47" for number in range(8))
 BEHIND: Final = ("203.0.113.77", "198.51.100.201", "2001:db8:5e:7:a1b2:c3d4:e5f6:1234", "2001:db8:77:9::abcd")
+FAULT: Final = 4711
 FILL: Final = b"\x01" + bytes(1023)  # no random bytes, among which any four may be somebody's address
 
 
@@ -115,6 +118,10 @@ async def misuse(relay: RelayProcess, place: str, behind: str | None) -> None:
                 async with asyncio.timeout(5):
                     for _ in words:
                         await peer.websocket.recv()
+    async with dialled(relay, place, behind) as unlucky:
+        await unlucky.hello(Mode.SUBMIT)
+        await unlucky.send(control.Fetch(ref=1, account_key=b"k" * 32, take=False, since=FAULT))
+        assert (await unlucky.next(control.Error)).code is ErrorCode.INTERNAL
     async with dialled(relay, place, behind) as thief:
         with contextlib.suppress(WebSocketException, AssertionError):
             await thief.hello(Mode.DEVICE)
@@ -154,6 +161,19 @@ def has_ipv6() -> bool:
     return False
 
 
+# A relay with a defect: what it raises names whom it was serving.
+FAULTY: Final = """
+import runpy
+from relay.directory import Directory
+fetch = Directory.fetch
+async def failing(self, wanted, pace):
+    if wanted.since == 4711:
+        raise OSError(113, f"no route to {pace._prefix}", pace._prefix)
+    return await fetch(self, wanted, pace)
+Directory.fetch = failing
+runpy.run_module("relay", run_name="__main__", alter_sys=True)
+"""
+
 SETTINGS: Final = {
     "log-level": "debug",
     "log-format": "json",
@@ -167,7 +187,8 @@ SETTINGS: Final = {
 
 
 async def test_no_address_is_in_files_log_or_metrics(tmp_path: Path) -> None:
-    with RelayProcess(tmp_path, settings=SETTINGS) as relay:
+    command = (sys.executable, "-P", "-c", FAULTY)
+    with RelayProcess(tmp_path, settings=SETTINGS, command=command) as relay:
         for place in DIALLING[:4]:
             await use(relay, place, None)
         for behind in BEHIND:
@@ -197,6 +218,7 @@ async def test_no_address_is_in_files_log_or_metrics(tmp_path: Path) -> None:
     ):  # fmt: skip
         assert re.search(rf"^{re.escape(sample)} [1-9]", metrics, re.MULTILINE), sample
     assert len(lines) > 100
+    assert sum('"a connection failed", "error": "OSError at' in line for line in lines) == len(DIALLING)
     assert FILL[:200] in found["relay.db"] + found["relay.db-wal"], "what was put is in what was searched"
 
 
