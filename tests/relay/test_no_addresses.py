@@ -5,6 +5,8 @@ import contextlib
 import ipaddress
 import re
 import socket
+import ssl
+import struct
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import trustme
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
@@ -220,6 +223,47 @@ async def test_no_address_is_in_files_log_or_metrics(tmp_path: Path) -> None:
     assert len(lines) > 100
     assert sum('"a connection failed", "error": "OSError at' in line for line in lines) == len(DIALLING)
     assert FILL[:200] in found["relay.db"] + found["relay.db-wal"], "what was put is in what was searched"
+
+
+def shake_hands_badly(port: int, place: str, trusting: ssl.SSLContext) -> None:
+    """TLS as it fails: none at all, a certificate that is not believed, a reset in the middle."""
+    address, source = ("127.0.0.1", port), (place, 0)
+    with contextlib.suppress(OSError), socket.create_connection(address, 5, source) as plain:
+        plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        plain.recv(100)
+    for context, name in ((ssl.create_default_context(), "127.0.0.1"), (trusting, "elsewhere.example")):
+        with contextlib.suppress(OSError), socket.create_connection(address, 5, source) as doubting:
+            context.wrap_socket(doubting, server_hostname=name)
+    for words in (b"\x16\x03\x01\x02\x00", b""):
+        with contextlib.suppress(OSError), socket.create_connection(address, 5, source) as rude:
+            rude.sendall(words)
+            rude.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    with contextlib.suppress(OSError), socket.create_connection(address, 5, source) as rude:
+        inside = trusting.wrap_socket(rude, server_hostname="127.0.0.1")
+        inside.sendall(b"GET /v1/info HTTP/1.1\r\nHost: h\r\n\r\n")
+        inside.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        inside.close()
+
+
+async def test_no_address_is_in_the_log_where_tls_fails(tmp_path: Path) -> None:
+    authority, both = trustme.CA(), tmp_path / "both.pem"
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(both)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    settings = {"tls-certificate": both, "tls-key": both, "log-level": "debug", "login-deadline": 2}
+    with RelayProcess(tmp_path, settings=settings) as relay:
+        for place in DIALLING:
+            await asyncio.to_thread(shake_hands_badly, relay.port, place, trusting)
+            async with connect(
+                relay.url, ssl=trusting, compression=None, proxy=None, local_addr=(place, 0)
+            ) as websocket:
+                await Peer(websocket, relay.origin).log_in(Account().device)
+        metrics = (await get(relay, "/metrics", tls=trusting)).text
+        relay.terminate()
+        found = {path.name: path.read_bytes() for path in (relay.log_path, *relay.data_dir.iterdir())}
+    assert f"blindpost_logins_total {len(DIALLING)}.0" in metrics
+    found["metrics"] = metrics.encode()
+    assert {name: guilty(content) for name, content in found.items() if guilty(content)} == {}
 
 
 @pytest.mark.parametrize("text", [DIALLING[0], BEHIND[2]])
