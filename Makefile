@@ -61,7 +61,7 @@ compiled: $(READY)
 
 test-compiled: compiled
 	@PYTHONPATH=$(CURDIR)/.compiled $(BIN)/python -m pytest -n 2 --dist loadfile $(patsubst %,tests/relay/test_%.py,\
-	  caps compiled crowded_out end_to_end hostile_http http leaks rates_end_to_end rfc6455_frames rfc6455_handshake \
+	  caps compiled crowded_out end_to_end firewall hostile_http http leaks rates_end_to_end rfc6455_frames rfc6455_handshake \
 	  shutdown slow_sockets socket_machine start) $(ARGS)
 	@PYTHONPATH=$(CURDIR)/.compiled $(BIN)/python -m tests.faults --only two-connections
 

@@ -115,9 +115,8 @@ async def absurd_welcome(stage: Stage) -> Outcome:
     def look() -> Outcome | None:
         if bob._crash is not None:
             return Succeeded(f"bob's client ends: {type(bob._crash).__name__}")
-        return (
-            Caught("bob", "goes on; told of lost messages, as the relay says") if bob.is_connected else None
-        )
+        how = "goes on; told of lost messages, as the relay says"
+        return bob.says("were lost at the relay", how, 1) if bob.is_connected else None
 
     return await stage.until(look)
 
@@ -190,7 +189,8 @@ async def wait_for_ever(stage: Stage) -> Outcome:
     wait = await stage.until(lambda: sender._retry_after or None)
     if wait > RETRY_AFTER_MAX:
         return Succeeded(f"alice waits {wait / 86_400:,.0f} days")
-    return Caught("alice", f"tries again after {wait:.0f} s, and says that she waits")
+    how = f"tries again after {wait:.0f} s, and says that she waits"
+    return await stage.until(lambda: alice.says("takes no more for now", how, 1))
 
 
 # --- other doors ---------------------------------------------------------------------------------------
