@@ -112,6 +112,23 @@ def test_blanks_and_full_stops_do_not_end_a_run_of_letters() -> None:
     assert not has_text(of("0".join(words).encode()))
 
 
+def test_each_of_the_tests_is_enough() -> None:
+    tests = (is_file, is_biased, has_text, repeats_itself)
+    noise = random.Random(3).randbytes(65_535)
+    each = (
+        b"BZh91AY&SY" + noise[10:],
+        bytes(byte | (index % 8 == 0) for index, byte in enumerate(noise)),
+        noise[:500] + b"a" * PRINTABLE_RUN + noise[500 + PRINTABLE_RUN :],
+        noise[:WINDOW] + noise[:100] * 2 + noise[: WINDOW - 200] + noise[2 * WINDOW :],
+    )
+    assert not looks_like_plaintext(b"\x01" + noise)
+    for number, payload in enumerate(each):
+        envelope = b"\x01" + payload
+        assert len(envelope) == 65_536
+        assert [test(envelope) for test in tests] == [at == number for at in range(4)]
+        assert looks_like_plaintext(envelope)
+
+
 def test_a_file_where_an_envelope_begins_and_nowhere_else() -> None:
     heads = (
         b"\x89PNG\r\n\x1a\n", b"GIF89a", b"\xff\xd8\xff\xe0\0\x10JFIF\0", b"\xff\xd8\xff\xe1\0\x20Exif\0",
