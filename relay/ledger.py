@@ -88,9 +88,9 @@ def _fields(*kinds: type[Any]) -> set[str]:
 
 def frames() -> set[str]:
     """The fields of the two binary frames, and the frames of a WebSocket that are no messages."""
-    heads = {f"{name}.{field}" for name in ("put", "deliver") for field in _HEAD}
+    begin = {f"{name}.{field}" for name in ("put", "deliver") for field in _HEAD}
     beside = {f"websocket.{opcode.name.lower()}" for opcode in Opcode if opcode >= Opcode.CLOSE}
-    return _fields(Put, Deliver) | heads | beside
+    return _fields(Put, Deliver) | begin | beside
 
 
 def http(relay: Relay) -> set[str]:
@@ -135,6 +135,8 @@ def log_keys() -> set[str]:
 def metrics(registry: CollectorRegistry) -> dict[str, dict[str, set[str]]]:
     """Each metric with its labels, and the values that these have; bounds of a histogram are no label."""
     found: dict[str, dict[str, set[str]]] = {}
+    for collector in tuple(registry._collector_to_names):  # knows a label before it has had a value
+        found[collector._name] = {name: set() for name in collector._labelnames}  # type: ignore[attr-defined]  # all are metrics
     for family in registry.collect():
         labels = found.setdefault(family.name, {})
         for sample in family.samples:

@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from uvicorn.protocols.http import httptools_impl
 
 from relay import config, endpoints, heads, ledger, logs
-from relay.app import Relay
+from relay.app import Relay, create_app
 from relay.commands import COMMANDS
 from relay.ledger import UndeclaredError, check, handled, undeclared
 from relay.store.sqlite import SqliteStore
@@ -57,12 +57,17 @@ async def test_everything_is_declared_and_nothing_else(tmp_path: Path, relay: Re
     async with composed(tmp_path / "whole") as whole:
         found = handled(whole)
         check(whole)
+        labels = {name: set(each) for name, each in ledger.metrics(whole.metrics.registry).items()}
+        served = create_app(whole).openapi()["paths"]
     names = await response_headers(relay)
     with running_relay(tmp_path, http_rate="1+1/h") as limited:
         names |= await response_headers(limited)
     found[Place.HTTP] |= {f"response-header.{name}" for name in names}
     found[Place.LOG] |= events()
     found[Place.MEMORY] = {*held(), *held_in(inspect.getsource(httptools_impl))}
+    assert {name: set(entry.labels) for name, entry in LEDGER.of(Place.METRIC).items()} == labels
+    routes = {f"{method.upper()} {path}" for path, methods in served.items() for method in methods}
+    assert routes == {name for name in LEDGER.of(Place.HTTP) if name.startswith("GET ")} - {"GET /v1/ws"}
     for place in Place:
         declared = set(LEDGER.of(place))
         assert found[place] - declared == set(), f"{place}: declare it in wire/ledger.toml"
@@ -122,6 +127,12 @@ def metric_value(whole: Relay, patch: pytest.MonkeyPatch) -> str:
     return "blindpost_refused{code='192.0.2.7'}"
 
 
+def metric_label_without_a_value(whole: Relay, patch: pytest.MonkeyPatch) -> str:
+    whole.metrics.registry.unregister(whole.metrics.logins)
+    Counter("blindpost_logins", "…", ["country"], registry=whole.metrics.registry)
+    return "blindpost_logins{country}"
+
+
 def log_key(whole: Relay, patch: pytest.MonkeyPatch) -> str:
     format_before = logs.Format.format
 
@@ -166,7 +177,7 @@ def frame_field(whole: Relay, patch: pytest.MonkeyPatch) -> str:
 
 PLANTED = (
     column, model_field, metric, metric_label, metric_value, log_key, request_header, told, route, setting,
-    frame_field,
+    frame_field, metric_label_without_a_value,
 )  # fmt: skip
 
 
