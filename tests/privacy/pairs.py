@@ -94,6 +94,15 @@ class Scene:
         return {f"S{number}": [sender.address.encode()] for number, sender in enumerate(self.senders)}
 
     @property
+    def keys(self) -> dict[str, list[bytes]]:
+        """The device key of everybody."""
+        return {
+            f"{kind}{number}": [person.account.device.key]
+            for kind, people in (("S", self.senders), ("R", self.recipients))
+            for number, person in enumerate(people)
+        }
+
+    @property
     def names(self) -> dict[str, list[bytes]]:
         """What stands for each person."""
         return {

@@ -1,4 +1,4 @@
-"""What the objects of a running relay tie together, while a submit connection is open and after it."""
+"""What the memory of a running relay ties together, while a submit connection is open and after it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.privacy.links import DEVIATIONS
+from tests.privacy import raw_memory
+from tests.privacy.links import DEVIATIONS, is_near
 from tests.privacy.object_graph import Seen
 from tests.privacy.pairs import PAIRS, Scene, scene
 
-FORGOTTEN_WITHIN = 15.0  # seconds: what rates need of an address for this, and the rounds of forgetting
+FORGOTTEN_WITHIN = 30.0  # seconds: what rates need of an address for this, and the rounds of forgetting
 
 
 @asynccontextmanager
@@ -44,6 +45,8 @@ async def test_what_ties_both_goes_with_the_submit_connection(tmp_path: Path) ->
         seen = await them.look()
         assert not seen.is_near, ties(seen)
         assert addresses(await them.look(them.addresses))
+        # Bytes that were freed, too: a sender's key and its recipient's never were in one place.
+        assert not is_near(raw_memory.apart(them.relay.pid, them.keys, PAIRS))
         # What rates remember of addresses and tokens stands in the same order, until it is forgotten.
         async with asyncio.timeout(FORGOTTEN_WITHIN):
             while ties(seen):
@@ -56,6 +59,12 @@ async def test_what_ties_both_goes_with_the_submit_connection(tmp_path: Path) ->
 
 @pytest.mark.parametrize("leak", ["map", "list", "order"])
 async def test_control_what_a_relay_would_keep_of_both_is_found(tmp_path: Path, leak: str) -> None:
-    async with sent(tmp_path, leak, pairs=26) as them:
+    async with sent(tmp_path, leak, pairs=20) as them:
         await them.submit_connections_end()
         assert ties(await them.look())
+
+
+async def test_control_keys_beside_each_other_in_a_buffer_are_found(tmp_path: Path) -> None:
+    async with sent(tmp_path, "bytes", pairs=20) as them:
+        await them.submit_connections_end()
+        assert is_near(raw_memory.apart(them.relay.pid, them.keys, 20))

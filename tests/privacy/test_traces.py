@@ -81,7 +81,7 @@ async def test_files_log_metrics_and_answers_tell_no_pair_from_another(
 
 @pytest.mark.parametrize("leak", ["column", "table", "common"])
 async def test_control_what_is_written_down_of_both_is_found(tmp_path: Path, leak: str) -> None:
-    async with all_over(tmp_path, leak, pairs=26) as traces:
+    async with all_over(tmp_path, leak, pairs=20) as traces:
         traces.them.relay.kill()
         assert traces.ties()
         assert traces.telling_lines() == []
