@@ -28,6 +28,9 @@ from wire.control import (
 from wire.errors import ErrorCode
 from wire.frames import Put
 
+ANEW_MOST: Final = 40  # ciphertexts of one message
+ANEW_WITHIN: Final = 3.0  # seconds
+
 
 def _say_as_before(relay: EvilRelay, kind: type[ControlMessage]) -> None:
     """Say to everybody what was said to the first one."""
@@ -193,6 +196,29 @@ async def wait_for_ever(stage: Stage) -> Outcome:
     return await stage.until(lambda: alice.says("takes no more for now", how, 1))
 
 
+@attack(
+    defence="what is taken for plaintext is encrypted anew after a wait that doubles, up to half a minute",
+    without=answering("clients.backoff.Backoff.next", 0.0),
+)
+async def suspect_everything(stage: Stage) -> Outcome:
+    """Refuse each frame as plaintext, to be given one message in any number of ciphertexts."""
+    relay = await stage.relay()
+    alice, bob = await stage.pair(relay)
+    before = len(relay.meddler.puts)
+
+    def on_put(connection: EvilConnection, put: Put) -> tuple[Put, ...]:
+        connection.say(Refused(frame=put.frame_id, code=ErrorCode.PLAINTEXT_SUSPECTED, message="plaintext"))
+        return ()
+
+    relay.meddler.on_put = on_put
+    await alice.send(bob.name, "hello")
+    if await stage.bell.until(lambda: len(relay.meddler.puts) - before > ANEW_MOST or None, ANEW_WITHIN):
+        return Succeeded(f"over {ANEW_MOST} ciphertexts of one message in {ANEW_WITHIN:.0f} s, and no end")
+    count = len({put.envelope for put in relay.meddler.puts[before:]})
+    how = f"{count} ciphertexts in {ANEW_WITHIN:.0f} s, then fewer and fewer"
+    return await stage.until(lambda: alice.says("takes what is sent for plaintext", how, 1))
+
+
 # --- other doors ---------------------------------------------------------------------------------------
 
 
@@ -242,5 +268,6 @@ async def redirect(stage: Stage) -> Outcome:
 
 
 ATTACKS: Final[tuple[Attack, ...]] = (
-    old_hello, old_welcome, old_checkpoint, absurd_welcome, presence_of_nobody, wait_for_ever, redirect,
+    old_hello, old_welcome, old_checkpoint, absurd_welcome, presence_of_nobody, wait_for_ever,
+    suspect_everything, redirect,
 )  # fmt: skip
