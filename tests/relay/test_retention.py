@@ -139,6 +139,29 @@ async def test_columns_are_empty_when_their_time_is_over(tmp_path: Path) -> None
     assert used_retentions >= set(MOMENTS)
 
 
+async def test_what_was_deleted_is_in_no_file_after_the_sweep(tmp_path: Path) -> None:
+    def found() -> set[str]:
+        return {path.name for path in tmp_path.iterdir() if CANARY in path.read_bytes()}
+
+    async with composed(tmp_path, mailbox_frames=UNACKNOWLEDGED_FRAMES) as relay:
+        now, device = int(time.time()), Device()
+        await relay.mailboxes.register(Account(devices=[device]).list(), ANYBODY)
+        await used(relay, device, now)
+        await relay.store.keep_checkpoint(device.key, b"another")
+        assert found() >= {"relay.db-wal"}
+        await relay.store.acknowledge(device.key, UNACKNOWLEDGED_FRAMES // 2)
+        await sweep(relay, now + MAILBOX_TTL)
+        assert found() == {"relay.db"}, "half of it waits still"
+        await relay.store.acknowledge(device.key, 1 << 40)
+        assert found(), "gone from the tables, and not from the log"
+        await sweep(relay, now)
+        assert found() == set()
+        await used(relay, device, now)
+        await relay.store.keep_checkpoint(device.key, b"another")
+        await sweep(relay, now + MAILBOX_TTL + HOUR)
+        assert found() == set(), "nor is what has expired"
+
+
 async def test_the_store_in_memory_forgets_at_the_same_moments(tmp_path: Path) -> None:
     leaves = Device()
     async with composed(tmp_path, store="memory", mailbox_frames=UNACKNOWLEDGED_FRAMES) as relay:
