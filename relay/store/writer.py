@@ -245,6 +245,7 @@ def _resolve(batch: list[_Waiting], outcomes: list[object]) -> None:
         if item.future.done():  # whoever asked went away; what was stored stays stored
             continue
         if isinstance(outcome, WireError):
-            item.future.set_exception(outcome)
+            # Where it was raised leads to all that was written with it, and back to it.
+            item.future.set_exception(outcome.with_traceback(None))
         else:
             item.future.set_result(outcome)

@@ -4,19 +4,24 @@ import asyncio
 import gc
 import os
 import tracemalloc
+import weakref
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+import apsw
 import pytest
 
 from relay import intake
 from relay.admission import Admission, Caps
 from relay.connection import Connection
+from relay.lanes import Batch
 from relay.outbound import Outbound
-from relay.store.base import Token
+from relay.store.base import PutResult, Token
+from relay.store.writer import Writer
 from tests.relay.devices import HELD, TOKEN, Account, envelope
 from tests.relay.shells import ORIGIN, Bench, FakeSocket
 from wire import control
+from wire.errors import ErrorCode, WireError
 from wire.frames import Put
 from wire.login import Mode
 
@@ -160,3 +165,47 @@ async def test_a_connection_that_is_over_waits_for_no_search_for_cycles(
         gc.enable()
     assert relay.faults == []
     assert not left
+
+
+async def test_what_the_store_refuses_waits_for_no_search_for_cycles(
+    relay: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object, **__: object) -> list[PutResult]:
+        raise WireError(ErrorCode.STORAGE_FULL, "the relay's disk is full; nothing was stored")
+
+    monkeypatch.setattr(relay.store, "put", refuse)
+    gc.collect()
+    gc.disable()
+    try:
+        socket, _, task = await relay.submit()
+        socket.hear(Put(os.urandom(16), os.urandom(32), envelope()).encode())
+        assert isinstance(await socket.next(), control.Refused)
+        await end(relay, socket, task)
+        del socket, task, _
+        left = [item for item in gc.get_objects() if isinstance(item, Connection | Batch)]
+    finally:
+        gc.enable()
+    assert relay.faults == []
+    assert not left
+
+
+async def test_an_operation_that_fails_waits_for_no_search_for_cycles() -> None:
+    class Wanted:
+        def __call__(self, _: apsw.Connection) -> None:
+            raise WireError(ErrorCode.QUOTA, "no room")
+
+    writer = Writer(apsw.Connection(":memory:"), lambda *_: None)
+    wanted = Wanted()
+    held = weakref.ref(wanted)
+    gc.collect()
+    gc.disable()
+    try:
+        try:
+            await writer.submit(wanted)
+        except WireError:
+            del wanted
+        await writer.submit(lambda _: None)  # the thread keeps the last batch until the next one
+        assert held() is None
+    finally:
+        gc.enable()
+        writer.close()
