@@ -74,6 +74,7 @@ class RelayConnection:
         self._socket = socket
         self.greeting = greeting
         self._last_error: Error | None = None
+        self.login_hash = b""  # of the login, once there was one; see `wire.login`
 
     async def send(self, *messages: ControlMessage | Put) -> None:
         """Send control messages or frames, together if they are several. Raises Disconnected."""
@@ -122,6 +123,7 @@ class RelayConnection:
         welcome = await self.expect(Welcome, LOGIN_DEADLINE)
         if not verify_welcome(self.greeting, device.key, signature, welcome.signature):
             raise Disconnected("The relay's answer to the login is not signed by its key. Nothing was sent.")
+        self.login_hash = self.greeting.login_hash(device.key, signature)
         return welcome
 
     def _disconnected(self) -> Disconnected:

@@ -37,6 +37,7 @@ from keys.content import Kind
 from wire.addresses import Address, RelayUrl
 
 if TYPE_CHECKING:
+    from clients.account import AccountAtRelay
     from clients.local.socket_server import LocalServer
     from clients.receiver import Receiver
     from clients.senders import Senders
@@ -58,6 +59,7 @@ class Messenger:
         self._tasks: list[asyncio.Task[None]] = []
         self._senders: Senders | None = None
         self._receiver: Receiver | None = None
+        self.account: AccountAtRelay | None = None  # where it connects
         self._server: LocalServer | None = None
         self._crash: Exception | None = None
 
@@ -97,6 +99,7 @@ class Messenger:
                 self._profile, room.contacts, room.history, room.cards, self._contact_changed
             )
             if self._connects:
+                from clients.account import AccountAtRelay
                 from clients.receiver import Receiver  # a command that only reads starts sooner without
                 from clients.senders import Senders
 
@@ -105,6 +108,7 @@ class Messenger:
                 )
                 room.posting.posted = self._senders.wake
                 self._receiver = Receiver(self._profile, room, self._bell, os.urandom, self._senders)
+                self.account = AccountAtRelay(self._profile, self._receiver, self._tasks, self._bell)
                 self._start(self._receiver.run)
                 self._start(self._senders.run)
                 await self._serve()

@@ -12,13 +12,11 @@ from typing import Final
 from clients import clock
 from clients.envelopes import check_writable
 from clients.errors import (
-    REMOVED,
     ClientError,
     NotFoundError,
     OutboxFullError,
     StorageError,
     TooLargeError,
-    TrustError,
     UsageError,
 )
 from clients.model import ContactStatus
@@ -133,8 +131,7 @@ class Posting:
         if known is not None:
             return known
         check_writable(contact)
-        if self._profile.is_revoked:
-            raise TrustError(REMOVED)
+        self._profile.check_speaks()
         if self._outbox.is_full():
             raise OutboxFullError(
                 "10,000 messages or 256 MiB wait to be sent. Let blindpost listen run until the relay "

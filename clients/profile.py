@@ -20,23 +20,33 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 from clients import system_keyring
 from clients.config import PASSPHRASE_VARIABLE, ClientConfig
-from clients.errors import InUseError, LockedError, NotFoundError, StorageError, UsageError
+from clients.errors import (
+    REMOVED,
+    InUseError,
+    LockedError,
+    NotFoundError,
+    StorageError,
+    TrustError,
+    UsageError,
+)
 from clients.parsing import parse_invite
 from clients.profile_files import (
     check_store,
+    deletion,
     described,
     is_finished,
     lost,
     make_directory,
     mark_finished,
+    note_deletion,
     remove_files,
     write_private,
 )
-from clients.standing import has_published, keep_invite
+from clients.standing import gone, has_published, keep_invite
 from clients.store.store import Store
 from keys.identities import Account, Device
 from keys.primitives import passphrase_key
@@ -63,6 +73,8 @@ class Profile:
     relay: RelayUrl
     store: Store = field(repr=False)
     _lock: int = field(repr=False)
+    deletion: str | None = None  # of the account at its relay: when it was done, or BEGUN
+    BEGUN: ClassVar = "begun"
 
     @classmethod
     def create(cls, config: ClientConfig, relay: RelayUrl, now: int, ca: bytes | None = None) -> Self:
@@ -191,7 +203,16 @@ class Profile:
             RelayUrl.parse(relay.decode()),
             store,
             lock,
+            deletion(path),
         )
+
+    def note_deletion(self, what: str) -> None:
+        """Nothing registers this account again: its deletion is BEGUN, or done. Raises StorageError."""
+        try:
+            note_deletion(self.path, what)
+        except OSError as error:
+            raise StorageError(f"The profile cannot be written: {error.strerror}.") from None
+        self.deletion = what
 
     @property
     def is_enrolled(self) -> bool:
@@ -200,7 +221,11 @@ class Profile:
         Not before the relay has taken the list that a restored device signed, and not after another list
         without this device was seen.
         """
-        return not self.is_restoring and self.device_list.entry(self.device.key) is not None
+        return (
+            self.deletion is None
+            and not self.is_restoring
+            and self.device_list.entry(self.device.key) is not None
+        )
 
     @property
     def is_restoring(self) -> bool:
@@ -210,7 +235,14 @@ class Profile:
     @property
     def is_revoked(self) -> bool:
         """Whether another list without this device was seen, so that nothing of it is sent any more."""
-        return not self.is_restoring and not self.is_enrolled
+        return not self.is_restoring and self.device_list.entry(self.device.key) is None
+
+    def check_speaks(self) -> None:
+        """Raises NotFoundError or TrustError where nothing that this device says is sent any more."""
+        if self.deletion is not None:
+            raise NotFoundError(gone(self.deletion))
+        if self.is_revoked:
+            raise TrustError(REMOVED)
 
     def keep_list(self, devices: DeviceList) -> None:
         """A verified successor of our own device list, durably."""

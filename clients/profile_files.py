@@ -67,6 +67,18 @@ def mark_finished(path: Path) -> None:
             )
 
 
+def deletion(path: Path) -> str | None:
+    """When the account of this profile was deleted at its relay, or that this was begun; None if neither."""
+    noted = described(path).get("deleted")
+    return noted if isinstance(noted, str) else None
+
+
+def note_deletion(path: Path, what: str) -> None:
+    """Remember it outside the store, so that each command can say so, durably. Raises OSError."""
+    how = json.dumps({**described(path), "deleted": what})
+    write_private(path / "profile.json", how.encode() + b"\n")
+
+
 def check_store(path: Path) -> None:
     """Raises StorageError where an account has lost its store, or the store its profile.json."""
     size = (path / "store.db").stat().st_size if (path / "store.db").exists() else 0

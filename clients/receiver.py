@@ -15,12 +15,13 @@ from clients.checkpoints import EVERY, Checkpoints
 from clients.connection import RETRY_AFTER_MAX, Disconnected, RelayConnection, dial, takes_no_more
 from clients.due import Due
 from clients.enrolment import Enrolment
-from clients.errors import ClientError, LockedError, RelayError, StorageError, TrustError
+from clients.errors import ClientError, LockedError, NotFoundError, RelayError, StorageError, TrustError
 from clients.mailroom import Mailroom
 from clients.prekey_stock import PrekeyPage, PrekeyStock
 from clients.profile import Profile
+from clients.questions import Questions
 from clients.senders import Senders
-from clients.standing import Standing, is_refusal
+from clients.standing import Standing, gone, is_refusal
 from clients.store.pins import Pins
 from clients.tasks import until_one_ends
 from keys.primitives import Random
@@ -32,6 +33,7 @@ from wire.control import (
     AllowedToken,
     Appear,
     Error,
+    Exported,
     Publish,
     Published,
     Pull,
@@ -84,6 +86,7 @@ class Receiver:
         self._top_ups: list[float] = []
         self.failure: ClientError | None = None
         self.standing = Standing(profile.store)
+        self.questions = Questions()
         self._card_changed = asyncio.Event()
         self._enrolment = Enrolment(profile, random)
         self._checkpoints = Checkpoints(profile.device, profile.store, mailroom, random)
@@ -95,7 +98,7 @@ class Receiver:
     async def run(self) -> None:
         """Stay connected until cancelled, or until the relay's key or a newer connection forbids it."""
         loop = asyncio.get_running_loop()
-        while True:
+        while self._profile.deletion is None:
             began, wait = loop.time(), 0.0
             try:
                 await self._connect_once()
@@ -112,8 +115,20 @@ class Receiver:
                 if self._is_welcome and last_word is not None and last_word.code is ErrorCode.REPLACED:
                     self._give_up(LockedError("This device is connected elsewhere now, and receives there."))
                     return
+                if self._is_welcome and last_word is not None and last_word.code is ErrorCode.ACCOUNT_DELETED:
+                    # Believed for now only, because no relay can prove it: a later run looks again.
+                    self._give_up(
+                        NotFoundError("This account was deleted at its relay by another device of it.")
+                    )
+                    return
                 wait = error.retry_after if isinstance(error, Disconnected) else 0.0
             await asyncio.sleep(max(self._backoff.next(loop.time() - began), wait))
+        self.account_gone()
+
+    def account_gone(self) -> None:
+        """The account is deleted, or about to be: nothing is received any more, and nothing registered."""
+        self._give_up(NotFoundError(gone(self._profile.deletion or self._profile.BEGUN)))
+        self._judged()
 
     def _give_up(self, error: ClientError) -> None:
         """The next call of the application raises it; what was not sent by now is not sent."""
@@ -157,6 +172,7 @@ class Receiver:
             self._page_refused.clear()
             await self._bring_up(connection, welcome.stock)
             await connection.send(Pull())
+            self.questions.begin(connection.send)
             incoming: asyncio.Queue[Deliver] = asyncio.Queue(maxsize=2 * UNACKNOWLEDGED_FRAMES)
             try:
                 await until_one_ends(
@@ -171,6 +187,8 @@ class Receiver:
             except asyncio.CancelledError:
                 await self._leave(connection)
                 raise
+            finally:
+                self.questions.end()
 
     def _judge(self, checkpoint: bytes | None) -> None:
         """Begin anew where the relay shows that this store is an old copy: as a whole, or not at all."""
@@ -233,6 +251,8 @@ class Receiver:
                     self._page_refused.set()
                 case Allowed():
                     self._due.answered(ALLOW)
+                case Exported() | Error() if self.questions.answered(message):
+                    pass
                 case Error() if message.ref is not None:
                     raise Disconnected(message.message, message)
                 case _:

@@ -40,6 +40,20 @@ def keep_invite(store: Store, text: str | None) -> None:
             store.set_meta(_INVITE, invite)
 
 
+def gone(deletion: str) -> str:
+    """The sentence for whoever wants to use an account that was deleted then, or is about to be."""
+    if deletion == "begun":
+        return (
+            "The deletion of this account was begun, and its relay has not confirmed it. Finish it: "
+            "blindpost account delete"
+        )
+    return (
+        f"This account was deleted at its relay on {deletion[:10]}: nothing is sent or received any more. "
+        "What is in this profile can be read. For another account, make another profile: "
+        "blindpost init --profile NAME --relay URL"
+    )
+
+
 def is_refusal(error: "Error") -> bool:
     """Whether this answer to a list means that the relay takes no such account, whatever the list says."""
     return error.code is ErrorCode.REGISTRATION_REFUSED and error.field in (_INVITE, "device_list")

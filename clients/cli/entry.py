@@ -13,6 +13,7 @@ from typing import Final
 import click
 
 from clients.cli import (
+    account,
     backup,
     chat,
     completion,
@@ -39,7 +40,14 @@ _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 # The commands in the order in which a new user needs them; a new command is one more word here.
 SECTIONS: Final[dict[str, tuple[click.Command, ...]]] = {
-    "You": (identity.init, identity.address, settings.show_settings, backup.backup, restore.restore),
+    "You": (
+        identity.init,
+        identity.address,
+        settings.show_settings,
+        backup.backup,
+        restore.restore,
+        account.account,
+    ),
     "People": (contacts.contact,),
     "Messages": (chat.chat, sending.send, messages.listen, history.history, serve.serve),
     "Relay": (relay.relay, identity.trust_relay),

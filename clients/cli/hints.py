@@ -14,7 +14,7 @@ import click
 
 _OWN: Final = re.compile(
     r"(?<!`)\bblindpost (?="
-    r"(?:init|address|settings|contact|chat|send|listen|history|serve|doctor|trust-relay)\b)"
+    r"(?:init|account|address|settings|contact|chat|send|listen|history|serve|doctor|trust-relay)\b)"
 )
 _ADDRESS: Final = re.compile(r"bp1", re.IGNORECASE)
 _WRAPPING: Final = "<>\"'`,;()[]"
@@ -39,6 +39,7 @@ _CALLED: Final = {
     "export": "history NAME --export FILE",
     "register": "init",
     "setup": "init",
+    "unregister": "account delete",
     "whoami": "address",
     "profile": "--profile NAME",
     "status": "doctor",

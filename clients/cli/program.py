@@ -52,11 +52,22 @@ class Settings:
         from clients.config import read_config
 
         config = read_config(self.profile)
+        _say_deleted(config.profile, self.profile)
         if self.passphrase_file is not None:
             return replace(config, passphrase=passphrase_in(self.passphrase_file))
         if config.passphrase is None and is_terminal(sys.stdin) and _must_unlock(config.profile):
             return replace(config, passphrase=_typed_passphrase(config.profile))
         return config
+
+
+@cache
+def _say_deleted(profile: Path, chosen: str | None) -> None:
+    """Once for a command: that the account of this profile is no more."""
+    from clients.profile_files import deletion
+
+    if (when := deletion(profile)) is not None:
+        what = "deletion was begun" if when == "begun" else f"account was deleted at its relay on {when[:10]}"
+        Output(as_json=False, profile=chosen).note(f"This profile's {what}.")
 
 
 def passphrase_in(file: str) -> str:

@@ -142,6 +142,16 @@ class TrustRelay(Call):
     relay: Name
 
 
+class ExportAccount(Call):
+    """What the relay holds of the account: a page of records, and the place where the next one begins."""
+
+    place: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{2,87}$")] | None = None
+
+
+class DeleteAccount(Call):
+    """Delete the account at its relay, for good."""
+
+
 class Send(Call):
     """Queue a text or bytes. Repeating it under the same `key` sends nothing twice.
 
@@ -228,7 +238,8 @@ CALLS: Final[dict[str, type[Call]]] = {
     "me": Me, "contacts": Contacts, "contact": Contact, "add": Add, "accept": Accept, "remove": Remove,
     "rename": Rename, "block": Block, "unblock": Unblock, "replace": Replace, "safety_number": SafetyNumber,
     "verify": Verify, "share": Share, "delay": Delay, "set_name": SetName, "renew_address": RenewAddress,
-    "trust_relay": TrustRelay, "send": Send, "status": Status, "history": History, "read": Read,
+    "trust_relay": TrustRelay, "export_account": ExportAccount, "delete_account": DeleteAccount,
+    "send": Send, "status": Status, "history": History, "read": Read,
     "typing": Typing, "flush": Flush, "backup": Backup, "watch": Watch, "listen": Listen, "done": Done,
 }  # fmt: skip
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
 
-from clients.errors import NotFoundError, UsageError
+from clients.account import AccountAtRelay
+from clients.errors import NotFoundError, RelayError, UsageError
 from clients.local import calls
 from clients.local.framing import LINE_MAX, encode
 from clients.messenger import Messenger
@@ -75,6 +76,10 @@ class Performer:
             case calls.TrustRelay():
                 relay = parse_relay(call.relay)
                 return {"relay": relay.text, "was_known": self._me.trust_relay(relay)}
+            case calls.ExportAccount():
+                return await self._account().export(call.place)
+            case calls.DeleteAccount():
+                return await self._account().delete()
             case _:
                 return await self._message_call(call)
 
@@ -115,6 +120,11 @@ class Performer:
             "sharing": self._me.contacts.sharing().to_json(),
             "version": package_version(),
         }
+
+    def _account(self) -> AccountAtRelay:
+        if self._me.account is None:
+            raise RelayError("Nothing here is connected to the relay. Try again.")
+        return self._me.account
 
     def _behind(self, name: str | None) -> Iterator[Contact]:
         """All contacts, or those that stand behind one of them."""

@@ -42,6 +42,7 @@ EVERY_CALL: dict[str, tuple[Json, str]] = {
     "status": ({"id": NOBODY}, "NOT_FOUND"), "history": ({"name": "bob", "limit": 5}, ""),
     "read": ({"name": "bob"}, ""), "typing": ({"name": "bob", "on": True}, ""),
     "flush": ({"timeout": 0}, "flushed"), "watch": ({}, ""), "listen": ({}, "more"),
+    "export_account": ({}, "RELAY"), "delete_account": ({}, "RELAY"),  # which nobody here reaches
     "done": ({"id": NOBODY}, "NOT_FOUND"), "backup": ({"file": "/x", "passphrase": "weak"}, "USAGE"),
 }  # fmt: skip
 
