@@ -80,10 +80,7 @@ class Messenger:
 
     @classmethod
     def from_config(cls, config: ClientConfig, *, connect: bool = True) -> Self:
-        """The messenger of an existing profile, for programs that have read a configuration.
-
-        Without `connect` it touches no network: what is sent waits in the outbox.
-        """
+        """The messenger of an existing profile; without `connect` what is sent waits in the outbox."""
         return cls(config, None, connect=connect)
 
     async def __aenter__(self) -> Self:
@@ -303,10 +300,7 @@ class Messenger:
         return self._mailroom.history.conversation(contact.id, limit, since_ms, search, before)
 
     def mark_read(self, name: str, through: bytes | None = None) -> None:
-        """A person has seen what has come from this contact, up to the message with the id `through`.
-
-        Without it, everything. The contact is told, if it may know.
-        """
+        """A person has seen what came from it, to `through` or the end; it is told, if it may know."""
         contact = self._mailroom.contacts.named(name)
         with self._profile.store.transaction():
             owe, take = contact.status is ContactStatus.APPROVED, not self.stream.is_claimed
