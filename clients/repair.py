@@ -16,14 +16,13 @@ from clients.envelopes import Envelopes, draft_of
 from clients.model import ContactStatus
 from clients.store.contacts import ContactRow, Contacts
 from clients.store.history import History
-from clients.store.outbox import Outbox
+from clients.store.outbox import RANGES_SENT, Outbox
 from clients.store.ranges import Ranges
 from clients.store.repairs import Fault, Repairs
 from clients.store.state import KeyState
 from keys.content import (
     MESSAGE_ID,
     RANGES_MAX,
-    RANGES_SENT,
     Content,
     Kind,
     Receipt,

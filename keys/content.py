@@ -32,7 +32,6 @@ MESSAGE_ID: Final = 16
 STREAM_ID: Final = 16
 CONTENT_HEADER: Final = 51
 RANGES_MAX: Final = 64
-RANGES_SENT: Final = 32  # we write no more, so that a note has room in the smallest envelope
 
 
 class Kind(IntEnum):

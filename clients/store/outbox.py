@@ -10,11 +10,12 @@ from typing import Any, Final
 
 from clients.store.ranges import Ranges
 from clients.store.store import Store
-from keys.content import RANGES_SENT, ReadMark, Receipt
+from keys.content import ReadMark, Receipt
 from wire.frames import Put
 
 MESSAGES_MAX: Final = 10_000
 BYTES_MAX: Final = 256 * 1024 * 1024
+RANGES_SENT: Final = 32  # in a receipt that we write, so that it has room in the smallest envelope
 STREAMS_MAX: Final = 8  # remembered per device
 DEFERRED_MAX: Final = 64  # openings of one contact that wait for its device lists
 

@@ -15,10 +15,11 @@ import pytest
 from clients.clock import now_ms, now_seconds
 from clients.engine import Draft, Engine
 from clients.model import MessageStatus
+from clients.store.outbox import RANGES_SENT
 from clients.store.ranges import Ranges
 from clients.store.state import KeyState
 from clients.watching import ContactEvent
-from keys.content import MESSAGE_ID, NOTES, RANGES_SENT, STREAM_ID, Extension, Kind, ReadMark, Receipt
+from keys.content import MESSAGE_ID, NOTES, STREAM_ID, Extension, Kind, ReadMark, Receipt
 from tests.attacks.evil_relay import EvilConnection
 from tests.attacks.stage import WITHIN, Person, Stage
 from tests.support.homes import Home, converse
