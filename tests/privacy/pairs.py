@@ -10,6 +10,7 @@ import json
 import os
 import random
 import socket
+import ssl
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -18,6 +19,7 @@ from itertools import starmap
 from pathlib import Path
 from typing import Final
 
+import trustme
 from websockets.asyncio.client import connect
 
 from relay.config import Config
@@ -46,6 +48,7 @@ class Person:
     """One account with one device; `address` is where it dials from."""
 
     address: str
+    tls: ssl.SSLContext | None = None
     account: Account = field(default_factory=Account)
     token: bytes = field(default_factory=lambda: os.urandom(16))
     secret: bytes = field(default_factory=lambda: os.urandom(16))
@@ -62,7 +65,7 @@ class Person:
     @asynccontextmanager
     async def dial(self, url: str) -> AsyncIterator[Peer]:
         async with connect(
-            url, compression=None, proxy=None, max_size=None, local_addr=(self.address, 0)
+            url, ssl=self.tls, compression=None, proxy=None, max_size=None, local_addr=(self.address, 0)
         ) as websocket:
             yield Peer(websocket, url.removesuffix("/v1/ws"))
 
@@ -163,7 +166,7 @@ class Scene:
         """In the order in which the stack has them, which the relay sees; returns when it has seen all."""
         await self.open.aclose()
         async with asyncio.timeout(20):
-            while await metric(self.relay, 'blindpost_connections{mode="submit"}'):
+            while await metric(self.relay, 'blindpost_connections{mode="submit"}', self.senders[0].tls):
                 pass
 
     async def look(self, names: dict[str, list[bytes]] | None = None) -> object_graph.Seen:
@@ -210,8 +213,16 @@ def _addresses(count: int) -> list[str]:
 
 
 @contextmanager
-def scene(directory: Path, *leaks: str, pairs: int = PAIRS, **settings: object) -> Iterator[Scene]:
+def scene(
+    directory: Path, *leaks: str, pairs: int = PAIRS, tls: bool = False, **settings: object
+) -> Iterator[Scene]:
     """Pairs at a relay in which these leaks are planted: see `tests.privacy.leaks`."""
+    context = None
+    if tls:
+        authority, both = trustme.CA(), directory / "both.pem"
+        authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(both)
+        context = ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
+        settings |= {"tls_certificate": both, "tls_key": both}
     place = f"{directory}/w"
     addresses = _addresses(2 * pairs)
     given = {name.replace("_", "-"): value for name, value in settings.items()}
@@ -224,6 +235,6 @@ def scene(directory: Path, *leaks: str, pairs: int = PAIRS, **settings: object) 
         yield Scene(
             relay,
             place,
-            [Person(address) for address in addresses[:pairs]],
-            [Person(address) for address in addresses[pairs:]],
+            [Person(address, context) for address in addresses[:pairs]],
+            [Person(address, context) for address in addresses[pairs:]],
         )

@@ -16,9 +16,9 @@ FORGOTTEN_WITHIN = 30.0  # seconds: what rates need of an address for this, and 
 
 
 @asynccontextmanager
-async def sent(directory: Path, *leaks: str, pairs: int = PAIRS) -> AsyncIterator[Scene]:
+async def sent(directory: Path, *leaks: str, pairs: int = PAIRS, tls: bool = False) -> AsyncIterator[Scene]:
     """All have sent, and their submit connections are open."""
-    with scene(directory, *leaks, pairs=pairs) as them:
+    with scene(directory, *leaks, pairs=pairs, tls=tls) as them:
         async with them.stay, them.open:
             await them.everybody_logs_in()
             await them.everybody_sends()
@@ -37,8 +37,9 @@ def addresses(seen: Seen) -> list[str]:
     return [where for where in seen.kept if where != "str in tuple"]
 
 
-async def test_what_ties_both_goes_with_the_submit_connection(tmp_path: Path) -> None:
-    async with sent(tmp_path) as them:
+@pytest.mark.parametrize(("pairs", "tls"), [(PAIRS, False), (20, True)], ids=["plain", "tls"])
+async def test_what_ties_both_goes_with_the_submit_connection(tmp_path: Path, pairs: int, tls: bool) -> None:
+    async with sent(tmp_path, pairs=pairs, tls=tls) as them:
         # The open socket itself: its address, and the mailbox it has a token for. So the looking looks.
         assert ties(await them.look())
         await them.submit_connections_end()
@@ -46,7 +47,7 @@ async def test_what_ties_both_goes_with_the_submit_connection(tmp_path: Path) ->
         assert not seen.is_near, ties(seen)
         assert addresses(await them.look(them.addresses))
         # Bytes that were freed, too: a sender's key and its recipient's never were in one place.
-        assert not is_near(raw_memory.apart(them.relay.pid, them.keys, PAIRS))
+        assert not is_near(raw_memory.apart(them.relay.pid, them.keys, pairs))
         # What rates remember of addresses and tokens stands in the same order, until it is forgotten.
         async with asyncio.timeout(FORGOTTEN_WITHIN):
             while ties(seen):

@@ -15,10 +15,10 @@ from tests.relay.web import get
 
 @asynccontextmanager
 async def all_over(
-    directory: Path, *leaks: str, pairs: int = PAIRS, **settings: object
+    directory: Path, *leaks: str, pairs: int = PAIRS, log_format: str = "json"
 ) -> AsyncIterator["Traces"]:
     """All have sent, some recipients have read; the relay was killed, so that its log of writes is there."""
-    with scene(directory, *leaks, pairs=pairs, log_level="debug", **settings) as them:
+    with scene(directory, *leaks, pairs=pairs, log_level="debug", log_format=log_format) as them:
         async with them.stay, them.open:
             await them.everybody_logs_in()
             before, log = await samples(them), them.relay.log

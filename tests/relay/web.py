@@ -39,8 +39,8 @@ async def get(
     return await asyncio.to_thread(_get, relay, path, headers or {}, tls)
 
 
-async def metric(relay: RelayProcess, name: str) -> float:
+async def metric(relay: RelayProcess, name: str, tls: ssl.SSLContext | None = None) -> float:
     """One sample, named as it stands in the text format."""
-    lines = (await get(relay, "/metrics")).text.splitlines()
+    lines = (await get(relay, "/metrics", tls=tls)).text.splitlines()
     (value,) = [line.rpartition(" ")[2] for line in lines if line.startswith(name + " ")]
     return float(value)
