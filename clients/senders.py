@@ -4,13 +4,14 @@ Owns which senders there are. Their tasks belong to whoever starts them.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Container, Coroutine
 from typing import Any, Final
 
 from clients.bell import Bell
 from clients.delays import Delays
 from clients.errors import StorageError
 from clients.mailroom import Mailroom
+from clients.notes import ALL_CONTACTS
 from clients.profile import Profile
 from clients.sender import Sender
 from clients.spaced import Spaced
@@ -59,21 +60,25 @@ class Senders:
         self._write_owed()
 
     def _write_owed(self) -> None:
-        """Write what has waited; where that cannot be done, at the next occasion or in the next round."""
+        """Write what has waited for as long as it was to wait."""
         loop = asyncio.get_running_loop()
-        contacts = self._delays.take(loop.time())
-        if contacts:
-            try:
-                written, self._problem = self._mailroom.write_owed(contacts), None
-                waiting = self._mailroom.contacts_waiting() if written else []
-            except StorageError as error:
-                waiting, self._problem = [], str(error)
-            for contact_id in set(contacts).intersection(waiting):
-                self.wake(contact_id)
-            self._bell.ring()
+        if contacts := self._delays.take(loop.time()):
+            self._write_to(contacts)
         self._stop_timer()
         if (then := self._delays.next) is not None:
             self._timer = loop.call_at(then, self._write_owed)
+
+    def _write_to(self, contacts: Container[int]) -> None:
+        """Write what is owed to these; where that cannot be done, at the next occasion or round."""
+        try:
+            written, self._problem = self._mailroom.write_owed(contacts), None
+            waiting = self._mailroom.contacts_waiting() if written else []
+        except StorageError as error:
+            waiting, self._problem = [], str(error)
+        for contact_id in waiting:
+            if contact_id in contacts:
+                self.wake(contact_id)
+        self._bell.ring()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -103,6 +108,8 @@ class Senders:
 
     async def rounds(self) -> None:
         """Look now and then after what no event tells of: what is late, and what had to wait."""
+        # What was owed when the client ended has waited, and many a client does not run for long.
+        self._write_to(ALL_CONTACTS)
         while True:
             for contact_id in self._mailroom.repeat():
                 self._of(contact_id).again()

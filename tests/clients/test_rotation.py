@@ -171,8 +171,11 @@ async def test_whoever_went_is_no_contact_any_more_and_sees_nothing(tmp_path: Pa
         # Nor when she comes back: what he holds is nobody's any more.
         await here.stage.leaves(here.alice)
         here.alice = await here.stage.person("alice", here.relay)
-        async with unread(submitting(here.relay.url.websocket)) as watcher:
-            for capability, online in ((held, False), (here.alice.mailroom.cards.current(0).presence, True)):
-                await watcher.send(Watch(ref=1, capability=capability))
-                assert (await watcher.next(Presence)).online is online
+        shown = here.alice.mailroom.cards.current(0).presence
+        async with unread(submitting(here.relay.url.websocket)) as watcher, asyncio.timeout(20):
+            await watcher.send(Watch(ref=1, capability=shown))
+            while not (await watcher.next(Presence)).online:
+                pass
+            await watcher.send(Watch(ref=2, capability=held))
+            assert (await watcher.next(Presence)) == Presence(ref=2, online=False)
         assert here.alice.contacts.named(OTHERS[0]).status is ContactStatus.APPROVED
