@@ -42,7 +42,7 @@ everything were caught.
 _COST: Final = """
 ## Cost
 
-Microseconds of one core for an honest envelope, all tests together:
+Microseconds of processor time for an honest envelope, all tests together:
 """
 _TESTS: Final = """
 Each test alone, and three that were not taken: microseconds for 1 KiB, and how many of all plaintexts above
