@@ -99,6 +99,33 @@ def _status(device: int) -> Step:
     return lambda store: store.status(DEVICES[device].key)
 
 
+def _export(device: int) -> Step:
+    async def export(store: Store) -> object:
+        page = await store.export(DEVICES[device].key, None)
+        found = [page.account_key, *page.device_keys, *page.records]
+        while page.place is not None:
+            page = await store.export(DEVICES[device].key, page.place)
+            found += page.records
+        # What only a file has, and a moment that may lie in the next second.
+        only = {"checksum": None, "skipped": 0, "dropped_at": None}
+        return [
+            each
+            if isinstance(each, bytes)
+            else each.model_copy(update={k: only[k] for k in only if hasattr(each, k)})
+            for each in found
+        ]
+
+    return export
+
+
+def _delete(account: int) -> Step:
+    async def delete(store: Store) -> object:
+        deletion = await store.delete(ACCOUNTS[account].key)
+        return deletion.device_keys, sorted(deletion.tokens), await store.wipe()
+
+    return delete
+
+
 allowed = st.lists(
     st.builds(Token, st.sampled_from(HASHES), st.none() | st.integers(0, 9)), unique_by=lambda item: item.hash
 )
@@ -122,6 +149,8 @@ steps = st.one_of(
     st.builds(_publish, devices, st.lists(st.integers(0, 14), min_size=1, max_size=6)),
     st.builds(_fetch, st.integers(0, 1), st.booleans(), st.none() | st.integers(0, 3)),
     st.builds(_status, devices),
+    st.builds(_export, devices),
+    st.builds(_delete, st.integers(0, 1)),
 )
 
 
