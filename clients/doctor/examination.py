@@ -23,7 +23,8 @@ from clients.doctor.profile_checks import (
 )
 from clients.doctor.relay_checks import Known, RelayChecks
 from clients.errors import ExitCode
-from clients.profile_files import described
+from clients.profile_files import deletion, described
+from clients.standing import gone
 from wire.addresses import RelayUrl
 
 
@@ -69,7 +70,9 @@ async def _examine_profile(config: ClientConfig) -> AsyncIterator[Finding | Know
         yield _registered(owner)
     # A login would end the one of a process that has the profile open, hence the look before it.
     free = partial(owning, path)
-    yield Known(contents.relay, contents.ca, contents.pinned, contents.device, contents.refusal, free)
+    when = deletion(path)
+    refusal = contents.refusal if when is None else gone(when)
+    yield Known(contents.relay, contents.ca, contents.pinned, contents.device, refusal, free)
 
 
 def _owned(owner: Owner | None, *, is_free: bool) -> Finding:

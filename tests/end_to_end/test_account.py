@@ -2,6 +2,7 @@
 
 import json
 import stat
+import sys
 from pathlib import Path
 
 from clients.errors import ExitCode
@@ -10,6 +11,7 @@ from tests.end_to_end.test_one_profile import running
 from tests.relay.test_store_accounts import traces
 from tests.support.client_process import Json
 from tests.support.relay_process import RelayProcess
+from tests.support.terminal import Terminal
 from wire.control_values import decode_base64url
 
 
@@ -61,6 +63,9 @@ def test_a_deleted_account_is_gone_and_its_profile_says_so(people: People, relay
     shown = alice.run("history", "bob")
     assert b"remember me" in shown.stdout
     assert "account was deleted at its relay on" in shown.stderr.decode()
+    examined = alice.run("doctor", code=None)
+    assert b"was deleted at its relay on" in examined.stdout
+    assert b"registers it" not in examined.stdout
     again = alice.json("account", "delete", "--yes")
     assert again == [{"deleted": done["deleted"], "wiped": None}]
     assert traces(relay.data_dir, found) == 0
@@ -95,3 +100,21 @@ def test_a_relay_that_is_away_changes_nothing_and_a_lost_answer_is_asked_for_aga
     (done,) = alice.json("account", "delete", "--yes")
     assert done["wiped"] is True
     bob.run("send", "alice", "x", "--wait", "accepted", "--timeout", "2", code=ExitCode.QUEUED)
+
+
+def test_a_person_types_the_word_and_is_told_what_goes_and_what_stays(people: People) -> None:
+    (alice,) = people("alice")
+    command = [sys.executable, "-m", "clients", "--profile", str(alice.profile), "account", "delete"]
+    for typed, code in (("yes", ExitCode.USAGE), ("delete", ExitCode.OK)):
+        with Terminal(command) as terminal:
+            terminal.until("type delete:")
+            said = " ".join(terminal.text.split())
+            assert "contacts are not told" in said
+            assert "backups that the relay's operator made before" in said
+            assert str(alice.profile.name) in said
+            terminal.type(f"{typed}\r")
+            assert terminal.ended() == code
+            assert ("Nothing was deleted" in terminal.text) == (code is ExitCode.USAGE)
+        if code is ExitCode.USAGE:
+            assert alice.json("account", "export")
+    alice.run("account", "export", code=ExitCode.NOT_FOUND)
