@@ -39,7 +39,7 @@ log = logging.getLogger(LOGGER)
 EXPIRE_BATCH = 1000  # frames per transaction: nobody's put waits long behind an expiry
 CLEAR_BATCH = 64  # what dropped devices left, likewise: some may be large, and all come at once
 WIPE_WITHIN = 5.0  # seconds; a client waits longer for its answer
-WIPE_AGAIN = 0.25  # seconds: an attempt may hold up commits for a tenth of one
+WIPE_AGAIN = 0.5  # seconds: an attempt may hold up commits for a twentieth of one
 FORGET_AFTER = (
     7 * 86_400
 )  # seconds beyond the mailbox TTL: nothing of a dropped device is on its way any more

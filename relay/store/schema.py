@@ -19,7 +19,7 @@ from relay.store.writer import DAMAGE
 
 APPLICATION_ID: Final = 0x62706F73  # "bpos": tells our file from any other SQLite database
 BUSY_TIMEOUT_MS: Final = 5000
-LOG_TIMEOUT_MS: Final = 100  # everybody's commit waits as long for a reader that does not let go
+LOG_TIMEOUT_MS: Final = 50  # everybody's commit waits as long for a reader that does not let go
 FILE_MODE: Final = 0o600
 
 # One entry per schema version. What has been released is never edited, only followed by another entry.
