@@ -16,7 +16,7 @@ from scripts.make_vectors.people import (
     named,
     refused,
 )
-from wire.login import Greeting, Mode
+from wire.login import Greeting, Mode, deletion_bytes
 
 RELAY_SEED = named("relay")
 GREETING = Greeting(
@@ -39,6 +39,7 @@ def logins() -> File:
     submit = replace(GREETING, mode=Mode.SUBMIT, origin="ws://127.0.0.1:8760")
     login = ALICE.device.sign_login(GREETING)
     welcome_bytes = GREETING.welcome_bytes(ALICE.device.key, login)
+    login_hash = GREETING.login_hash(ALICE.device.key, login)
     changes: list[File] = [
         {"origin": "wss://relay.example"},
         {"relay_key": signing_key(named("another relay"))},
@@ -49,6 +50,12 @@ def logins() -> File:
     return {
         "relay_seed": RELAY_SEED.hex(),
         "device_seed": ALICE.device.seed.hex(),
+        "deletion": {
+            "account_seed": ALICE.account.seed.hex(),
+            "login_hash": login_hash.hex(),
+            "bytes": deletion_bytes(ALICE.account.key, login_hash).hex(),
+            "signature": ALICE.account.sign_deletion(login_hash).hex(),
+        },
         "device": {
             **shown(asdict(GREETING)),
             "device_key": ALICE.device.key.hex(),

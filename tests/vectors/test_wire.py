@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from keys.checkpoint import Checkpoint, open_checkpoint, seal_checkpoint
-from keys.identities import Device, verify_hello, verify_welcome
+from keys.identities import Account, Device, verify_hello, verify_welcome
 from keys.primitives import sign, signing_key, verify
 from tests.vectors import independent
 from tests.vectors.reading import NOW, Drawn, cases, fails, load, unhex
 from wire.capabilities import presence_capability, token_hash
 from wire.control import decode_client_message, decode_relay_message
 from wire.frames import Deliver, Put, decode_deliver, decode_put
-from wire.login import Greeting, Mode
+from wire.login import Greeting, Mode, deletion_bytes
 
 CONTROL, FRAMES, LOGIN, CHECKPOINT = (load(name) for name in ("control", "frames", "login", "checkpoint"))
 
@@ -100,6 +100,18 @@ def test_logins() -> None:
     assert greeting.welcome_bytes(device.key, signed) == welcome == unhex(item["welcome_bytes"])
     assert sign(unhex(LOGIN["relay_seed"]), welcome).hex() == item["welcome_signature"]
     assert verify_welcome(greeting, device.key, signed, unhex(item["welcome_signature"]))
+
+
+def test_deletions() -> None:
+    """On the connection of the login above."""
+    item, account = LOGIN["deletion"], Account(unhex(LOGIN["deletion"]["account_seed"]))
+    login = unhex(LOGIN["device"]["login_bytes"]) + unhex(LOGIN["device"]["login_signature"])
+    login_hash = hashlib.sha256(login).digest()
+    assert login_hash.hex() == item["login_hash"]
+    wish = b"blindpost/v1/account-deletion\0" + account.key + login_hash
+    assert deletion_bytes(account.key, login_hash) == wish == unhex(item["bytes"])
+    signature = independent.signature(account.seed, wish)
+    assert account.sign_deletion(login_hash) == signature == unhex(item["signature"])
 
 
 @pytest.mark.parametrize("item", cases(LOGIN["not_holding"]))

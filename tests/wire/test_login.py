@@ -5,7 +5,7 @@ from hashlib import sha256
 
 import pytest
 
-from wire.login import Greeting, Mode
+from wire.login import Greeting, Mode, deletion_bytes
 
 RELAY, RELAY_NONCE, NONCE, DEVICE = b"R" * 32, b"r" * 32, b"c" * 32, b"D" * 32
 GREETING = Greeting(Mode.DEVICE, "wss://example.org/x", RELAY, RELAY_NONCE, NONCE, 1000)
@@ -28,6 +28,14 @@ def test_the_welcome_covers_the_login_and_its_signature() -> None:
     assert GREETING.welcome_bytes(DEVICE, b"S" * 64) == b"blindpost/v1/login-ack\0" + covered
 
 
+def test_a_deletion_covers_the_account_and_this_login() -> None:
+    login_hash = GREETING.login_hash(DEVICE, b"S" * 64)
+    assert login_hash == sha256(GREETING.login_bytes(DEVICE) + b"S" * 64).digest()
+    assert (
+        deletion_bytes(b"A" * 32, login_hash) == b"blindpost/v1/account-deletion\0" + b"A" * 32 + login_hash
+    )
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -42,6 +50,7 @@ def test_no_field_can_change_without_changing_what_is_signed(other: Greeting) ->
     assert other.hello_bytes() != GREETING.hello_bytes()
     assert other.login_bytes(DEVICE) != GREETING.login_bytes(DEVICE)
     assert other.welcome_bytes(DEVICE, b"S" * 64) != GREETING.welcome_bytes(DEVICE, b"S" * 64)
+    assert other.login_hash(DEVICE, b"S" * 64) != GREETING.login_hash(DEVICE, b"S" * 64)
 
 
 def test_device_and_signature_are_covered() -> None:
