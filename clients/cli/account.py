@@ -155,7 +155,7 @@ def delete_account(settings: Settings, yes: bool) -> None:
     Everything that `account export` shows goes, out of the relay's database and its log. Your profile stays
     with its history, and says from then on that its account is deleted; nobody can write to its address any
     more. A backup that the relay's operator made before still holds what there was. It works while chat or
-    listen runs; they end.
+    listen runs: listen ends, chat says that nothing is sent any more.
 
     \b
     Example:  blindpost account delete
