@@ -7,6 +7,7 @@ way from one to the other. Does not see what libraries in C keep for themselves,
 are running: `tests.privacy.raw_bytes` looks at bytes.
 """
 
+import enum
 import gc
 import types
 from collections import deque
@@ -58,12 +59,12 @@ class Seen:
 
 
 def _is_common(value: object) -> bool:
-    """What stands everywhere for anything: small and round numbers, types, short words."""
-    if isinstance(value, int | float):
+    """What stands everywhere for anything: small and round numbers, types, short words, states."""
+    if isinstance(value, int | float) and not isinstance(value, enum.Enum):
         return abs(value) < SMALLEST if isinstance(value, int) else value == round(value, 1)
     if isinstance(value, _TEXTS):
         return len(value) < SHORTEST
-    return value is None or isinstance(value, _TIES_NOBODY)
+    return value is None or isinstance(value, (*_TIES_NOBODY, enum.Enum))
 
 
 def _inside(container: object) -> list[Any]:

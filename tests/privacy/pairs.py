@@ -15,7 +15,6 @@ import sys
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from itertools import starmap
 from pathlib import Path
 from typing import Final
 
@@ -117,17 +116,20 @@ class Scene:
         }
 
     async def everybody_logs_in(self) -> None:
-        """In an order of their own. Every other one stays; of the recipients those read what comes."""
-        people = [*enumerate(self.senders), *enumerate(self.recipients)]
+        """In an order of their own. Half of them stay; of the recipients those read what comes."""
+        half = len(self.senders) // 2
+        # Not both or none of a pair: that would tie them as well.
+        stay = [*random.sample(self.senders, half), *random.sample(self.recipients, half)]
+        people = [*self.senders, *self.recipients]
         random.shuffle(people)
-        await _some_at_a_time(starmap(self._log_in, people))
+        await _some_at_a_time(self._log_in(person, any(person is each for each in stay)) for person in people)
 
-    async def _log_in(self, number: int, person: Person) -> None:
+    async def _log_in(self, person: Person, stays: bool) -> None:
         async with AsyncExitStack() as passing:
-            stack = self.stay if number % 2 else passing
+            stack = self.stay if stays else passing
             peer = await stack.enter_async_context(person.dial(self.relay.url))
             await person.log_in(peer)
-            if number % 2 and person is self.recipients[number]:
+            if stays and any(person is each for each in self.recipients):
                 await peer.send(control.Pull())
                 stack.push_async_callback(_end, asyncio.create_task(_acknowledge(peer)))
 
