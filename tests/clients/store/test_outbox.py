@@ -9,10 +9,10 @@ from clients.errors import StorageError
 from clients.store import outbox as outbox_module
 from clients.store.contacts import Contacts
 from clients.store.history import History
-from clients.store.outbox import Outbox
+from clients.store.outbox import RANGES_SENT, Outbox
 from clients.store.ranges import Ranges
 from clients.store.store import Store
-from keys.content import RANGES_MAX, Kind, Receipt
+from keys.content import Kind, Receipt
 from wire.addresses import Address
 from wire.frames import Put
 
@@ -207,10 +207,10 @@ def test_no_receipt_for_a_request_or_an_alarmed_contact(desk: Desk, column: str)
 
 
 def test_a_receipt_names_the_newest_ranges_when_there_are_too_many(desk: Desk) -> None:
-    pairs = tuple((n, n) for n in range(1, 2 * RANGES_MAX + 4, 2))
+    pairs = tuple((n, n) for n in range(1, 2 * RANGES_SENT + 4, 2))
     owe(desk, Ranges(pairs))
     ((_, _, receipt),) = desk.outbox.receipts_owed()
-    assert receipt.ranges == pairs[-RANGES_MAX:]
+    assert receipt.ranges == pairs[-RANGES_SENT:]
     assert receipt.encode()
 
 
