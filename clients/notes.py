@@ -178,14 +178,16 @@ class Notes:
         return True
 
     def typing(self, contact: ContactRow, *, is_typing: bool) -> bool:
-        """Say that somebody types here, if the contact may know and nothing is on its way there."""
+        """Say that somebody types here, if the contact may know and at most a note is on its way there."""
         if contact.status is not ContactStatus.APPROVED or contact.alarm is not None:
             return False
         if not self._shares(contact.sharing.typing, self._cards.sharing().typing):
             return False
         with self._store.transaction():
-            devices = self._envelopes.ready_devices(contact)
-            if not devices or self._outbox.frames(contact.id, 0, 1):
+            devices, ahead = self._envelopes.ready_devices(contact), self._outbox.frames(contact.id, 0, 2)
+            # A receipt may go out at any moment, and be ahead for some milliseconds.
+            is_behind = len(ahead) > 1 or any(not self._outbox.has_note(each.frame.mailbox) for each in ahead)
+            if not devices or is_behind:
                 return False
             for device_key in devices:
                 draft = self._draft(Kind.TYPING, b"\x01" if is_typing else b"\x00")

@@ -265,6 +265,13 @@ def test_typing_never_stands_behind_anything(pair: tuple[Home, Home]) -> None:
     assert len(alice.waiting(bob)) == 1
 
 
+def test_typing_is_told_behind_one_note_and_no_more(pair: tuple[Home, Home]) -> None:
+    alice, bob = pair
+    for told in (True, True, False):  # the first is the note that the second one goes behind
+        assert alice.mailroom.notes.typing(alice.contact(bob), is_typing=True) is told
+    assert len(alice.waiting(bob)) == 2
+
+
 def test_typing_is_not_told_where_the_user_does_not_want_it(pair: tuple[Home, Home]) -> None:
     alice, bob = pair
     alice.mailroom.cards.set_sharing(Sharing(typing=False))
