@@ -203,8 +203,8 @@ async def drop(stage: Stage) -> Outcome:
         assert message.text == "and this one is not"
         if not message.missing_before:
             return Succeeded("a message is gone, and nobody can see it")
-        status, _ = alice.status(lost)
-        assert status is MessageStatus.ACCEPTED
+        status = await alice.wait(lost, MessageStatus.ACCEPTED, 5)  # she may not have noted it yet
+        assert status is MessageStatus.ACCEPTED, status
         return Caught("bob, alice", "gap of 1 shown; never 'delivered'", 2)
 
 
