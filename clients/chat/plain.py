@@ -5,6 +5,7 @@ so that nothing that is piped in can be taken for one.
 """
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import AsyncIterator
 from typing import Final
@@ -18,6 +19,7 @@ from clients.local.framing import TooLong
 from clients.tasks import until_one_ends
 
 LAST_WORDS: Final = 2.0  # seconds for receipts to go out at the end
+QUIET: Final = 0.5  # seconds in which nothing new comes, on a connection that stands
 
 
 def entry_line(entry: Entry, name: str) -> str:
@@ -45,6 +47,7 @@ class Plain:
             None  # keys of the messages that were printed; None before the first look
         )
         self._loaded = asyncio.Event()
+        self._news = asyncio.Event()
         self._said: list[str] = []  # problems
 
     async def run(self) -> None:
@@ -53,6 +56,7 @@ class Plain:
 
     def changed(self) -> None:
         """Print what has not been printed."""
+        self._news.set()
         talk = self._talk
         if not talk.is_loaded:
             return
@@ -114,9 +118,27 @@ class Plain:
             if said["status"] == "requested":
                 self._output.note(f"{self._talk.name} has not accepted you yet: at the relay as a request.")
             behind += said["status"] == "queued"
+        await self._hear_out()
         await self._talk.answer("flush", timeout=LAST_WORDS)
         if behind:
             self._output.note(
                 f"{behind} of {len(self._ids)} not accepted yet; queued safely, nothing is lost."
             )
             raise SystemExit(ExitCode.QUEUED)
+
+    async def _hear_out(self) -> None:
+        """What waited at the relay is printed, too: it comes as soon as the connection stands."""
+        await self._talk.answer("me", settle=LAST_WORDS)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORDS):
+                while await self._has_news():
+                    pass
+
+    async def _has_news(self) -> bool:
+        """Whether anything changes before it has been quiet."""
+        self._news.clear()
+        try:
+            async with asyncio.timeout(QUIET):
+                return await self._news.wait()
+        except TimeoutError:
+            return False
