@@ -101,6 +101,9 @@ async def use(relay: RelayProcess, place: str, behind: str | None) -> None:
             for _ in range(2):
                 await sender.websocket.recv()
         await device.send(control.Pull())
+        async with asyncio.timeout(10):
+            while isinstance(await device.websocket.recv(), str):
+                pass  # until a frame is delivered
     async with dialled(relay, place, behind) as stranger:  # waits in the mailbox when the relay is killed
         await stranger.hello(Mode.SUBMIT)
         for _ in range(2):
