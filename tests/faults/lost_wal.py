@@ -78,6 +78,7 @@ async def _loss(
     result: Result,
 ) -> None:
     database = relay.data_dir / "relay.db"
+    wal = database.with_name(database.name + "-wal")
     relay.start()
     await asyncio.gather(*(_before(lane, 60) for lane in lanes))
     if kind == "older copy":
@@ -86,13 +87,16 @@ async def _loss(
         relay.start()
         await asyncio.gather(*(_before(lane, 60) for lane in lanes))
     await asyncio.sleep(MARK_EVERY + 0.2)  # what the mark has not seen is not noticed
+    if not wal.stat().st_size:  # the sweep after a start has emptied it, and there would be nothing to lose
+        await asyncio.gather(*(_before(lane, 60) for lane in lanes))
+        await asyncio.sleep(MARK_EVERY + 0.2)
     relay.kill()
     if kind == "older copy":
         shutil.copy(copy, database)
         for rest in ("-wal", "-shm"):
             database.with_name(database.name + rest).unlink(missing_ok=True)
     else:
-        LOSSES[kind](database.with_name(database.name + "-wal"), chance)
+        LOSSES[kind](wal, chance)
     result.faults[kind] += 1
     said = len(relay.log)
     relay.start()
