@@ -176,13 +176,16 @@ def _check(connection: apsw.Connection, path: Path) -> bool:
 
 
 def columns(connection: apsw.Connection) -> frozenset[str]:
-    """Each `table.column` that there is, of views as well; and each trigger."""
+    """Each `table.column` that there is, of views as well; and each trigger. Raises apsw.Error."""
     found = connection.execute(
         "SELECT m.name || '.' || c.name FROM sqlite_schema AS m, pragma_table_xinfo(m.name) AS c"
         " WHERE m.type IN ('table', 'view')"
         " UNION ALL SELECT 'trigger ' || name FROM sqlite_schema WHERE type = 'trigger'"
     )
-    return frozenset(name for (name,) in found)
+    try:
+        return frozenset(name for (name,) in found)
+    except UnicodeDecodeError as error:
+        raise apsw.CorruptError("a name in the schema is no text") from error
 
 
 def unusable(path: Path, error: Exception) -> StoreUnusableError:

@@ -38,7 +38,7 @@ from relay.store.life import Gap, count_commit, settle
 from relay.store.mark import Mark, mark_path, write_mark
 from relay.store.reader import Reader
 from relay.store.room import CHANGE, has_room
-from relay.store.schema import columns, open_reader, open_writer, truncate_log
+from relay.store.schema import columns, open_reader, open_writer, truncate_log, unusable
 from relay.store.soundness import Inspection
 from relay.store.writer import DAMAGE, Log, Writer, as_wire_error, uncounted
 from wire.device_lists import DeviceList
@@ -112,6 +112,9 @@ class SqliteStore:
             readers = open_reader(path), open_reader(path)
             gap, stored = settle(connection, mark_path(path), log)
             found = columns(connection)
+        except apsw.Error as error:
+            connection.close()
+            raise unusable(path, error) from error
         except BaseException:
             connection.close()
             raise

@@ -172,6 +172,15 @@ def test_a_damaged_database_is_refused(tmp_path: Path) -> None:
     assert "damaged" in refused("--port", "0", "--data-directory", str(tmp_path))
 
 
+def test_a_schema_with_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "relay.db"
+    schema.open_writer(path)[0].close()
+    content = path.read_bytes()
+    assert b"full_at INTEGER" in content
+    path.write_bytes(content.replace(b"full_at INTEGER", b"full_\xe1t INTEGER"))  # one bit
+    assert "check its disk, or restore it" in refused("--port", "0", "--data-directory", str(tmp_path))
+
+
 def test_tls_files_that_do_not_work_are_refused(tmp_path: Path) -> None:
     for name in ("cert.pem", "key.pem"):
         (tmp_path / name).write_text("not a certificate")
