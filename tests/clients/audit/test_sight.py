@@ -1,0 +1,75 @@
+"""What is read of a real process and its files: all of it, or it is said what was not."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from clients.audit.sight import PIECE, Sight, files, memory, open_files
+
+HOLDER = """
+import sys, tempfile
+value = bytes.fromhex(sys.stdin.readline())
+big = bytearray({size})
+big[{at}:{at} + len(value)] = value
+unnamed = tempfile.TemporaryFile()
+unnamed.write(b"in no directory: " + value)
+unnamed.flush()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def holding(value: bytes, size: int, at: int) -> Iterator[int]:
+    """A process that has a value in its memory and in an open file without a name; nobody told it on the command line."""
+    program = HOLDER.format(size=size, at=at)
+    with subprocess.Popen(
+        [sys.executable, "-P", "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(value.hex().encode() + b"\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"ready\n"
+        yield process.pid
+        process.stdin.close()
+
+
+def test_a_value_in_memory_is_seen_also_where_two_pieces_meet() -> None:
+    value = os.urandom(32)
+    with holding(value, 3 * PIECE, 2 * PIECE - 40) as pid:
+        sight = Sight("holder")
+        assert sum(value in data for _, data in memory(pid, sight)) >= 1
+        assert sight.is_whole
+        assert sight.bytes_read > 3 * PIECE
+
+
+def test_files_that_only_their_process_can_name_are_seen(tmp_path: Path) -> None:
+    value = os.urandom(32)
+    with holding(value, 64, 0) as pid:
+        sight = Sight("holder")
+        assert any(b"in no directory: " + value in data for _, data in open_files(pid, tmp_path, sight))
+        assert sight.is_whole
+
+
+def test_files_are_seen_with_their_names(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "canary-name").write_bytes(b"content")
+    sight = Sight("disk")
+    assert [data for _, data in files(tmp_path, sight)] == [b"deep\n", b"deep/canary-name\ncontent"]
+    assert (sight.bytes_read, sight.is_whole) == (7, True)
+
+
+def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    gone = Sight("gone")
+    assert list(memory(process.pid, gone)) == []
+    assert list(open_files(process.pid, tmp_path, gone)) == []
+    assert len(gone.unread) == 2
+    assert not gone.is_whole
+    nothing = Sight("nothing")
+    assert list(files(tmp_path / "nothing here", nothing)) == []
+    assert not nothing.is_whole
