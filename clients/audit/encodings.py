@@ -22,7 +22,7 @@ _UTF: Final = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
 def _inner_base64(value: bytes, alphabet: Callable[[bytes], bytes], offset: int) -> bytes:
     """The characters that `value` alone decides, where `offset` bytes (0 to 2) stand before it (RFC 4648, 4).
 
-    Three bytes are four characters; the first ones also depend on what stands before, the last on what follows.
+    Three bytes are four characters; the first also depends on what stands before, the last on what follows.
     """
     whole = alphabet(bytes(offset) + value)
     first = (offset * 8 + 5) // 6
@@ -41,7 +41,7 @@ def _escaped(value: bytes, prefix: str, digits: str) -> bytes:
 
 
 def _readings(value: bytes) -> Iterator[tuple[str, str]]:
-    """The value as text: as UTF-8, and as the characters of the same numbers, as a careless program reads it."""
+    """The value as text: UTF-8, and the characters of the same numbers, as a careless program reads it."""
     with contextlib.suppress(UnicodeDecodeError):
         yield "", value.decode("utf-8")
     yield ", read as latin-1", value.decode("latin-1")
@@ -54,7 +54,7 @@ def _unicode_escaped(text: str, digits: str) -> bytes:
 
 
 def whole(value: bytes) -> Iterator[tuple[str, bytes]]:
-    """(name, form) of everything that shows a value of 8 bytes or more in one piece; a form may come twice."""
+    """(name, form) of what shows a value of 8 bytes or more in one piece; a form may come twice."""
     yield "raw", value
     for reading, text in _readings(value):
         for name in _UTF:

@@ -111,12 +111,18 @@ class Search:
                     yield from self._all(f"{source}, unpacked at {base + offset}", inside, 0, depth - 1)
 
 
-def _automaton(patterns: dict[bytes, tuple[str, str]]) -> tuple[ahocorasick_rs.BytesAhoCorasick, list[tuple[str, str]]]:
+def _automaton(
+    patterns: dict[bytes, tuple[str, str]],
+) -> tuple[ahocorasick_rs.BytesAhoCorasick, list[tuple[str, str]]]:
     return ahocorasick_rs.BytesAhoCorasick(list(patterns)), list(patterns.values())
 
 
 def _matches(
-    automaton: ahocorasick_rs.BytesAhoCorasick, names: list[tuple[str, str]], source: str, data: bytes, base: int
+    automaton: ahocorasick_rs.BytesAhoCorasick,
+    names: list[tuple[str, str]],
+    source: str,
+    data: bytes,
+    base: int,
 ) -> Iterator[Finding]:
     for index, start, _ in automaton.find_matches_as_indexes(data, overlapping=True):
         canary, form = names[index]

@@ -32,7 +32,7 @@ class Sight:
 def memory(pid: int, sight: Sight) -> Iterator[tuple[str, bytes]]:
     """Each piece of a process's memory and where it is; the process goes on meanwhile.
 
-    Mappings that vanish between being listed and being read are gone, and not unread: they are looked for again.
+    Mappings that vanish between being listed and being read are gone, and not unread.
     """
     try:
         before = _mappings(pid)

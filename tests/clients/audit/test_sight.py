@@ -24,12 +24,13 @@ sys.stdin.read()
 
 @contextmanager
 def holding(value: bytes, size: int, at: int) -> Iterator[int]:
-    """A process that has a value in its memory and in an open file without a name; nobody told it on the command line."""
+    """A process that has a value, told through a pipe, in its memory and in an open file without a name."""
     program = HOLDER.format(size=size, at=at)
     with subprocess.Popen(
         [sys.executable, "-P", "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         process.stdin.write(value.hex().encode() + b"\n")
         process.stdin.flush()
         assert process.stdout.readline() == b"ready\n"
