@@ -5,6 +5,7 @@ reads the environment.
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,7 @@ PROFILE_VARIABLE = "BLINDPOST_PROFILE"
 PASSPHRASE_VARIABLE = "BLINDPOST_PASSPHRASE"  # noqa: S105 the name of a variable, not a secret
 BACKUP_PASSPHRASE_VARIABLE = "BLINDPOST_BACKUP_PASSPHRASE"  # noqa: S105 likewise
 INVITE_VARIABLE = "BLINDPOST_INVITE"
+PROXY_VARIABLE = "BLINDPOST_PROXY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class ClientConfig(Secret):
     keyring: bool = False  # whether a new profile's key goes into the system keyring
     backup_passphrase: str | None = field(default=None, repr=False)  # of a backup that is made or restored
     invite: str | None = field(default=None, repr=False)  # for a relay that wants one of a new account
+    proxy: str | None = None  # URL of the HTTP proxy that every connection goes through
 
 
 def profile_path(name: str | None) -> Path:
@@ -56,4 +59,10 @@ def read_config(profile: str | None) -> ClientConfig:
         os.environ.get(PASSPHRASE_VARIABLE),
         backup_passphrase=os.environ.get(BACKUP_PASSPHRASE_VARIABLE),
         invite=os.environ.get(INVITE_VARIABLE) or None,
+        proxy=os.environ.get(PROXY_VARIABLE) or None,
     )
+
+
+def environment(changes: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a program that this one starts: our own, changed."""
+    return {**os.environ, **changes}

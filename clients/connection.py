@@ -166,7 +166,12 @@ def tls_context(url: RelayUrl, ca: bytes | None) -> ssl.SSLContext | None:
 
 @asynccontextmanager
 async def dial(
-    url: RelayUrl, mode: Mode, pinned: bytes | None, random: Random, ca: bytes | None = None
+    url: RelayUrl,
+    mode: Mode,
+    pinned: bytes | None,
+    random: Random,
+    ca: bytes | None = None,
+    proxy: str | None = None,
 ) -> AsyncIterator[RelayConnection]:
     """Connect and check the relay's signed hello, within the login deadline.
 
@@ -183,7 +188,7 @@ async def dial(
                 ping_timeout=DEAD_AFTER - PING_EVERY,
                 close_timeout=_CLOSE_DEADLINE,
                 open_timeout=None,
-                proxy=None,
+                proxy=proxy,
                 user_agent_header=None,
                 create_connection=_Connection,
             )

@@ -73,6 +73,7 @@ class Profile:
     relay: RelayUrl
     store: Store = field(repr=False)
     _lock: int = field(repr=False)
+    proxy: str | None = None  # what every connection goes through
     deletion: str | None = None  # of the account at its relay: when it was done, or BEGUN
     BEGUN: ClassVar = "begun"
 
@@ -143,7 +144,7 @@ class Profile:
             with store.transaction():
                 fill(store)
             mark_finished(path)
-            return cls._loaded(path, store, lock)
+            return cls._loaded(config, store, lock)
         except BaseException as error:
             is_unfinished = store is not None and leaves_nothing and store.meta("account") is None
             if store is not None:
@@ -179,7 +180,7 @@ class Profile:
             mark_finished(path)
             if config.invite is not None and not has_published(store):
                 keep_invite(store, config.invite)
-            return cls._loaded(path, store, lock)
+            return cls._loaded(config, store, lock)
         except BaseException:
             if store is not None:
                 store.close()
@@ -187,7 +188,7 @@ class Profile:
             raise
 
     @classmethod
-    def _loaded(cls, path: Path, store: Store, lock: int) -> Self:
+    def _loaded(cls, config: ClientConfig, store: Store, lock: int) -> Self:
         """The profile as its store has it."""
         seed, record, relay = store.meta("account"), store.meta("device"), store.meta("relay")
         assert seed is not None
@@ -196,14 +197,15 @@ class Profile:
         newest = "SELECT device_list FROM own_lists ORDER BY version DESC LIMIT 1"
         devices = decode_device_list(bytes(store.db.execute(newest).get))
         return cls(
-            path,
+            config.profile,
             Account(seed),
             Device.from_record(record),
             devices,
             RelayUrl.parse(relay.decode()),
             store,
             lock,
-            deletion(path),
+            proxy=config.proxy,
+            deletion=deletion(config.profile),
         )
 
     def note_deletion(self, what: str) -> None:

@@ -154,7 +154,12 @@ class Receiver:
         self._is_welcome = False
         was_met = self._pins.get(relay) is not None
         async with dial(
-            relay, Mode.DEVICE, self._pins.get(relay), self._random, self._profile.ca
+            relay,
+            Mode.DEVICE,
+            self._pins.get(relay),
+            self._random,
+            self._profile.ca,
+            self._profile.proxy,
         ) as connection:
             welcome = await connection.log_in(self._profile.device)
             self._pins.keep(relay, connection.greeting.relay_key)

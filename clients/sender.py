@@ -135,7 +135,12 @@ class Sender:
     async def _connect_once(self, contact: ContactRow) -> None:
         relay = contact.relay or self._profile.relay
         async with dial(
-            relay, Mode.SUBMIT, self._pins.get(relay), self._random, self._profile.ca
+            relay,
+            Mode.SUBMIT,
+            self._pins.get(relay),
+            self._random,
+            self._profile.ca,
+            self._profile.proxy,
         ) as connection:
             self._pins.keep(relay, connection.greeting.relay_key)
             if self._has_work():

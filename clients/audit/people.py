@@ -10,13 +10,17 @@ import itertools
 import json
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
+
+from clients.config import PASSPHRASE_VARIABLE
+from clients.config import environment as own_environment
 
 ANSWER_WITHIN: Final = 60.0  # seconds
 STOP_WITHIN: Final = 20.0
 LINE_MAX: Final = 4 * 1024 * 1024  # bytes
+CLIENT: Final = (sys.executable, "-P", "-m", "clients")
 
 Json = dict[str, Any]
 
@@ -29,9 +33,16 @@ class Person:
     """One person. `program`: what runs the client; a control runs another one."""
 
     def __init__(
-        self, profile: Path, program: Sequence[str] = (sys.executable, "-P", "-m", "clients")
+        self,
+        profile: Path,
+        program: Sequence[str] = CLIENT,
+        *,
+        passphrase: str | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
-        self.profile = profile
+        self.profile, self.passphrase = profile, passphrase
+        variables = {} if passphrase is None else {PASSPHRASE_VARIABLE: passphrase}
+        self._environment = own_environment({**variables, **(environment or {})})
         self._program = (*program, "--profile", str(profile), "--json")
         self._process: Process | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -42,7 +53,7 @@ class Person:
     async def run(self, *arguments: str, stdin: bytes = b"", codes: Sequence[int] = (0,)) -> list[Json]:
         """One command from start to end: its lines. Raises PersonError for another exit code."""
         process = await asyncio.create_subprocess_exec(
-            *self._program, *arguments, stdin=PIPE, stdout=PIPE, stderr=PIPE
+            *self._program, *arguments, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=self._environment
         )
         try:
             async with asyncio.timeout(ANSWER_WITHIN):
@@ -59,11 +70,23 @@ class Person:
     async def start(self, *options: str) -> None:
         """Begin to serve; `listen` is asked for at once, and what comes is dealt with."""
         self._process = await asyncio.create_subprocess_exec(
-            *self._program, *options, "serve", stdin=PIPE, stdout=PIPE, stderr=DEVNULL, limit=LINE_MAX
+            *self._program,
+            *options,
+            "serve",
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=DEVNULL,
+            limit=LINE_MAX,
+            env=self._environment,
         )
         self._reading = asyncio.create_task(self._read(self._process))
         await self.call("listen")
         await self.call("watch")
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it serves."""
+        return self._process is not None
 
     @property
     def pid(self) -> int:

@@ -21,12 +21,13 @@ class Sight:
 
     source: str
     bytes_read: int = 0
+    was_there: bool = False  # also a directory without a file
     unread: list[str] = field(default_factory=list)
 
     @property
     def is_whole(self) -> bool:
-        """Whether there was something, and nothing of it was left out."""
-        return self.bytes_read > 0 and not self.unread
+        """Whether it was there, and nothing of it was left out."""
+        return self.was_there and not self.unread
 
 
 def memory(pid: int, sight: Sight) -> Iterator[tuple[str, bytes]]:
@@ -69,6 +70,7 @@ def _pieces(
             sight.unread.append(f"{end - start} bytes of {name}: nothing was read")
             return
         sight.bytes_read += len(piece)
+        sight.was_there = True
         yield f"{sight.source}: {name} at {start - len(before):#x}", before + piece
         before = piece[-OVERLAP:]
         start += len(piece)
@@ -76,6 +78,7 @@ def _pieces(
 
 def files(directory: Path, sight: Sight) -> Iterator[tuple[str, bytes]]:
     """Each file below `directory` with its name, which is looked at, too: free pages and logs included."""
+    sight.was_there = sight.was_there or directory.is_dir()
     for path in sorted(directory.rglob("*")):
         name = str(path.relative_to(directory))
         try:
@@ -96,6 +99,7 @@ def open_files(pid: int, below: Path, sight: Sight) -> Iterator[tuple[str, bytes
     except OSError as error:
         sight.unread.append(f"descriptors of process {pid}: {error.strerror}")
         return
+    sight.was_there = True
     for descriptor in opened:
         try:
             name = os.readlink(descriptor)

@@ -92,10 +92,10 @@ def messages(direction: Direction, *, is_masked: bool) -> list[Message]:
 
 
 class Wiretap:
-    """What went through, by connection. `open_tap` makes one."""
+    """What went through, by connection. `open_tap` makes one; `proxy` is the URL that clients are given."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self._relay = (host, port)
+    def __init__(self) -> None:
+        self.proxy = ""
         self.connections: list[Connection] = []
         self.kept = 0
         self.overflowed = False
@@ -109,8 +109,8 @@ class Wiretap:
         connection = Connection(len(self.connections))
         self.connections.append(connection)
         try:
-            relay_reader, relay_writer = await asyncio.open_connection(*self._relay)
-        except OSError:
+            relay_reader, relay_writer = await self._connected(reader, writer)
+        except (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             writer.close()
             self._tasks.discard(task)
             return
@@ -122,6 +122,19 @@ class Wiretap:
             for each in (writer, relay_writer):
                 each.close()
             self._tasks.discard(task)
+
+    async def _connected(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Where a client asks to be connected to (RFC 9110, 9.3.6). Raises ValueError for no such request."""
+        head = await reader.readuntil(HEAD_END)
+        method, target, _ = head.split(b"\r\n")[0].decode("ascii").split(" ")
+        host, _, port = target.rpartition(":")
+        if method != "CONNECT":
+            raise ValueError("no CONNECT")
+        found = await asyncio.open_connection(host.strip("[]"), int(port))
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        return found
 
     async def _pass_on(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, direction: Direction
@@ -160,12 +173,13 @@ class Wiretap:
 
 
 @contextlib.asynccontextmanager
-async def open_tap(host: str, port: int) -> AsyncIterator[tuple[Wiretap, int]]:
-    """A tap before the relay at `host` and `port`, and the port of 127.0.0.1 where it listens."""
-    tap = Wiretap(host, port)
+async def open_tap() -> AsyncIterator[Wiretap]:
+    """A tap on 127.0.0.1, which connects its clients to wherever they ask for, and listens."""
+    tap = Wiretap()
     server = await asyncio.start_server(tap.taken, "127.0.0.1", 0)
+    tap.proxy = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
-        yield tap, int(server.sockets[0].getsockname()[1])
+        yield tap
     finally:
         server.close()
         await tap.end()

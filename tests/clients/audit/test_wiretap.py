@@ -1,7 +1,6 @@
 """The tap passes everything on, and what it kept reads as what both sides have said."""
 
 import asyncio
-from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -16,25 +15,23 @@ from wire.frames import decode_deliver, decode_put
 WITHIN = 20.0
 
 
-async def test_a_conversation_through_the_tap(tmp_path: Path) -> None:
-    relay = RelayProcess(tmp_path)
-    async with AsyncExitStack() as stack, open_tap("127.0.0.1", relay.port) as (tap, port):
-        origin = f"ws://127.0.0.1:{port}"
-        relay.settings["public-urls"] = origin  # the relay is asked for under the tap's
-        stack.enter_context(relay)
-        async with (
-            Messenger.open(tmp_path / "alice", relay=origin) as alice,
-            Messenger.open(tmp_path / "bob", relay=origin) as bob,
-        ):
-            for each in (alice, bob):
-                assert await each.connected(WITHIN), each.problems()
-            alice.contacts.add("bob", bob.address)
-            bob.contacts.add("alice", alice.address)
-            await alice.send("bob", "hello")
-            got = await bob.receive(WITHIN)
-            assert got is not None
-            assert got.text == "hello"
-            assert await bob.flushed(WITHIN)
+async def test_a_conversation_through_the_tap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with RelayProcess(tmp_path) as relay:
+        async with open_tap() as tap:
+            monkeypatch.setenv("BLINDPOST_PROXY", tap.proxy)
+            async with (
+                Messenger.open(tmp_path / "alice", relay=relay.origin) as alice,
+                Messenger.open(tmp_path / "bob", relay=relay.origin) as bob,
+            ):
+                for each in (alice, bob):
+                    assert await each.connected(WITHIN), each.problems()
+                alice.contacts.add("bob", bob.address)
+                bob.contacts.add("alice", alice.address)
+                await alice.send("bob", "hello")
+                got = await bob.receive(WITHIN)
+                assert got is not None
+                assert got.text == "hello"
+                assert await bob.flushed(WITHIN)
     put, delivered, said = set(), set(), set()
     for connection in tap.connections:
         for message in messages(connection.to_relay, is_masked=True):

@@ -1,0 +1,154 @@
+"""The relay that is looked at, and everything of it that can be read from outside.
+
+Owns the process that the audit starts itself. Knows nothing of canaries.
+"""
+
+import asyncio
+import contextlib
+import json
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Iterable, Sequence
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Final, Protocol
+from urllib.parse import urlsplit
+
+from clients.audit.evidence import Place, Source
+from clients.audit.sight import Sight, files, memory, open_files
+from clients.config import environment
+
+START_WITHIN: Final = 30.0  # seconds
+STOP_WITHIN: Final = 30.0
+HTTP_WITHIN: Final = 10.0
+PROGRAM: Final = (sys.executable, "-P", "-m", "relay")
+
+# Everything comes from one address here, as nothing in the world does. Named in the report.
+RAISED: Final = dict.fromkeys(
+    ("put-rate-per-prefix", "put-rate-per-token", "request-rate", "take-rate", "take-rate-per-account",
+     "fetch-rate", "watch-rate", "device-rate", "register-rate", "list-rate", "socket-rate", "http-rate"),
+    "1000000+1000000/s",
+)  # fmt: skip
+
+# Plain requests: what is served, and what is not there.
+REQUESTS: Final = (
+    ("GET", "/v1/info"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics"), ("GET", "/nowhere"),
+    ("POST", "/v1/info"), ("GET", "/v1/ws"),
+)  # fmt: skip
+
+
+class RelayError(Exception):
+    """The relay cannot be looked at; the text says why."""
+
+
+class Relay(Protocol):
+    """Any relay under audit: `url` as clients dial it, and what of it can be read now."""
+
+    @property
+    def url(self) -> str:
+        """As clients dial it."""
+
+    def sources(self) -> Sequence[Source]:
+        """What can be read of it now."""
+
+
+class OwnRelay:
+    """A relay in a process that the audit starts; `program` is what runs it, which a control changes."""
+
+    def __init__(
+        self, directory: Path, program: Sequence[str] = PROGRAM, variables: dict[str, str] | None = None
+    ) -> None:
+        self._directory = directory
+        self._program = program
+        self._variables = variables or {}
+        self._process: Process | None = None
+        self.data, self._temporary = directory / "relay-data", directory / "relay-tmp"
+        self._log = directory / "relay-log"
+        self.url = ""
+
+    async def start(self) -> None:
+        """Return once it listens, on the port it had before if it had one. Raises RelayError."""
+        self._temporary.mkdir(exist_ok=True)
+        self._log.mkdir(exist_ok=True)
+        port = urlsplit(self.url).port or 0
+        settings = {"port": port, "data-directory": self.data, "log-level": "debug", **RAISED}
+        with (self._log / "stderr").open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._program,
+                "--json",
+                *(part for name, value in settings.items() for part in (f"--{name}", str(value))),
+                stdin=DEVNULL,
+                stdout=PIPE,
+                stderr=log,
+                env=environment({**self._variables, "TMPDIR": str(self._temporary)}),
+            )
+        assert self._process.stdout is not None
+        try:
+            async with asyncio.timeout(START_WITHIN):
+                line = await self._process.stdout.readline()
+            self.url = str(json.loads(line)["url"])
+        except (TimeoutError, ValueError):
+            await self.kill()
+            said = (self._log / "stderr").read_text("utf-8", "replace").strip()
+            raise RelayError(f"the relay did not start: {said[-2000:] or 'it said nothing'}") from None
+        with (self._log / "stdout").open("ab") as heard:
+            heard.write(line)
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def sources(self) -> Sequence[Source]:
+        """Everything there is of it: what it listens to, its files, its words, its memory."""
+        return (
+            Source(Place.HTTP, "answers", lambda sight: http_answers(self.url, sight)),
+            Source(Place.LOGS, "stdout and stderr", lambda sight: files(self._log, sight)),
+            Source(Place.STORE, "data directory", lambda sight: files(self.data, sight)),
+            Source(Place.TEMPORARY, "temporary files", self._temporary_files),
+            Source(Place.MEMORY, "memory", lambda sight: memory(self.pid, sight)),
+        )
+
+    def _temporary_files(self, sight: Sight) -> Iterable[tuple[str, bytes]]:
+        yield from files(self._temporary, sight)
+        yield from open_files(self.pid, self._directory, sight)
+
+    async def stop(self) -> int:
+        """SIGTERM; its exit code. Raises RelayError."""
+        assert self._process is not None
+        with contextlib.suppress(ProcessLookupError):
+            self._process.terminate()
+        try:
+            async with asyncio.timeout(STOP_WITHIN):
+                return await self._process.wait()
+        except TimeoutError:
+            await self.kill()
+            raise RelayError("the relay did not stop") from None
+
+    async def kill(self) -> None:
+        """SIGKILL, whatever it does."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
+
+
+def http_answers(url: str, sight: Sight) -> Iterable[tuple[str, bytes]]:
+    """Heads and bodies of plain requests to a relay."""
+    parts = urlsplit(url)
+    for method, path in REQUESTS:
+        connection = HTTPConnection(parts.hostname or "", parts.port, timeout=HTTP_WITHIN)
+        try:
+            connection.request(method, parts.path + path)
+            answer = connection.getresponse()
+            head = f"{answer.status} {answer.reason}\r\n{answer.headers.as_string()}".encode()
+            data = head + answer.read()
+        except (OSError, HTTPException) as error:
+            sight.unread.append(f"{method} {path}: {type(error).__name__}")
+            continue
+        finally:
+            connection.close()
+        sight.bytes_read += len(data)
+        sight.was_there = True
+        yield f"{method} {path}", data

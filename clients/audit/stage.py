@@ -1,0 +1,112 @@
+"""One relay, the tap before it, and people who talk through it: all that an audit drives and captures.
+
+Owns their beginning and end, the canaries that were planted and the moments at which is looked. What the
+people do is a drive's: `clients.audit.drive`.
+"""
+
+import asyncio
+import base64
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from clients.audit.evidence import Evidence, Place, Source
+from clients.audit.people import CLIENT, Person
+from clients.audit.private_values import private_values
+from clients.audit.relays import Relay
+from clients.audit.search import Canary
+from clients.audit.sight import memory
+from clients.audit.wiretap import Wiretap, open_tap
+from clients.config import PROXY_VARIABLE, ClientConfig
+
+TEXT_BYTES: Final = 15  # random ones; base32 makes 24 characters of them
+
+
+@dataclass(slots=True)
+class Stage:
+    """A drive's surroundings. `planted`: each canary by the field that it was typed into."""
+
+    directory: Path
+    relay: Relay
+    tap: Wiretap
+    evidence: Evidence
+    client: Sequence[str]
+    say: Callable[[str], None]
+    people: dict[str, Person] = field(default_factory=dict)
+    planted: dict[str, list[Canary]] = field(default_factory=dict)
+    private: dict[bytes, Canary] = field(default_factory=dict)
+    driven: list[str] = field(default_factory=list)
+
+    def person(self, name: str, passphrase: str | None = None) -> Person:
+        """Somebody new, with a profile directory of their own in which is nothing yet."""
+        person = Person(
+            self.directory / "people" / name,
+            self.client,
+            passphrase=passphrase,
+            environment={PROXY_VARIABLE: self.tap.proxy},
+        )
+        self.people[name] = person
+        return person
+
+    def canary(self, typed_into: str, pattern: str = "{}") -> str:
+        """A fresh random text for a field; `pattern` says how it is typed, where more than letters are."""
+        mark = base64.b32encode(os.urandom(TEXT_BYTES)).decode().lower()
+        marks = self.planted.setdefault(typed_into, [])
+        marks.append(Canary(f"{typed_into} #{len(marks) + 1}", mark.encode(), is_text=True))
+        return pattern.format(mark)
+
+    def did(self, what: str) -> None:
+        """A feature was driven to its end: a line of the report."""
+        self.driven.append(what)
+        self.say(what)
+
+    @property
+    def canaries(self) -> list[Canary]:
+        """All of them: what was typed, and the private values read so far."""
+        return [*(mark for marks in self.planted.values() for mark in marks), *self.private.values()]
+
+    async def look(self, moment: str) -> None:
+        """Take all that can be read of the relay now, and the keys that its users hold now."""
+        for name, person in self.people.items():
+            for canary in await asyncio.to_thread(self._keys_of, name, person):
+                self.private.setdefault(canary.value, canary)
+        sources = [*self.relay.sources()]
+        for name, person in self.people.items():
+            if person.is_running:
+                sources.append(_own_memory(name, person.pid))
+        for source in sources:
+            await asyncio.to_thread(self.evidence.take, source, moment)
+        self.say(f"looked at everything: {moment}")
+
+    def _keys_of(self, name: str, person: Person) -> list[Canary]:
+        if not (person.profile / "store.db").exists():
+            return []
+        return private_values(name, ClientConfig(person.profile, person.passphrase))
+
+
+def _own_memory(name: str, pid: int) -> Source:
+    return Source(Place.CLIENT, f"memory of {name}'s client", lambda sight: memory(pid, sight))
+
+
+@contextlib.asynccontextmanager
+async def open_stage(
+    directory: Path,
+    relay: Relay,
+    client: Sequence[str] = CLIENT,
+    say: Callable[[str], None] = lambda line: None,
+) -> AsyncIterator[Stage]:
+    """A stage before a relay that runs. At the end people are stopped, and what the tap heard is taken."""
+    (directory / "people").mkdir(parents=True, exist_ok=True)
+    evidence = Evidence(directory / "evidence")
+    (directory / "evidence").mkdir(mode=0o700)
+    async with open_tap() as tap:
+        stage = Stage(directory, relay, tap, evidence, client, say)
+        try:
+            yield stage
+        finally:
+            await asyncio.gather(*(person.stop() for person in stage.people.values()))
+    for where, data in tap.seen():
+        evidence.add(Place.WIRE, where, data)
