@@ -15,6 +15,8 @@ from urllib.parse import quote
 # Long enough that chance does not make it: 12 characters of 32 are 60 bits, 8 random bytes are 64.
 WINDOW_OF_TEXT: Final = 12
 WINDOW_OF_BYTES: Final = 8
+# What a value is looked for by: its first characters or bytes, 80 and 128 bits. Whoever shows a value shows these.
+HEAD: Final = 16
 
 _UTF: Final = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
 
@@ -54,7 +56,7 @@ def _unicode_escaped(text: str, digits: str) -> bytes:
 
 
 def whole(value: bytes) -> Iterator[tuple[str, bytes]]:
-    """(name, form) of what shows a value of 8 bytes or more in one piece; a form may come twice."""
+    """(name, form) of what shows a value of 8 bytes or more; a form may come twice."""
     yield "raw", value
     for reading, text in _readings(value):
         for name in _UTF:
@@ -88,7 +90,8 @@ def forms(value: bytes, *, is_text: bool) -> dict[bytes, str]:
     whole unless the pieces are shorter than a window and a byte.
     """
     found: dict[bytes, str] = {}
-    for name, form in whole(value):
+    head = value.decode()[:HEAD].encode() if is_text else value[:HEAD]
+    for name, form in whole(head):
         found.setdefault(form, name)
         found.setdefault(form[::-1], f"{name}, backwards")
     window = WINDOW_OF_TEXT if is_text else WINDOW_OF_BYTES

@@ -1,0 +1,101 @@
+"""The search of everything that was captured, on all processors.
+
+Owns the processes that search and the order of their work. Each of them builds the search for itself: that is
+cheaper than what it would cost to look at everything with one.
+"""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from time import monotonic
+from typing import Final
+
+from clients.audit.evidence import Evidence, Place
+from clients.audit.search import Canary, Finding, Search
+
+SHARE: Final = 4 * 1024 * 1024  # bytes that a process is given at a time
+
+_Piece = tuple[Place, str, bytes]
+_search: Search | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """What was found, by place, and how much was looked through."""
+
+    found: dict[Place, list[Finding]]
+    canaries: int
+    encodings: int
+    scanned: int  # bytes, what was unpacked included
+    seconds: float
+
+    @property
+    def leaks(self) -> list[tuple[Place, Finding]]:
+        """What was found where a relay could see it: one for each canary, place, source and form."""
+        seen = {
+            (place, finding.canary, finding.source, finding.form): finding
+            for place, findings in self.found.items()
+            if place is not Place.CLIENT
+            for finding in findings
+        }
+        return [(place, finding) for (place, *_), finding in seen.items()]
+
+
+def _begin(canaries: Sequence[Canary]) -> None:
+    global _search  # noqa: PLW0603 - of a process that does nothing else
+    _search = Search(canaries)
+
+
+def _look(pieces: Sequence[_Piece]) -> tuple[list[tuple[Place, Finding]], int]:
+    assert _search is not None
+    before, found = _search.scanned, []
+    for place, where, data in pieces:
+        found += [(place, finding) for finding in _search.look(where, data)]
+    return found, _search.scanned - before
+
+
+def _shares(evidence: Evidence, places: Iterable[Place]) -> Iterable[list[_Piece]]:
+    share: list[_Piece] = []
+    for place in places:
+        for where, data in evidence.pieces(place):
+            share.append((place, where, data))
+            if sum(len(piece[2]) for piece in share) >= SHARE:
+                yield share
+                share = []
+    if share:
+        yield share
+
+
+def search(
+    evidence: Evidence,
+    canaries: Sequence[Canary],
+    places: Iterable[Place] = tuple(Place),
+    progress: Callable[[int], None] = lambda scanned: None,
+) -> Searched:
+    """Look for every canary in everything; `progress` hears how many bytes were looked through so far."""
+    started, workers = monotonic(), max(1, os.cpu_count() or 1)
+    found: dict[Place, list[Finding]] = {place: [] for place in Place}
+    scanned = 0
+    with ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(canaries,)
+    ) as pool:
+        running: set[Future[tuple[list[tuple[Place, Finding]], int]]] = set()
+        shares = iter(_shares(evidence, places))
+        while True:
+            for share in shares:
+                running.add(pool.submit(_look, share))
+                if len(running) > 2 * workers:
+                    break
+            if not running:
+                break
+            done = next(as_completed(running))
+            running.remove(done)
+            findings, size = done.result()
+            for place, finding in findings:
+                found[place].append(finding)
+            scanned += size
+            progress(scanned)
+    encodings = Search(canaries[:1]).encodings if canaries else 0
+    return Searched(found, len(canaries), encodings, scanned, monotonic() - started)
