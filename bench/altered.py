@@ -89,7 +89,7 @@ def counting_checks() -> None:
     }
     Metrics.__init__ = begin_metrics  # type: ignore[method-assign,assignment]
     # It counts more than a relay declares.
-    ledger.check = lambda relay, *declared: None  # type: ignore[assignment,misc]
+    ledger.check = lambda relay, *declared: None
     for name, (owner, method, frames) in checks.items():
         setattr(owner, method, counted(name, getattr(owner, method), frames))
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 # Long enough that chance does not make it: 12 characters of 32 are 60 bits, 8 random bytes are 64.
 WINDOW_OF_TEXT: Final = 12
 WINDOW_OF_BYTES: Final = 8
-# What a value is looked for by: its first characters or bytes, 80 and 128 bits. Whoever shows a value shows these.
+# What a value is looked for by: its first characters or bytes. Who shows a value shows these.
 HEAD: Final = 16
 
 _UTF: Final = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")

@@ -44,7 +44,7 @@ class Searched:
 
 
 def _begin(canaries: Sequence[Canary]) -> None:
-    global _search  # noqa: PLW0603 - of a process that does nothing else
+    global _search
     _search = Search(canaries)
 
 
