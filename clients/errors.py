@@ -27,6 +27,7 @@ class ExitCode(IntEnum):
     TOO_LARGE = 8  # over 65,000 bytes
     OUTBOX_FULL = 9  # 10,000 messages or 256 MiB wait already
     STORAGE = 10  # disk full, read-only or damaged store
+    AUDIT = 11  # an audit found something, or could not see everything
 
 
 class ClientError(Exception):

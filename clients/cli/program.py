@@ -268,6 +268,7 @@ def program() -> None:
     \b
     Exit codes:  0 done  2 usage  3 not found  4 queued, relay not reachable
                  5 relay  6 trust  7 locked  8 too large  9 outbox full  10 storage
+                 11 audit
     """
 
 

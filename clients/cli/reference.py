@@ -25,6 +25,7 @@ MEANINGS: Final = {
     ExitCode.TOO_LARGE: "over 65,000 bytes",
     ExitCode.OUTBOX_FULL: "10,000 messages or 256 MiB wait to be sent already",
     ExitCode.STORAGE: "the store, or the output, cannot be written or read",
+    ExitCode.AUDIT: "an audit found something, or could not see everything",
 }
 HEAD: Final = """# The command line
 

@@ -47,7 +47,7 @@ def couple(person: MakePerson, relay: RelayProcess) -> tuple[CommandLine, Comman
 def test_the_exit_codes_are_frozen() -> None:
     assert {code.name: int(code) for code in ExitCode} == {
         "OK": 0, "INTERNAL": 1, "USAGE": 2, "NOT_FOUND": 3, "QUEUED": 4, "RELAY": 5, "TRUST": 6, "LOCKED": 7,
-        "TOO_LARGE": 8, "OUTBOX_FULL": 9, "STORAGE": 10,
+        "TOO_LARGE": 8, "OUTBOX_FULL": 9, "STORAGE": 10, "AUDIT": 11,
     }  # fmt: skip
 
 
