@@ -1,4 +1,4 @@
-"""How likely honest random bytes are to fail one of the tests of `relay.firewall`: exact sums and bounds.
+"""How likely honest random bytes are to fail one of the tests of `wire.randomness`: exact sums and bounds.
 
 Owns the arithmetic. Knows the tests by their numbers alone, so that a number that is changed there counts
 here at once.
@@ -7,7 +7,7 @@ here at once.
 import math
 from typing import Final
 
-from relay.firewall import (
+from wire.randomness import (
     BIAS,
     CONTINUATION,
     DISTINCT,
@@ -22,7 +22,7 @@ from relay.firewall import (
 )
 
 # Bits that are fixed in the shortest head of each kind of file, and how many of 256 values may stand in the
-# bytes that are not: one line for each alternative of `relay.firewall.MAGIC`.
+# bytes that are not: one line for each alternative of `wire.randomness.MAGIC`.
 HEADS: Final = (
     256.0**-8,  # PNG
     2 * 256.0**-6,  # GIF

@@ -29,8 +29,9 @@ from bench.rows import Row
 from bench.systems import BURST, LONE, Blindpost
 from clients.engine import Draft
 from keys.content import MESSAGE_ID, Kind
-from relay import firewall
+from relay.firewall import FIREWALLS
 from tests.support.memory_state import Speaker
+from wire import randomness
 from wire.limits import BUCKETS
 
 SEED: Final = 20261121  # of the samples and their places; honest frames come from the system's randomness
@@ -73,7 +74,7 @@ def refused(envelopes: Iterator[bytes], count: int, what: str) -> int:
     """How many of these are; says how far it is."""
     wrong, began = 0, time.monotonic()
     for number, envelope in enumerate(envelopes, 1):
-        wrong += firewall.looks_like_plaintext(envelope)
+        wrong += randomness.looks_like_plaintext(envelope)
         if number % max(1, count // 10) == 0:
             print(f"{number:,} {what}, {wrong} refused, {time.monotonic() - began:.0f} s", flush=True)
     return wrong
@@ -183,11 +184,11 @@ def _few_in_1024(envelope: bytes) -> bool:
 
 
 ALONE: Final[dict[str, Test]] = {
-    "all of them": firewall.looks_like_plaintext,
-    "frequency": firewall.is_biased,
-    "empty cells, 256 bytes": firewall.repeats_itself,
-    "longest run": firewall.has_text,
-    "head of a file": firewall.is_file,
+    "all of them": randomness.looks_like_plaintext,
+    "frequency": randomness.is_biased,
+    "empty cells, 256 bytes": randomness.repeats_itself,
+    "longest run": randomness.has_text,
+    "head of a file": randomness.is_file,
     "not taken: empty cells, 1,024 bytes": _few_in_1024,
     "not taken: chi-square of the bytes": _chi_square,
     "not taken: zlib at level 1 saves 5 bytes": lambda envelope: (
@@ -203,7 +204,7 @@ def relay_rates(rounds: int, seconds: float) -> list[Row]:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="blindpost-bench-")))
         relays = [
             stack.enter_context(Blindpost(directory / mode, "--firewall", mode, name=mode))
-            for mode in firewall.FIREWALLS
+            for mode in FIREWALLS
         ]
         return [row for mode in (LONE, BURST) for row in live.measure(mode, relays, rounds, seconds)]
 
@@ -256,12 +257,12 @@ def run(frames: int, envelopes: int, with_relay: bool) -> Run:
     load = os.getloadavg()[0]
     wrong = refused(random_envelopes(frames), frames, "random frames")
     wrong += refused(real_envelopes(envelopes), envelopes, "envelopes of our client")
-    rows = catch(firewall.looks_like_plaintext)
+    rows = catch(randomness.looks_like_plaintext)
     for row in rows:
         shown = "  ".join(f"{way} {share:.0%}" for way, share in row.shares.items())
         print(f"{row.name:28} {shown}", flush=True)
     tests = {name: (cost(test, BUCKETS[0]), _share(catch(test))) for name, test in ALONE.items()}
-    costs = {size: cost(firewall.looks_like_plaintext, size) for size in BUCKETS}
+    costs = {size: cost(randomness.looks_like_plaintext, size) for size in BUCKETS}
     rates = relay_rates(3, 1.8) if with_relay else []
     return Run(frames, envelopes, wrong, rows, tests, costs, rates, load)
 

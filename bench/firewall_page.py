@@ -22,7 +22,7 @@ machine was {load:.1f} before it began.
 A relay always refuses what is no envelope: a wrong version byte or a size that is no bucket (BAD_ENVELOPE).
 With the setting `firewall strict` it also refuses what looks like plaintext, by its frame id, with
 PLAINTEXT_SUSPECTED, before anything is stored, delivered or counted as accepted. The tests, and the theory
-behind each, stand in `relay/firewall.py`; why these, in
+behind each, stand in `wire/randomness.py`; why these, in
 [decision 40](decisions/0040-the-ciphertext-firewall.md). What it is not for: whoever *wants* to pass
 plaintext through can. It finds clients that are broken.
 

@@ -27,7 +27,7 @@ MODULES = (
     *("wire.frames", "wire.binary", "wire.device_lists", "wire.prekeys", "wire.login", "wire.strict_json"),
     *("wire.control_values", "wire.control", "wire.addresses", "wire.bech32m", "wire.capabilities"),
     *("wire.invites", "wire.shortcuts", "wire.errors", "wire.limits", "wire.ledger"),
-    *("wire.control_message", "wire.account_messages"),
+    *("wire.control_message", "wire.account_messages", "wire.randomness"),
 )
 
 
