@@ -16,7 +16,7 @@ from pathlib import Path
 import apsw
 
 from examples.demo.accounting import Direction, content
-from examples.demo.canaries import Canaries, Search, search_files, search_memory
+from examples.demo.canaries import Canaries, Searched, search_files, search_memory
 from examples.demo.payloads import Payload, extremes, files, texts
 from examples.demo.processes import Client, DemoFailure, Line, Relay, run_client
 
@@ -32,7 +32,7 @@ class Demo:
         self.relay = Relay(directory / "relay")
         self.canaries = Canaries()
         self.to_bob, self.to_alice = Direction(), Direction()
-        self.searches: list[Search] = []
+        self.searches: list[Searched] = []
         self._began = time.monotonic()
 
     def say(self, text: str) -> None:
@@ -203,8 +203,8 @@ def verdict(demo: Demo, are_equal: bool) -> bool:
     leaks = 0
     is_sound = are_equal
     for search in demo.searches:
-        is_control = search.what.startswith("control")
-        is_sound &= search.is_complete and (search.found > 0 or not is_control)
+        is_control = search.sight.source.startswith("control")
+        is_sound &= search.sight.is_whole and (search.found > 0 or not is_control)
         leaks += 0 if is_control else search.found
         print(f"    {search}", flush=True)
     sent = sum(len(direction.bodies) for direction in both)
