@@ -1,4 +1,4 @@
-"""The names of what travels: all that the code can say has one that the ledger knows, and nothing else has."""
+"""The names of what travels: all that the code can say has one that the ledger knows, and nothing else."""
 
 import json
 from typing import Any
