@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from clients.audit.sight import PIECE, Sight, files, memory, open_files
+from clients.audit.sight import PAGE, PIECE, Sight, files, memory, open_files
 
 HOLDER = """
 import sys, tempfile
@@ -74,3 +74,52 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     nothing = Sight("nothing")
     assert list(files(tmp_path / "nothing here", nothing)) == []
     assert not nothing.is_whole
+
+
+MAPPER = """
+import mmap, sys
+name, places, value = sys.argv[1], sys.argv[2:], bytes.fromhex(sys.stdin.readline())
+with open(name, "rb") as opened:
+    mapped = mmap.mmap(opened.fileno(), 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+sum(mapped[::4096])
+for at in map(int, places):
+    mapped[at:at + len(value)] = value
+untouched = mmap.mmap(-1, 64 << 20, flags=mmap.MAP_PRIVATE)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def seen_of(file: Path, sight: Sight, value: bytes = b"", places: tuple[int, ...] = ()) -> list[bytes]:
+    """What is read of a private mapping of `file`, into which a process wrote `value` here and there."""
+    with subprocess.Popen(
+        [sys.executable, "-P", "-c", MAPPER, str(file), *map(str, places)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(value.hex().encode() + b"\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"ready\n"
+        found = [data for where, data in memory(process.pid, sight) if str(file) in where]
+        process.stdin.close()
+    assert sight.is_whole
+    return found
+
+
+def test_of_a_file_from_before_the_audit_only_the_pages_that_were_written_are_read() -> None:
+    old = next(path for path in Path(os.__file__).parent.glob("*.py") if path.stat().st_size > 42 * PAGE)
+    value = os.urandom(32)
+    near, far = seen_of(old, Sight("mapper"), value, (2 * PAGE - 16, 9 * PAGE, 40 * PAGE))
+    assert (len(near), near.count(value)) == (9 * PAGE, 2)
+    assert (len(far), far.count(value)) == (PAGE, 1)
+    untouched = Sight("mapper")
+    assert seen_of(old, untouched) == []
+    assert untouched.passed_over > 64 << 20 > untouched.bytes_read
+
+
+def test_a_file_that_came_with_the_audit_is_read_where_it_is_mapped(tmp_path: Path) -> None:
+    value = os.urandom(32)
+    (tmp_path / "new").write_bytes(bytes(64 * PAGE) + value)
+    assert any(value in data for data in seen_of(tmp_path / "new", Sight("mapper")))
