@@ -1,7 +1,7 @@
 """Somebody who uses the real client: a profile of its own, and `blindpost serve` as a process.
 
-Owns the process, its calls and what it hands over. Knows nothing of canaries, and nothing of a relay but the
-URL that the client is given.
+Owns the process, its calls and what it hands over, and the record of all that it was given to do. Knows
+nothing of canaries, and nothing of a relay but the URL that the client is given.
 """
 
 import asyncio
@@ -10,11 +10,12 @@ import itertools
 import json
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from clients.config import PASSPHRASE_VARIABLE
+from clients.config import PASSPHRASE_VARIABLE, PROFILE_VARIABLE
 from clients.config import environment as own_environment
 
 ANSWER_WITHIN: Final = 60.0  # seconds
@@ -29,8 +30,21 @@ class PersonError(Exception):
     """A client did not do what it was asked to; the text says what it said."""
 
 
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command as it was given: `variables` are those of the environment that were set for it."""
+
+    arguments: tuple[str, ...]
+    stdin: bytes = field(repr=False)
+    variables: Mapping[str, str] = field(repr=False)
+
+
 class Person:
-    """One person. `program`: what runs the client; a control runs another one."""
+    """One person. `program`: what runs the client; a control runs another one.
+
+    With `by_variable` the profile is named by the environment, not by an option. `asked` are the calls and
+    `commands` the commands that this person gave; `heard` the events that came.
+    """
 
     def __init__(
         self,
@@ -39,21 +53,54 @@ class Person:
         *,
         passphrase: str | None = None,
         environment: Mapping[str, str] | None = None,
+        by_variable: bool = False,
     ) -> None:
         self.profile, self.passphrase = profile, passphrase
-        variables = {} if passphrase is None else {PASSPHRASE_VARIABLE: passphrase}
-        self._environment = own_environment({**variables, **(environment or {})})
-        self._program = (*program, "--profile", str(profile), "--json")
+        self._variables = dict(environment or {})
+        if passphrase is not None:
+            self._variables[PASSPHRASE_VARIABLE] = passphrase
+        if by_variable:
+            self._variables[PROFILE_VARIABLE] = str(profile)
+        self._program = tuple(program)
+        self._options = () if by_variable else ("--profile", str(profile))
+        self.asked: list[Json] = []
+        self.commands: list[Command] = []
         self._process: Process | None = None
         self._reading: asyncio.Task[None] | None = None
         self._refs = itertools.count(1)
         self._calls: dict[int, asyncio.Future[Json]] = {}
-        self.events: asyncio.Queue[Json] = asyncio.Queue(10_000)
+        self.heard: list[Json] = []
+        self._news = asyncio.Event()
+        self._has_ended = False
+        self._handed_over = 0  # how far `message` has looked in `heard`
 
-    async def run(self, *arguments: str, stdin: bytes = b"", codes: Sequence[int] = (0,)) -> list[Json]:
+    async def run(
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        codes: Sequence[int] = (0,),
+        variables: Mapping[str, str] | None = None,
+    ) -> list[Json]:
         """One command from start to end: its lines. Raises PersonError for another exit code."""
+        out = await self.said("--json", *arguments, stdin=stdin, codes=codes, variables=variables)
+        return [json.loads(line) for line in out.splitlines()]
+
+    async def said(
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        codes: Sequence[int] = (0,),
+        variables: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """One command without `--json`: what it printed. Raises PersonError for another exit code."""
+        command = self._command(*arguments, stdin=stdin, variables=variables)
         process = await asyncio.create_subprocess_exec(
-            *self._program, *arguments, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=self._environment
+            *self._program,
+            *command.arguments,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+            env=own_environment(command.variables),
         )
         try:
             async with asyncio.timeout(ANSWER_WITHIN):
@@ -62,23 +109,30 @@ class Person:
             await _ended(process)
             raise
         if process.returncode not in codes:
-            raise PersonError(
-                f"{arguments[0]} ended with {process.returncode}: {errors.decode(errors='replace')}"
-            )
-        return [json.loads(line) for line in out.splitlines()]
+            words = " ".join(word for word in arguments[:3] if word != "--json")
+            raise PersonError(f"{words} ended with {process.returncode}: {errors.decode(errors='replace')}")
+        return out
+
+    def _command(
+        self, *arguments: str, stdin: bytes = b"", variables: Mapping[str, str] | None = None
+    ) -> Command:
+        command = Command((*self._options, *arguments), stdin, {**self._variables, **(variables or {})})
+        self.commands.append(command)
+        return command
 
     async def start(self, *options: str) -> None:
         """Begin to serve; `listen` is asked for at once, and what comes is dealt with."""
+        command = self._command("--json", *options, "serve")
         self._process = await asyncio.create_subprocess_exec(
             *self._program,
-            *options,
-            "serve",
+            *command.arguments,
             stdin=PIPE,
             stdout=PIPE,
             stderr=DEVNULL,
             limit=LINE_MAX,
-            env=self._environment,
+            env=own_environment(command.variables),
         )
+        self._has_ended = False
         self._reading = asyncio.create_task(self._read(self._process))
         await self.call("listen")
         await self.call("watch")
@@ -97,6 +151,7 @@ class Person:
     def _say(self, call: Json) -> None:
         assert self._process is not None
         assert self._process.stdin is not None
+        self.asked.append(call)
         self._process.stdin.write(json.dumps(call).encode() + b"\n")
 
     async def ask(self, call: str, /, **arguments: Any) -> Json:
@@ -120,16 +175,37 @@ class Person:
             raise PersonError(f"{call}: {answer['error'].get('message')}")
         return answer["result"]
 
-    async def message(self) -> Json:
-        """The next message that was handed over. Raises PersonError if none comes."""
+    async def event(self, is_it: Callable[[Json], bool], since: int = 0) -> Json:
+        """The first event that is it, of those behind the first `since`, as soon as it is there.
+
+        Raises PersonError if none comes.
+        """
         try:
             async with asyncio.timeout(ANSWER_WITHIN):
                 while True:
-                    event = await self.events.get()
-                    if event["event"] == "message" and "ref" in event:
-                        return dict(event["message"])
+                    for event in self.heard[since:]:
+                        if is_it(event):
+                            return event
+                    since = len(self.heard)
+                    if self._has_ended:
+                        raise PersonError("the client has ended")
+                    self._news.clear()
+                    await self._news.wait()
         except TimeoutError:
-            raise PersonError(f"no message came within {ANSWER_WITHIN:.0f} s") from None
+            raise PersonError(f"what was waited for did not come within {ANSWER_WITHIN:.0f} s") from None
+
+    async def message(self) -> Json:
+        """The next message that was handed over. Raises PersonError if none comes."""
+        event = await self.event(is_handed_over, self._handed_over)
+        self._handed_over = self.heard.index(event, self._handed_over) + 1
+        return dict(event["message"])
+
+    async def hears(self, words: str) -> Json:
+        """The message with these words, as soon as it is handed over. Raises PersonError for none."""
+        event = await self.event(
+            lambda event: is_handed_over(event) and words in event["message"].get("text", "")
+        )
+        return dict(event["message"])
 
     async def _read(self, process: Process) -> None:
         assert process.stdout is not None
@@ -140,10 +216,12 @@ class Person:
                 if waiting is not None and not waiting.done():
                     waiting.set_result(said)
                 continue
-            with contextlib.suppress(asyncio.QueueFull):
-                self.events.put_nowait(said)
-            if said["event"] == "message" and "ref" in said:
+            self.heard.append(said)
+            self._news.set()
+            if is_handed_over(said):
                 self._say({"call": "done", "ref": 0, "id": said["message"]["id"]})
+        self._has_ended = True
+        self._news.set()
         for waiting in self._calls.values():
             if not waiting.done():
                 waiting.set_exception(PersonError("the client has ended"))
@@ -165,6 +243,11 @@ class Person:
             raise
         finally:
             self._process = None
+
+
+def is_handed_over(event: Json) -> bool:
+    """Whether it is a message of `listen`, which waits for `done`; others are of `watch`."""
+    return event["event"] == "message" and "ref" in event
 
 
 async def _ended(process: Process) -> None:

@@ -5,9 +5,8 @@ people do is a drive's: `clients.audit.drive`.
 """
 
 import asyncio
-import base64
 import contextlib
-import os
+import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,13 +20,19 @@ from clients.audit.search import Canary
 from clients.audit.sight import memory
 from clients.audit.wiretap import Wiretap, open_tap
 from clients.config import PROXY_VARIABLE, ClientConfig
+from keys.content import Kind
 
-TEXT_BYTES: Final = 15  # random ones; base32 makes 24 characters of them
+MARK: Final = 24  # random characters of a canary
+LETTERS: Final = "abcdefghijklmnopqrstuvwxyz234567"
 
 
 @dataclass(slots=True)
 class Stage:
-    """A drive's surroundings. `planted`: each canary by the field that it was typed into."""
+    """A drive's surroundings.
+
+    `planted`: each canary by the field that it was typed into first. `carried`: kinds of content that were
+    seen to have reached somebody. `driven`: the features, as lines of the report.
+    """
 
     directory: Path
     relay: Relay
@@ -38,25 +43,32 @@ class Stage:
     people: dict[str, Person] = field(default_factory=dict)
     planted: dict[str, list[Canary]] = field(default_factory=dict)
     private: dict[bytes, Canary] = field(default_factory=dict)
+    carried: set[Kind] = field(default_factory=set)
     driven: list[str] = field(default_factory=list)
 
-    def person(self, name: str, passphrase: str | None = None) -> Person:
+    def person(self, name: str, passphrase: str | None = None, *, by_variable: bool = False) -> Person:
         """Somebody new, with a profile directory of their own in which is nothing yet."""
         person = Person(
-            self.directory / "people" / name,
+            self.directory / "people" / self.canary("--profile", f"{name}-{{}}"),
             self.client,
             passphrase=passphrase,
             environment={PROXY_VARIABLE: self.tap.proxy},
+            by_variable=by_variable,
         )
         self.people[name] = person
         return person
 
-    def canary(self, typed_into: str, pattern: str = "{}") -> str:
+    def canary(self, typed_into: str, pattern: str = "{}", letters: str = LETTERS) -> str:
         """A fresh random text for a field; `pattern` says how it is typed, where more than letters are."""
-        mark = base64.b32encode(os.urandom(TEXT_BYTES)).decode().lower()
-        marks = self.planted.setdefault(typed_into, [])
-        marks.append(Canary(f"{typed_into} #{len(marks) + 1}", mark.encode(), is_text=True))
+        mark = "".join(secrets.choice(letters) for _ in range(MARK))
+        self.plant(typed_into, mark.encode(), is_text=True)
         return pattern.format(mark)
+
+    def plant(self, typed_into: str, value: bytes, *, is_text: bool = False) -> bytes:
+        """A value that is random already, such as the id of a message, as a canary; the value."""
+        marks = self.planted.setdefault(typed_into, [])
+        marks.append(Canary(f"{typed_into} #{len(marks) + 1}", value, is_text))
+        return value
 
     def did(self, what: str) -> None:
         """A feature was driven to its end: a line of the report."""
