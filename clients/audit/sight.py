@@ -5,6 +5,7 @@ nothing of canaries.
 """
 
 import os
+import stat
 import time
 from array import array
 from collections.abc import Iterator, Sequence
@@ -176,7 +177,10 @@ def files(directory: Path, sight: Sight) -> Iterator[tuple[str, bytes]]:
 
 
 def open_files(pid: int, below: Path, sight: Sight) -> Iterator[tuple[str, bytes]]:
-    """Each regular file that a process has open outside of `below`: temporary ones, also without a name."""
+    """Each regular file that a process has open and that `files(below)` does not see.
+
+    Temporary ones elsewhere, and wherever they were made those that have no name, or none any more.
+    """
     try:
         opened = sorted(Path(f"/proc/{pid}/fd").iterdir())
     except OSError as error:
@@ -185,8 +189,9 @@ def open_files(pid: int, below: Path, sight: Sight) -> Iterator[tuple[str, bytes
     sight.was_there = True
     for descriptor in opened:
         try:
-            name = os.readlink(descriptor)
-            if not descriptor.is_file() or Path(name).is_relative_to(below):
+            name, status = os.readlink(descriptor), descriptor.stat()
+            has_name_below = status.st_nlink > 0 and Path(name).is_relative_to(below)
+            if not stat.S_ISREG(status.st_mode) or has_name_below:
                 continue
             content = descriptor.read_bytes()
         except FileNotFoundError:

@@ -7,7 +7,7 @@ people do is a drive's: `clients.audit.drive`.
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -30,6 +30,7 @@ LETTERS: Final = "abcdefghijklmnopqrstuvwxyz234567"
 class Stage:
     """A drive's surroundings.
 
+    `places`: where is looked. `reads_keys`: whether the users' keys are read, to be searched for as well.
     `planted`: each canary by the field that it was typed into first. `carried`: kinds of content that were
     seen to have reached somebody. `driven`: the features, as lines of the report.
     """
@@ -40,6 +41,8 @@ class Stage:
     evidence: Evidence
     client: Sequence[str]
     say: Callable[[str], None]
+    places: Container[Place] = frozenset(Place)
+    reads_keys: bool = True
     people: dict[str, Person] = field(default_factory=dict)
     planted: dict[str, list[Canary]] = field(default_factory=dict)
     private: dict[bytes, Canary] = field(default_factory=dict)
@@ -82,7 +85,7 @@ class Stage:
 
     async def look(self, moment: str) -> None:
         """Take all that can be read of the relay now, and the keys that its users hold now."""
-        for name, person in self.people.items():
+        for name, person in self.people.items() if self.reads_keys else ():
             for canary in await asyncio.to_thread(self._keys_of, name, person):
                 self.private.setdefault(canary.value, canary)
         sources = [*self.relay.sources()]
@@ -90,7 +93,8 @@ class Stage:
             if person.is_running:
                 sources.append(_own_memory(name, person.pid))
         for source in sources:
-            await asyncio.to_thread(self.evidence.take, source, moment)
+            if source.place in self.places:
+                await asyncio.to_thread(self.evidence.take, source, moment)
         self.say(f"looked at everything: {moment}")
 
     def _keys_of(self, name: str, person: Person) -> list[Canary]:
@@ -109,13 +113,16 @@ async def open_stage(
     relay: Relay,
     client: Sequence[str] = CLIENT,
     say: Callable[[str], None] = lambda line: None,
+    *,
+    places: Container[Place] = frozenset(Place),
+    reads_keys: bool = True,
 ) -> AsyncIterator[Stage]:
     """A stage before a relay that runs. At the end people are stopped, and what the tap heard is taken."""
     (directory / "people").mkdir(parents=True, exist_ok=True)
     evidence = Evidence(directory / "evidence")
     (directory / "evidence").mkdir(mode=0o700)
     async with open_tap() as tap:
-        stage = Stage(directory, relay, tap, evidence, client, say)
+        stage = Stage(directory, relay, tap, evidence, client, say, places, reads_keys)
         try:
             yield stage
         finally:

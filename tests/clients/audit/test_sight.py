@@ -7,31 +7,41 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from clients.audit.sight import PAGE, PIECE, Sight, files, memory, open_files
 
 HOLDER = """
-import sys, tempfile
+import os, sys, tempfile
 value = bytes.fromhex(sys.stdin.readline())
+directory = sys.stdin.readline().strip() or None
 big = bytearray({size})
 big[{at}:{at} + len(value)] = value
-unnamed = tempfile.TemporaryFile()
+unnamed = tempfile.TemporaryFile(dir=directory)
 unnamed.write(b"in no directory: " + value)
 unnamed.flush()
+removed = tempfile.NamedTemporaryFile(dir=directory, delete=False)
+removed.write(b"in none any more: " + value)
+removed.flush()
+os.unlink(removed.name)
+named = tempfile.NamedTemporaryFile(dir=directory)
+named.write(b"in a directory: " + value)
+named.flush()
 print("ready", flush=True)
 sys.stdin.read()
 """
 
 
 @contextmanager
-def holding(value: bytes, size: int, at: int) -> Iterator[int]:
-    """A process that has a value, told through a pipe, in its memory and in an open file without a name."""
+def holding(value: bytes, size: int, at: int, directory: Path | str = "") -> Iterator[int]:
+    """A process that has a value, told through a pipe, in its memory and in open files, named and unnamed."""
     program = HOLDER.format(size=size, at=at)
     with subprocess.Popen(
         [sys.executable, "-P", "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(value.hex().encode() + b"\n")
+        process.stdin.write(f"{value.hex()}\n{directory}\n".encode())
         process.stdin.flush()
         assert process.stdout.readline() == b"ready\n"
         yield process.pid
@@ -47,11 +57,14 @@ def test_a_value_in_memory_is_seen_also_where_two_pieces_meet() -> None:
         assert sight.bytes_read > 3 * PIECE
 
 
-def test_files_that_only_their_process_can_name_are_seen(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_below", [False, True])
+def test_files_that_only_their_process_can_name_are_seen(tmp_path: Path, is_below: bool) -> None:
     value = os.urandom(32)
-    with holding(value, 64, 0) as pid:
+    with holding(value, 64, 0, tmp_path if is_below else "") as pid:
         sight = Sight("holder")
-        assert any(b"in no directory: " + value in data for _, data in open_files(pid, tmp_path, sight))
+        seen = {data.removesuffix(value) for _, data in open_files(pid, tmp_path, sight) if value in data}
+        elsewhere = set() if is_below else {b"in a directory: "}
+        assert seen == {b"in no directory: ", b"in none any more: "} | elsewhere
         assert sight.is_whole
 
 
