@@ -6,7 +6,7 @@ and strings (for getattr); what is put together at run time it does not see: hen
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
@@ -48,6 +48,7 @@ FORBIDDEN: Final = (
     "ctypes",
     "importlib",
     "import_module",
+    "runpy",
     "__import__",
     "eval",
     "exec",
@@ -85,12 +86,12 @@ def scan(source: str) -> set[str]:
     return {f"line {line}: {name}" for name, line in names_in(ast.parse(source)) if matches(name, FORBIDDEN)}
 
 
-def module_paths(root: Path) -> dict[str, Path]:
-    """Every first-party module by its dotted name."""
+def module_paths(folders: Iterable[Path]) -> dict[str, Path]:
+    """Every module of some packages by its dotted name."""
     found = {}
-    for package in PACKAGES:
-        for path in (root / package).rglob("*.py"):
-            parts = path.relative_to(root).with_suffix("").parts
+    for folder in folders:
+        for path in folder.rglob("*.py"):
+            parts = path.relative_to(folder.parent).with_suffix("").parts
             found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found
 
@@ -108,9 +109,8 @@ def imports_of(name: str, path: Path) -> Iterator[str]:
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-def reachable(package: str, root: Path) -> dict[str, Path]:
-    """The package's modules and all first-party modules they import, directly or not, with their parents."""
-    modules = module_paths(root)
+def reachable(package: str, modules: Mapping[str, Path]) -> dict[str, Path]:
+    """The package's modules and all of `modules` that they import, directly or not, with their parents."""
     waiting = [name for name in modules if name.split(".")[0] == package]
     seen: dict[str, Path] = {}
     while waiting:

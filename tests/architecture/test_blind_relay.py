@@ -1,63 +1,31 @@
 """The relay serves a frame end to end where no code exists that could open it.
 
-It runs from a copied tree of `relay/` and `wire/` alone, and every door of libsodium but signing and
-verifying ends the process at once.
+It runs from a copied tree of `relay/` and `wire/` alone, and every function of libsodium but those that sign
+and verify ends the process at once: `clients.audit.tripwires`. The relay's own tests run behind the same.
 """
 
 import asyncio
-import shutil
-import sys
+import json
+import subprocess
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from clients.audit.sources import matches
+from clients.audit.tripwired import copy_of_a_relay
+from clients.audit.tripwires import ABSENT, ALLOWED, CALLS_EACH, SERVES, TRIPPED, program, tripwired_names
 from tests.relay.devices import Account, envelope
 from tests.relay.peers import logged_in, submitting
 from tests.support.relay_process import RelayProcess
 from wire import control
 
-ROOT = Path(__file__).parents[2]
-TRIPPED = 99
-
-# Runs the relay where neither `keys` nor `clients` can be imported; {extra} is for the positive controls.
-BLIND = """
-import importlib.abc, os, runpy, sys
-
-class Absent(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("keys", "clients", "tests"):
-            raise ModuleNotFoundError(f"{name} is not installed here", name=name)
-        return None
-
-sys.meta_path.insert(0, Absent())
-sys.path = [sys.argv.pop(1), *(entry for entry in sys.path if entry != sys.argv[1])]
-sys.argv.pop(1)
-
-import nacl.bindings
-allowed = {"crypto_sign", "crypto_sign_open", "crypto_sign_seed_keypair", "sodium_init"}
-
-def tripwire(*arguments):
-    os._exit(99)
-
-for name in dir(nacl.bindings):
-    if name.startswith(("crypto_", "sodium_")) and name not in allowed:
-        if callable(getattr(nacl.bindings, name)):
-            setattr(nacl.bindings, name, tripwire)
-
-import relay, wire
-assert relay.__file__.startswith(sys.path[0]) and wire.__file__.startswith(sys.path[0])
-{extra}
-runpy.run_module("relay", run_name="__main__", alter_sys=True)
-"""
+SODIUM = import_module("nacl._sodium")
 
 
-def blind_relay(directory: Path, extra: str = "") -> RelayProcess:
-    tree = directory / "tree"
-    for name in ("relay", "wire"):
-        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-    program = BLIND.replace("{extra}", extra)
-    command = (sys.executable, "-P", "-c", program, str(tree), str(ROOT))
-    return RelayProcess(directory, command=command, cwd=directory)
+def blind_relay(directory: Path, before: str = "") -> RelayProcess:
+    command = program(copy_of_a_relay(directory), f"{before}\n{SERVES}")
+    return RelayProcess(directory, command=tuple(command), cwd=directory)
 
 
 async def test_a_frame_is_served_without_keys_and_clients(tmp_path: Path) -> None:
@@ -74,9 +42,9 @@ async def test_a_frame_is_served_without_keys_and_clients(tmp_path: Path) -> Non
         assert await asyncio.to_thread(relay.terminate) == 0
 
 
-@pytest.mark.parametrize("forbidden", ["import keys", "import clients", "import clients.cli"])
+@pytest.mark.parametrize("forbidden", [*ABSENT, "clients.cli"])
 def test_the_blind_process_really_cannot_import_them(tmp_path: Path, forbidden: str) -> None:
-    relay = blind_relay(tmp_path, forbidden)
+    relay = blind_relay(tmp_path, f"import {forbidden}")
     with pytest.raises(AssertionError, match="is not installed here"):
         relay.start()
 
@@ -85,8 +53,12 @@ def test_the_blind_process_really_cannot_import_them(tmp_path: Path, forbidden: 
     "opening",
     [
         "from nacl.public import PrivateKey; PrivateKey.generate()",
-        "from nacl.signing import SigningKey; SigningKey.generate().to_curve25519_private_key()",
+        "from nacl.signing import SigningKey; SigningKey(bytes(32)).to_curve25519_private_key()",
         "from nacl.secret import SecretBox; SecretBox(bytes(32)).encrypt(b'x')",
+        "import nacl._sodium; nacl._sodium.lib.crypto_box_open_easy()",
+        "import sys; sys.stderr.close(); import os; os.close(2)\n"
+        "import nacl._sodium; nacl._sodium.lib.crypto_box_open_easy()",
+        "try: nacl._sodium.lib.crypto_scalarmult()\nexcept BaseException: pass",
     ],
 )
 def test_the_tripwires_work(tmp_path: Path, opening: str) -> None:
@@ -94,3 +66,22 @@ def test_the_tripwires_work(tmp_path: Path, opening: str) -> None:
     with pytest.raises(AssertionError, match="did not start"):
         relay.start()
     assert relay.wait() == TRIPPED
+
+
+def test_each_tripwire_trips() -> None:
+    done = subprocess.run(program(then=CALLS_EACH), capture_output=True, check=True)
+    names = tripwired_names(SODIUM.lib, SODIUM.ffi)
+    assert json.loads(done.stdout) == [len(names), []]
+
+
+def test_whatever_libsodium_can_do_to_a_message_is_behind_a_tripwire() -> None:
+    tripwired = set(tripwired_names(SODIUM.lib, SODIUM.ffi))
+    assert len(tripwired) > 80
+    doers = (
+        *("*_open*", "*decrypt*", "*_pull", "*_easy*", "*_afternm", "*_beforenm", "*curve25519"),
+        *("crypto_scalarmult", "crypto_kx_*_keys", "crypto_core_ed25519_*", "*keypair"),
+    )
+    able = {
+        name for name in dir(SODIUM.lib) if matches(name, doers) and not name.endswith(("bytes", "_BYTES"))
+    }
+    assert able - tripwired == {"crypto_sign_open", "crypto_sign_seed_keypair"} < ALLOWED
