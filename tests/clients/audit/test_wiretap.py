@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from websockets.frames import Opcode
 
-from clients.audit.wiretap import Direction, NotReadError, messages, open_tap
+from clients.audit.reading import NotReadError
+from clients.audit.wiretap import Direction, messages, open_tap
 from clients.messenger import Messenger
 from tests.support.relay_process import RelayProcess
 from wire.control import decode_client_message, decode_relay_message

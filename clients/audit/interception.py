@@ -1,0 +1,38 @@
+"""The relay that a tap stands before, and the certificate with which it takes the relay's place.
+
+Owns a certificate authority that lives as long as the tap; its private half is written nowhere. The relay's
+own certificate is checked as a client would check it.
+"""
+
+import ssl
+from dataclasses import dataclass, field
+from typing import Self
+
+import trustme
+
+from clients.connection import tls_context
+from wire.addresses import RelayUrl
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """The only relay that is dialled. With TLS, `inward` ends that of clients, and `outward` begins our own.
+
+    `authority`: what clients have to trust then, in PEM.
+    """
+
+    relay: RelayUrl
+    inward: ssl.SSLContext | None = field(default=None, repr=False)
+    outward: ssl.SSLContext | None = field(default=None, repr=False)
+    authority: bytes | None = None
+
+    @classmethod
+    def of(cls, relay: RelayUrl, ca: bytes | None = None) -> Self:
+        """For a relay whose certificate may be of the authority `ca`, in PEM."""
+        outward = tls_context(relay, ca)
+        if outward is None:
+            return cls(relay)
+        made = trustme.CA(organization_name="blindpost audit", organization_unit_name="audit proxy")
+        inward = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        made.issue_cert(relay.host, organization_name="blindpost audit").configure_cert(inward)
+        return cls(relay, inward, outward, made.cert_pem.bytes())
