@@ -10,6 +10,7 @@ import trustme
 
 from clients.audit import wiretap
 from clients.audit.interception import Upstream
+from clients.audit.reading import HEAD_MAX
 from clients.audit.transcript import Closed, Event, Opened
 from clients.audit.wiretap import messages, open_tap
 from clients.connection import dial
@@ -119,7 +120,7 @@ async def test_who_knows_no_proxies_dials_the_tap_itself(secure: RelayUrl, autho
     [
         (b"", "no whole request"),
         (b"CONNECT ", "no whole request"),
-        (b"CONNECT a:1 HTTP/1.1\r\n" + b"x" * wiretap.HEAD_MAX, "too long"),
+        (b"CONNECT a:1 HTTP/1.1\r\n" + b"x" * HEAD_MAX, "too long"),
         (b"\x16\x03\x01 nothing of HTTP\r\n\r\n", "no HTTP"),
         (b"GET / HTTP/1.1\r\n\r\n", "no CONNECT"),
     ],
