@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import json
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Iterable, Sequence
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -21,6 +21,7 @@ from clients.config import environment
 START_WITHIN: Final = 30.0  # seconds
 STOP_WITHIN: Final = 30.0
 HTTP_WITHIN: Final = 10.0
+LOOK_AGAIN: Final = 0.02
 PROGRAM: Final = (sys.executable, "-P", "-m", "relay")
 
 # Everything comes from one address here, as nothing in the world does. Named in the report.
@@ -72,27 +73,37 @@ class OwnRelay:
         self._log.mkdir(exist_ok=True)
         port = urlsplit(self.url).port or 0
         settings = {"port": port, "data-directory": self.data, "log-level": "debug", **RAISED}
-        with (self._log / "stderr").open("ab") as log:
+        with (self._log / "stderr").open("ab") as errors, (self._log / "stdout").open("ab") as words:
+            said_before = words.tell()
             self._process = await asyncio.create_subprocess_exec(
                 *self._program,
                 "--json",
                 *(part for name, value in settings.items() for part in (f"--{name}", str(value))),
                 stdin=DEVNULL,
-                stdout=PIPE,
-                stderr=log,
+                stdout=words,
+                stderr=errors,
                 env=environment({**self._variables, "TMPDIR": str(self._temporary)}),
             )
-        assert self._process.stdout is not None
         try:
             async with asyncio.timeout(START_WITHIN):
-                line = await self._process.stdout.readline()
+                line = await self._first_line(self._process, said_before)
             self.url = str(json.loads(line)["url"])
         except (TimeoutError, ValueError):
             await self.kill()
             said = (self._log / "stderr").read_text("utf-8", "replace").strip()
             raise RelayError(f"the relay did not start: {said[-2000:] or 'it said nothing'}") from None
-        with (self._log / "stdout").open("ab") as heard:
-            heard.write(line)
+
+    async def _first_line(self, process: Process, said_before: int) -> bytes:
+        """What it says on stdout behind what was said before; b"" if it ends without.
+
+        A file takes all of stdout, because a pipe that nobody reads hides what is written, and stops it.
+        """
+        while True:
+            has_ended = process.returncode is not None
+            line, end, _ = (self._log / "stdout").read_bytes()[said_before:].partition(b"\n")
+            if end or has_ended:
+                return line
+            await asyncio.sleep(LOOK_AGAIN)
 
     @property
     def pid(self) -> int:

@@ -1,0 +1,84 @@
+"""Plays a red control: a stage of its own with its leak, the short drive, and the audit's own search.
+
+Owns the judgement whether it has fired. Knows no leak.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+from clients.audit.controls.catalogue import MARK, Control
+from clients.audit.people import PersonError
+from clients.audit.relays import OwnRelay, RelayError
+from clients.audit.search import Finding, Search
+from clients.audit.stage import Stage, open_stage
+from clients.audit.talk import talk
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """What came of a control: what of its leak was found first, or why it shows nothing."""
+
+    control: Control
+    found: tuple[Finding, ...]
+    complaint: str  # one sentence; empty where it is red
+    seconds: float
+
+    @property
+    def is_red(self) -> bool:
+        """Whether the audit has found the leak, where and as what it leaked."""
+        return not self.complaint and bool(self.found)
+
+
+async def play(control: Control, directory: Path, say: Callable[[str], None] = lambda line: None) -> Fired:
+    """Play one in an empty directory, within seconds; a conversation that breaks off is a complaint.
+
+    It looks at its place alone, for what leaks there alone: neither makes a search see more.
+    """
+    started = monotonic()
+    _mark(directory)
+    relay = OwnRelay(directory, control.relay_program(directory))
+    found, complaint = tuple[Finding, ...](), ""
+    try:
+        await relay.start()
+        async with open_stage(
+            directory,
+            relay,
+            control.client_program(directory),
+            places={control.place},
+            reads_keys=control.is_about_keys,
+        ) as stage:
+            await talk(stage, has_passphrase=False)
+        found = await asyncio.to_thread(findings, control, stage)
+        if not found:
+            complaint = _missed(control, stage)
+    except (PersonError, RelayError) as error:
+        complaint = f"its conversation did not work: {error}"
+    finally:
+        await relay.kill()
+    fired = Fired(control, found, complaint, monotonic() - started)
+    say(f"{control.what}: {'red' if fired.is_red else complaint}")
+    return fired
+
+
+def _mark(directory: Path) -> None:
+    directory.mkdir(mode=0o700, exist_ok=True)
+    (directory / MARK).touch()
+
+
+def findings(control: Control, stage: Stage) -> tuple[Finding, ...]:
+    """What shows the leak in the first piece of evidence that does."""
+    search = Search(canary for canary in stage.canaries if control.leaks in canary.name)
+    for where, data in stage.evidence.pieces(control.place):
+        if shows := tuple(
+            each for each in search.look(where, data) if control.shown_as in f"{each.source} {each.form}"
+        ):
+            return shows
+    return ()
+
+
+def _missed(control: Control, stage: Stage) -> str:
+    size = stage.evidence.size(control.place)
+    return f"nothing was found in {size:,} bytes of {control.place}"
