@@ -1,6 +1,10 @@
-"""One relay for all tests of a file that do not change it; both engines of the store; a bare relay."""
+"""One relay for all tests of a file that do not change it; both engines of the store; a bare relay.
+
+Every test here is behind the tripwires of `clients.audit.tripwires`, and so is every relay that it starts.
+"""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -10,6 +14,7 @@ from relay.store.base import Store
 from tests.relay.engines import Engine, Memory, Sqlite
 from tests.relay.shells import Bench
 from tests.support.relay_process import LOOP, RelayProcess
+from tests.support.tripwires import behind_tripwires
 
 if LOOP == "uvloop":  # tests of parts of a relay run in a loop of pytest's
 
@@ -17,6 +22,17 @@ if LOOP == "uvloop":  # tests of parts of a relay run in a loop of pytest's
         import uvloop
 
         return {LOOP: uvloop.new_event_loop}
+
+
+@pytest.fixture(autouse=True)
+def tripped(request: pytest.FixtureRequest) -> Iterator[list[str]]:
+    """What code of a relay in this process called beside signing and verifying: it must stay empty."""
+    called: list[str] = []
+    with contextlib.ExitStack() as stack:
+        if request.node.get_closest_marker("client_crypto") is None:
+            called = stack.enter_context(behind_tripwires())
+        yield called
+    assert called == []
 
 
 @pytest.fixture(scope="module")

@@ -20,9 +20,13 @@ def envelope(size: int = 1024, fill: bytes = b"") -> bytes:
     return b"\x01" + fill + os.urandom(size - 1 - len(fill))
 
 
-@dataclass
+def _signing_key() -> SigningKey:
+    return SigningKey(os.urandom(32))  # its own `generate` calls more of libsodium than a relay may
+
+
+@dataclass(eq=False)
 class Device:
-    signing: SigningKey = field(default_factory=SigningKey.generate)
+    signing: SigningKey = field(default_factory=_signing_key)
 
     @property
     def key(self) -> bytes:
@@ -43,9 +47,9 @@ class Device:
         return [self.prekey(kind, id) for id in range(first, first + count)]
 
 
-@dataclass
+@dataclass(eq=False)
 class Account:
-    signing: SigningKey = field(default_factory=SigningKey.generate)
+    signing: SigningKey = field(default_factory=_signing_key)
     devices: list[Device] = field(default_factory=lambda: [Device()])
 
     @property

@@ -6,7 +6,6 @@ import os
 import shutil
 import stat
 import subprocess
-import sys
 from pathlib import Path
 
 import apsw
@@ -20,14 +19,12 @@ from tests.relay.engines import frames, registered
 from tests.relay.peers import logged_in, submitting
 from tests.relay.test_store_migrations import version_1
 from tests.support.full_store import fill
-from tests.support.relay_process import RelayProcess
+from tests.support.relay_process import RELAY, RelayProcess
 from wire import control
 
 
 def relay_command(*arguments: object, code: int = 0) -> tuple[str, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "relay", *map(str, arguments)], capture_output=True, text=True, timeout=60
-    )
+    done = subprocess.run([*RELAY, *map(str, arguments)], capture_output=True, text=True, timeout=60)
     assert done.returncode == code, done.stderr
     return done.stdout, done.stderr
 

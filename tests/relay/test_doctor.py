@@ -6,7 +6,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -28,7 +27,7 @@ from relay.store.base import Quota
 from relay.store.sqlite import SqliteStore
 from tests.relay.devices import HELD, NOW
 from tests.relay.engines import frames, registered
-from tests.support.relay_process import RelayProcess, free_port
+from tests.support.relay_process import RELAY, RelayProcess, free_port
 
 OK, WARNING, FAILED = Verdict
 
@@ -200,7 +199,7 @@ def by_command(relay: RelayProcess, *more: str) -> tuple[int, dict[str, dict[str
     flags = [f"--{name}={value}" for name, value in relay.settings.items()]
     place = [f"--port={relay.port}", f"--data-directory={relay.data_dir}"]
     done = subprocess.run(
-        [sys.executable, "-m", "relay", "doctor", "--json", *place, *flags, *more],
+        [*RELAY, "doctor", "--json", *place, *flags, *more],
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.stderr == ""
@@ -277,7 +276,7 @@ def test_a_proxy_that_is_not_trusted_is_noticed(trusted: bool, tmp_path: Path) -
         relay.settings["trusted-proxies"] = "127.0.0.1"
     with relay:
         done = subprocess.run(
-            [sys.executable, "-m", "relay", "doctor", f"--port={relay.port}",
+            [*RELAY, "doctor", f"--port={relay.port}",
              f"--data-directory={relay.data_dir}", f"--public-urls={url}"],
             capture_output=True, text=True, timeout=60,
         )  # fmt: skip

@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 import trustme
 
+from clients.audit.tripwires import program
 from relay import loops
 from tests.relay.peers import dial
 from tests.support.relay_process import LOOP, RelayProcess, running_relay
 from wire.login import Mode
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+WITHOUT_UVLOOP = "sys.modules['uvloop'] = None; from relay.__main__ import main; main(sys.argv[1:])"
 
 
 def is_uvloop_in(process: RelayProcess) -> bool:
@@ -36,10 +38,9 @@ def test_the_loop_can_be_chosen(tmp_path: Path, choice: str, expected: bool) -> 
 
 
 def test_a_loop_that_is_not_installed_is_missed_in_one_sentence(tmp_path: Path) -> None:
-    program = "import sys; sys.modules['uvloop'] = None; from relay.__main__ import main; main(sys.argv[1:])"
     flags = ["--loop", "uvloop", "--port", "0", "--data-directory", str(tmp_path)]
     done = subprocess.run(
-        [sys.executable, "-c", program, *flags], capture_output=True, text=True, timeout=30, check=False
+        [*program(then=WITHOUT_UVLOOP), *flags], capture_output=True, text=True, timeout=30, check=False
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (

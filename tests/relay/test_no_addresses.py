@@ -7,7 +7,6 @@ import re
 import socket
 import ssl
 import struct
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ import trustme
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
+from clients.audit.tripwires import program
 from relay import heads
 from relay.heads import HeadDeadline
 from tests.relay.answers import REQUESTS
@@ -193,7 +193,7 @@ SETTINGS: Final = {
 
 
 async def test_no_address_is_in_files_log_or_metrics(tmp_path: Path) -> None:
-    command = (sys.executable, "-P", "-c", FAULTY)
+    command = tuple(program(then=FAULTY))
     with RelayProcess(tmp_path, settings=SETTINGS, command=command) as relay:
         for place in DIALLING[:4]:
             await use(relay, place, None)

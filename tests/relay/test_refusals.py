@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from relay.descriptors import FOR_HTTP, OUR_FILES
 from tests.relay.devices import Account, Device, envelope
 from tests.relay.peers import dial, logged_in, submitting
 from tests.relay.web import get, metric
-from tests.support.relay_process import RelayProcess, running_relay
+from tests.support.relay_process import RELAY, RelayProcess, running_relay
 from wire import control
 from wire.errors import CloseCode, ErrorCode
 from wire.frames import Put
@@ -296,7 +295,7 @@ async def test_idle_sockets_of_one_address_are_capped_before_they_say_anything(t
 
 
 async def test_sockets_in_all_stay_below_what_the_system_allows(tmp_path: Path) -> None:
-    few = ("sh", "-c", 'ulimit -n 100; exec "$0" -m relay "$@"', sys.executable)
+    few = ("sh", "-c", 'ulimit -n 100; exec "$@"', "sh", *RELAY)
     with RelayProcess(tmp_path, settings={"sockets-per-prefix": 500}, command=few) as relay:
         cap = json.loads((await get(relay, "/v1/info")).text)["limits"]["connections"]
         assert cap == 100 - OUR_FILES - FOR_HTTP

@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from relay.store.base import ANYBODY
 from tests.relay.devices import NOW, Account, Device
 from tests.relay.peers import Peer, dial
 from tests.relay.web import get
-from tests.support.relay_process import RelayProcess, running_relay
+from tests.support.relay_process import RELAY, RelayProcess, running_relay
 from wire import control
 from wire.addresses import Address
 from wire.control_values import encode_base64url
@@ -28,7 +27,7 @@ from wire.invites import invite_hash, parse_invite
 
 def command(name: str, directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "relay", name, "--data-directory", str(directory), *arguments],
+        [*RELAY, name, "--data-directory", str(directory), *arguments],
         check=False, capture_output=True, text=True, timeout=30,
     )  # fmt: skip
 
@@ -112,13 +111,11 @@ def refused_in_memory(directory: Path) -> str:
 
 
 def test_the_commands_stand_in_the_help() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "relay", "--help"], capture_output=True, text=True, timeout=30, check=True
-    )
+    done = subprocess.run([*RELAY, "--help"], capture_output=True, text=True, timeout=30, check=True)
     assert "blindpost relay invite (make invites)" in " ".join(done.stdout.split())
     for name in ("invite", "invites"):
         told = subprocess.run(
-            [sys.executable, "-m", "relay", name, "--help"],
+            [*RELAY, name, "--help"],
             capture_output=True,
             text=True,
             timeout=30,
@@ -276,7 +273,7 @@ def test_a_list_that_cannot_be_used_is_one_sentence(content: bytes, what: str, t
         read_allow_list(file)
     assert "alice" not in str(raised.value)
     done = subprocess.run(
-        [sys.executable, "-m", "relay", "--registration", "allow-list", "--allow-list", str(file),
+        [*RELAY, "--registration", "allow-list", "--allow-list", str(file),
          "--data-directory", str(tmp_path / "data"), "--port", "0"],
         check=False, capture_output=True, text=True, timeout=30,
     )  # fmt: skip

@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from clients.audit.tripwires import program
 from relay.metrics import Drop
 from tests.relay import slow_sockets
 from tests.relay.devices import Account, envelope
@@ -37,7 +37,7 @@ main()
 @pytest.fixture(scope="module")
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayProcess]:
     settings = {"login-deadline": LOGIN, "submit-idle": IDLE, "sockets-per-prefix": 200}
-    command = (sys.executable, "-c", IMPATIENT)
+    command = tuple(program(then=IMPATIENT))
     with RelayProcess(tmp_path_factory.mktemp("impatient"), settings=settings, command=command) as relay:
         yield relay
 

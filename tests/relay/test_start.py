@@ -3,11 +3,11 @@
 import errno
 import json
 import os
+import shlex
 import signal
 import socket
 import stat
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -21,13 +21,13 @@ from relay.data_directory import DirectoryError, only_one
 from relay.store import schema
 from relay.store.base import StoreUnusableError
 from relay.version import package_version
-from tests.support.relay_process import RelayProcess, free_port
+from tests.support.relay_process import RELAY, RelayProcess, free_port
 from wire.control_values import decode_base64url
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "relay", *arguments],
+        [*RELAY, *arguments],
         check=False,
         capture_output=True,
         text=True,
@@ -56,7 +56,7 @@ def test_help_teaches_every_setting() -> None:
 
 def test_the_listening_line_is_the_only_output(tmp_path: Path) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "relay", "--port", "0", "--data-directory", str(tmp_path / "data")],
+        [*RELAY, "--port", "0", "--data-directory", str(tmp_path / "data")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -212,7 +212,7 @@ def test_a_relay_whose_listening_line_nobody_can_read_serves_all_the_same(
 ) -> None:
     port, errors = free_port(), tmp_path / "errors"
     errors.touch()
-    program = f"{sys.executable} -m relay --port {port} --data-directory {tmp_path / 'data'}"
+    program = shlex.join((*RELAY, "--port", str(port), "--data-directory", str(tmp_path / "data")))
     # The inner shell becomes the relay, whose own number it writes down first.
     script = f"(echo $BASHPID >{tmp_path / 'pid'}; exec {program} 2>>{errors}) {stdout}"
     shell = subprocess.Popen(["bash", "-c", script])

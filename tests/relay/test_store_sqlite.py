@@ -6,7 +6,6 @@ import shutil
 import signal
 import stat
 import subprocess
-import sys
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import cast
 import apsw
 import pytest
 
+from clients.audit.tripwires import program
 from relay.store import schema, tables
 from relay.store.base import Condition, NewFrame, PutResult, Quota, StoreUnusableError
 from relay.store.room import CHANGE
@@ -119,7 +119,7 @@ async def test_what_waits_together_shares_one_fsync(tmp_path: Path, counting: li
 def killed_putter(path: Path, mailbox: bytes, after: int) -> list[bytes]:
     """Every id that a process printed which was killed after it had printed `after` of them."""
     child = subprocess.Popen(
-        [sys.executable, "-c", PUTTER, str(path), mailbox.hex(), HELD.hex()], stdout=subprocess.PIPE
+        [*program(then=PUTTER), str(path), mailbox.hex(), HELD.hex()], stdout=subprocess.PIPE
     )
     assert child.stdout is not None
     acknowledged = [child.stdout.readline().strip() for _ in range(after)]

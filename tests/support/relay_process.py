@@ -1,7 +1,7 @@
 """A real relay in a process of its own, for tests.
 
 Owns starting, stopping and killing it, with its data directory and its log. Knows the relay by its command
-line and its listening line only.
+line and its listening line only. Every relay runs behind tripwires: whatever could open a message ends it.
 """
 
 import contextlib
@@ -11,12 +11,14 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Final, Self
 
+from clients.audit.tripwires import program
+
+RELAY: Final = tuple(program())
 START_WITHIN = 20.0
 STOP_WITHIN = 15.0
 
@@ -62,7 +64,7 @@ AMPLE: Final = dict.fromkeys(
 
 
 class RelayProcess:
-    """`python -m relay` on a free port of loopback.
+    """`python -m relay`, behind tripwires, on a free port of loopback.
 
     `directory` gets the data directory and the log (stdout and stderr of every run). After a restart the
     relay listens on the port it had before, so that a client finds it again. `settings` are flags without
@@ -75,7 +77,7 @@ class RelayProcess:
         *,
         settings: Mapping[str, object] | None = None,
         environment: Mapping[str, str] | None = None,
-        command: tuple[str, ...] = (sys.executable, "-P", "-m", "relay"),
+        command: tuple[str, ...] = RELAY,
         cwd: Path | None = None,
     ) -> None:
         self.data_dir = directory / "relay-data"

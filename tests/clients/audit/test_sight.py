@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from clients.audit.sight import PAGE, PIECE, Sight, files, memory, open_files
+from clients.audit.sight import PAGE, PIECE, Sight, file, files, memory, open_files
 
 HOLDER = """
 import os, sys, tempfile
@@ -74,6 +74,15 @@ def test_files_are_seen_with_their_names(tmp_path: Path) -> None:
     sight = Sight("disk")
     assert [data for _, data in files(tmp_path, sight)] == [b"deep\n", b"deep/canary-name\ncontent"]
     assert (sight.bytes_read, sight.is_whole) == (7, True)
+
+
+def test_a_value_in_a_file_is_seen_also_where_two_pieces_meet(tmp_path: Path) -> None:
+    value = os.urandom(32)
+    (tmp_path / "big").write_bytes(bytes(PIECE - 16) + value)
+    sight = Sight("disk")
+    assert sum(value in data for _, data in files(tmp_path, sight)) == 1
+    assert sight.bytes_read == PIECE + 16
+    assert [len(data) for _, data in file(tmp_path / "big", "big", Sight("end"), start=PIECE)] == [16]
 
 
 def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
