@@ -9,8 +9,9 @@ import json
 import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Iterable, Sequence
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
+from ssl import SSLContext
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
@@ -22,6 +23,7 @@ START_WITHIN: Final = 30.0  # seconds
 STOP_WITHIN: Final = 30.0
 HTTP_WITHIN: Final = 10.0
 LOOK_AGAIN: Final = 0.02
+ANSWER_MAX: Final = 1024 * 1024  # bytes of a body
 PROGRAM: Final = (sys.executable, "-P", "-m", "relay")
 
 # Everything comes from one address here, as nothing in the world does. Named in the report.
@@ -145,21 +147,32 @@ class OwnRelay:
             await self._process.wait()
 
 
-def http_answers(url: str, sight: Sight) -> Iterable[tuple[str, bytes]]:
-    """Heads and bodies of plain requests to a relay."""
-    parts = urlsplit(url)
+def http_answers(url: str, sight: Sight, trust: SSLContext | None = None) -> Iterable[tuple[str, bytes]]:
+    """Heads and bodies of plain requests to a relay; `trust` is for one that speaks TLS."""
     for method, path in REQUESTS:
-        connection = HTTPConnection(parts.hostname or "", parts.port, timeout=HTTP_WITHIN)
         try:
-            connection.request(method, parts.path + path)
-            answer = connection.getresponse()
-            head = f"{answer.status} {answer.reason}\r\n{answer.headers.as_string()}".encode()
-            data = head + answer.read()
+            _, data = http_answer(url, method, path, trust)
         except (OSError, HTTPException) as error:
             sight.unread.append(f"{method} {path}: {type(error).__name__}")
             continue
-        finally:
-            connection.close()
         sight.bytes_read += len(data)
         sight.was_there = True
         yield f"{method} {path}", data
+
+
+def http_answer(url: str, method: str, path: str, trust: SSLContext | None = None) -> tuple[bytes, bytes]:
+    """One plain request: the body, and all of the answer. Raises OSError, HTTPException."""
+    parts = urlsplit(url)
+    place = (parts.hostname or "", parts.port)
+    connection = (
+        HTTPSConnection(*place, timeout=HTTP_WITHIN, context=trust)
+        if parts.scheme in ("wss", "https")
+        else HTTPConnection(*place, timeout=HTTP_WITHIN)
+    )
+    try:
+        connection.request(method, parts.path.rstrip("/") + path)
+        answer = connection.getresponse()
+        body = answer.read(ANSWER_MAX)
+    finally:
+        connection.close()
+    return body, f"{answer.status} {answer.reason}\r\n{answer.headers.as_string()}".encode() + body

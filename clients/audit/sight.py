@@ -162,18 +162,39 @@ def _pieces(
 
 def files(directory: Path, sight: Sight) -> Iterator[tuple[str, bytes]]:
     """Each file below `directory` with its name, which is looked at, too: free pages and logs included."""
-    sight.was_there = sight.was_there or directory.is_dir()
-    for path in sorted(directory.rglob("*")):
-        name = str(path.relative_to(directory))
-        try:
-            content = path.read_bytes() if path.is_file() else b""
-        except FileNotFoundError:
-            continue  # a log that was emptied and removed meanwhile
-        except OSError as error:
-            sight.unread.append(f"{name}: {error.strerror}")
-            continue
-        sight.bytes_read += len(content)
-        yield f"{sight.source}: {name}", os.fsencode(name) + b"\n" + content
+
+    def unlisted(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            sight.unread.append(f"{error.filename}: {error.strerror}")
+
+    for folder, folders, names in os.walk(directory, onerror=unlisted):
+        sight.was_there = True
+        for path in (Path(folder, each) for each in sorted((*folders, *names))):
+            name = str(path.relative_to(directory))
+            yield from file(path, name, sight, head=os.fsencode(name) + b"\n")
+
+
+def file(
+    path: Path, name: str, sight: Sight, *, head: bytes = b"", start: int = 0
+) -> Iterator[tuple[str, bytes]]:
+    """A file in pieces, from `start` on; of what is no regular file, and no link to one, `head` alone."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            yield f"{sight.source}: {name}", head
+            return
+        with path.open("rb", buffering=0) as opened:
+            opened.seek(start)
+            before = head
+            while piece := opened.read(PIECE):
+                sight.bytes_read += len(piece)
+                yield f"{sight.source}: {name}", before + piece
+                before = piece[-OVERLAP:]
+            if before == head:
+                yield f"{sight.source}: {name}", head
+    except FileNotFoundError:
+        pass  # a log that was emptied and removed meanwhile
+    except OSError as error:
+        sight.unread.append(f"{name}: {error.strerror}")
 
 
 def open_files(pid: int, below: Path, sight: Sight) -> Iterator[tuple[str, bytes]]:
@@ -193,11 +214,9 @@ def open_files(pid: int, below: Path, sight: Sight) -> Iterator[tuple[str, bytes
             has_name_below = status.st_nlink > 0 and Path(name).is_relative_to(below)
             if not stat.S_ISREG(status.st_mode) or has_name_below:
                 continue
-            content = descriptor.read_bytes()
         except FileNotFoundError:
             continue  # closed meanwhile
         except OSError as error:
             sight.unread.append(f"descriptor {descriptor.name}: {error.strerror}")
             continue
-        sight.bytes_read += len(content)
-        yield f"{sight.source}: {name}", content
+        yield from file(descriptor, name, sight)
