@@ -1,0 +1,211 @@
+"""Relays that somebody else started: one on this host, looked into from outside, and one at a URL.
+
+Owns finding it, and saying of each part that cannot be seen what to do. Never starts, stops or changes it.
+"""
+
+import json
+import os
+import ssl
+from collections.abc import Iterable, Sequence
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any, Final, Self
+from urllib.parse import urlsplit
+
+from clients.audit.evidence import Place, Source
+from clients.audit.processes import (
+    family,
+    listening,
+    name_of,
+    open_names,
+    seen_from,
+    shares_network_with_us,
+    temporary_of_its_own,
+    who_listens,
+)
+from clients.audit.relays import RelayError, http_answer, http_answers
+from clients.audit.sight import Sight, file, files, memory, open_files
+
+DATABASE: Final = "relay.db"
+NAME: Final = "blindpost relay"  # what /v1/info says
+DEFAULT_PORTS: Final = {"ws": 80, "http": 80, "wss": 443, "https": 443}
+AS_ROOT: Final = "run the audit as root, who may read another's process"
+NOWHERE: Final = "/dev/null"
+
+
+class AttachedRelay:
+    """A relay that runs on this host. `find` makes one; what it writes from then on is looked at."""
+
+    not_looked_at: Sequence[str] = (
+        "temporary files that it had closed again before a look, where it shares /tmp with others",
+    )
+
+    def __init__(
+        self, pid: int, url: str, door: str, data: str, logs: Sequence[Path], trust: ssl.SSLContext
+    ) -> None:
+        self.pid, self.url = pid, url
+        self._door, self._trust = door, trust
+        self._data = data  # as the process names it
+        self._logs, self._is_told = _logs_of(pid, logs)
+
+    @classmethod
+    def find(cls, target: str, logs: Sequence[Path] = ()) -> Self:
+        """The relay with a process id, or the one behind a URL's port. Raises RelayError.
+
+        `logs`: files that it writes to, where its stdout and stderr go elsewhere.
+        """
+        try:
+            pid = int(target) if target.isdecimal() else _listener(target)
+            door, said, trust = _door(pid, listening(pid))
+            data = _data_directory(pid)
+        except FileNotFoundError:
+            raise RelayError(f"no process {target} runs here; ps -C python3 shows those that do") from None
+        except PermissionError:
+            raise RelayError(f"process {target} may not be looked at: {AS_ROOT}") from None
+        url = target if not target.isdecimal() else str([*said.get("public_urls", ()), door][0])
+        for path in logs:
+            if not os.access(path, os.R_OK):
+                raise RelayError(f"{path} cannot be read; name a file with --log that can")
+        return cls(pid, url, door, data, logs, trust)
+
+    def sources(self) -> Sequence[Source]:
+        """Everything there is of it: its answers, its files, its words, its memory."""
+        return (
+            Source(Place.HTTP, "answers", lambda sight: http_answers(self._door, sight, self._trust)),
+            Source(Place.LOGS, "logs", self._words),
+            Source(Place.STORE, "data directory", self._store),
+            Source(Place.TEMPORARY, "temporary files", self._temporary),
+            Source(Place.MEMORY, "memory", self._memory),
+        )
+
+    def _words(self, sight: Sight) -> Iterable[tuple[str, bytes]]:
+        """What was written since it was found; a log that is shorter now is another one."""
+        sight.was_there = True
+        if not self._is_told:
+            sight.unread.append(_untold(open_names(self.pid)))
+        for path, start in self._logs.items():
+            is_longer = path.exists() and path.stat().st_size >= start
+            yield from file(path, str(path), sight, start=start if is_longer else 0)
+
+    def _store(self, sight: Sight) -> Iterable[tuple[str, bytes]]:
+        yield from files(seen_from(self.pid, self._data), sight)
+        _advise(sight)
+
+    def _temporary(self, sight: Sight) -> Iterable[tuple[str, bytes]]:
+        for path in temporary_of_its_own(self.pid):
+            yield from files(path, sight)
+        for pid in family(self.pid):
+            yield from open_files(pid, Path(self._data), sight)
+        _advise(sight)
+
+    def _memory(self, sight: Sight) -> Iterable[tuple[str, bytes]]:
+        for pid in family(self.pid):
+            yield from memory(pid, sight)
+        _advise(sight)
+
+
+class StrangeRelay:
+    """A relay of which nothing but its URL is known. What it does behind that, nobody sees from here."""
+
+    not_looked_at: Sequence[str] = ("its logs", "its store", "its temporary files", "its memory")
+
+    def __init__(self, url: str, ca: Path | None = None) -> None:
+        self.url = url.rstrip("/")
+        try:
+            self._trust = ssl.create_default_context(cafile=ca)
+            _information(self.url, self._trust)
+        except ssl.SSLError as error:
+            raise RelayError(
+                f"{url} has no certificate that is trusted here ({error.reason}); see --ca"
+            ) from None
+        except (OSError, HTTPException, ValueError) as error:
+            raise RelayError(f"{url} is no relay, or cannot be reached: {error}") from None
+
+    def sources(self) -> Sequence[Source]:
+        """What it answers to anybody."""
+        return (Source(Place.HTTP, "answers", lambda sight: http_answers(self.url, sight, self._trust)),)
+
+
+def _information(url: str, trust: ssl.SSLContext) -> dict[str, Any]:
+    """What a relay says of itself. Raises OSError, HTTPException; ValueError: it is none."""
+    body, _ = http_answer(url, "GET", "/v1/info", trust)
+    said = json.loads(body)
+    if not isinstance(said, dict) or said.get("name") != NAME:
+        raise ValueError(f"/v1/info does not say {NAME}")
+    return said
+
+
+def _listener(url: str) -> int:
+    """The process behind a URL's port. Raises RelayError."""
+    parts = urlsplit(url)
+    port = parts.port or DEFAULT_PORTS.get(parts.scheme)
+    if port is None or parts.scheme not in DEFAULT_PORTS:
+        raise RelayError(f"{url} is neither a process id nor a URL such as ws://127.0.0.1:8765")
+    found = who_listens(port)
+    if not found:
+        raise RelayError(
+            f"no process that may be looked at listens on port {port} of this host: {AS_ROOT}; for a relay "
+            "on another host, or for the outside view alone, use --url"
+        )
+    return found[0]
+
+
+def _door(pid: int, places: Sequence[str]) -> tuple[str, dict[str, Any], ssl.SSLContext]:
+    """Where a process answers as a relay, and what it says of itself. Raises RelayError, OSError."""
+    if not shares_network_with_us(pid):
+        raise RelayError(
+            f"process {pid} has a network of its own, as in a container: run the audit inside of that, "
+            f"with nsenter --target {pid} --net"
+        )
+    # /proc has shown whose socket it is: no certificate could say more.
+    trust = ssl.create_default_context()
+    trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
+    for place in places:
+        for scheme in ("ws", "wss"):
+            door = f"{scheme}://{place}"
+            try:
+                return door, _information(door, trust), trust
+            except (OSError, HTTPException, ValueError):
+                continue
+    raise RelayError(
+        f"process {pid} ({name_of(pid) or 'of no name'}) is no relay; where a proxy stands before the relay, "
+        "name the relay's own process id"
+    )
+
+
+def _data_directory(pid: int) -> str:
+    """Where its open database lies, as it names it. Raises RelayError, OSError."""
+    found = {os.path.dirname(name) for name in open_names(pid).values() if name.endswith(f"/{DATABASE}")}
+    if len(found) != 1:
+        raise RelayError(
+            f"process {pid} has no {DATABASE} open: a relay with --store memory keeps nothing to look at; "
+            "start it with a data directory"
+        )
+    return found.pop()
+
+
+def _logs_of(pid: int, named: Sequence[Path]) -> tuple[dict[Path, int], bool]:
+    """Where each log ends now, and whether these are all of its words."""
+    ends, is_told = {path: path.stat().st_size for path in named}, bool(named)
+    streams = [open_names(pid).get(number, NOWHERE) for number in (1, 2)]
+    for number, name in enumerate(streams, start=1):
+        path = Path(f"/proc/{pid}/fd/{number}")
+        if name.startswith("/") and path.is_file():
+            ends[path] = path.stat().st_size
+    known = [
+        name == NOWHERE or Path(f"/proc/{pid}/fd/{n}") in ends for n, name in enumerate(streams, start=1)
+    ]
+    return ends, is_told or all(known)
+
+
+def _untold(names: dict[int, str]) -> str:
+    places = " and ".join(dict.fromkeys(names.get(number, NOWHERE) for number in (1, 2)))
+    return (
+        f"its stdout and stderr go to {places}, which cannot be read; let them go to a file too, such as "
+        "journalctl -f -o cat -u UNIT >FILE, and name it with --log FILE"
+    )
+
+
+def _advise(sight: Sight) -> None:
+    if any("ermission" in said or "not permitted" in said for said in sight.unread):
+        sight.unread.append(AS_ROOT)

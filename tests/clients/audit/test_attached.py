@@ -1,0 +1,178 @@
+"""A relay that somebody else started is found, and whatever of it cannot be seen is said."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import trustme
+
+from clients.audit.attached import AS_ROOT, AttachedRelay, StrangeRelay
+from clients.audit.evidence import Evidence, Place
+from clients.audit.processes import dialled, family, listening
+from clients.audit.relays import Relay, RelayError
+from tests.support.relay_process import RELAY, RelayProcess, free_port
+
+NOBODY = 65534
+
+
+@pytest.fixture(scope="module")
+def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayProcess]:
+    with RelayProcess(tmp_path_factory.mktemp("relay")) as process:
+        yield process
+
+
+@contextmanager
+def tls_relay(directory: Path) -> Iterator[tuple[RelayProcess, Path]]:
+    authority, chain, key = trustme.CA(), directory / "chain.pem", directory / "key.pem"
+    issued = authority.issue_cert("127.0.0.1")
+    issued.cert_chain_pems[0].write_to_path(chain)
+    issued.private_key_pem.write_to_path(key)
+    authority.cert_pem.write_to_path(directory / "ca.pem")
+    with RelayProcess(directory, settings={"tls-certificate": chain, "tls-key": key}) as process:
+        yield process, directory / "ca.pem"
+
+
+def taken(directory: Path, relay: Relay) -> Evidence:
+    evidence = Evidence(directory)
+    for source in relay.sources():
+        evidence.take(source, "now")
+    return evidence
+
+
+@pytest.mark.parametrize("how", ["by its id", "by its URL"])
+def test_a_relay_is_found_and_seen_whole(relay: RelayProcess, tmp_path: Path, how: str) -> None:
+    found = AttachedRelay.find(str(relay.pid) if how == "by its id" else relay.origin)
+    assert (found.pid, found.url) == (relay.pid, relay.origin)
+    said = os.urandom(16).hex()
+    with relay.log_path.open("a") as log:
+        log.write(said)
+    evidence = taken(tmp_path, found)
+    assert evidence.unread() == []
+    assert {place for place, _ in evidence.sights} == set(Place) - {Place.WIRE, Place.CORE, Place.CLIENT}
+    assert all(evidence.size(place) for place in (Place.HTTP, Place.STORE, Place.MEMORY))
+    # What was said before it was found holds nothing of this audit.
+    assert [data for _, data in evidence.pieces(Place.LOGS)] == [said.encode()]
+    assert any(b"SQLite format 3" in data for _, data in evidence.pieces(Place.STORE))
+    assert any(b"blindpost_" in data for _, data in evidence.pieces(Place.HTTP))
+
+
+def test_words_that_go_into_a_pipe_are_unread_until_they_are_named(tmp_path: Path) -> None:
+    command = [*RELAY, "--port", str(free_port()), "--data-directory", str(tmp_path / "data")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        pid, log = str(process.pid), tmp_path / "copy.log"
+        (tmp_path / "1").mkdir()
+        (unread,) = taken(tmp_path / "1", AttachedRelay.find(pid)).unread()
+        assert "go to pipe:[" in unread
+        assert "--log FILE" in unread
+        log.touch()
+        (tmp_path / "2").mkdir()
+        assert taken(tmp_path / "2", AttachedRelay.find(pid, [log])).unread() == []
+        with pytest.raises(RelayError, match="name a file with --log"):
+            AttachedRelay.find(pid, [tmp_path / "none"])
+        process.terminate()
+
+
+def test_a_log_that_begins_anew_is_read_from_its_beginning(relay: RelayProcess, tmp_path: Path) -> None:
+    log = tmp_path / "other.log"
+    log.write_text("long before\n" * 10)
+    found = AttachedRelay.find(str(relay.pid), [log])
+    log.write_text("anew\n")
+    (tmp_path / "seen").mkdir()
+    assert b"anew\n" in [data for _, data in taken(tmp_path / "seen", found).pieces(Place.LOGS)]
+
+
+def test_what_is_no_relay_is_said() -> None:
+    with pytest.raises(RelayError, match=f"process {os.getpid()} .* is no relay"):
+        AttachedRelay.find(str(os.getpid()))
+    with pytest.raises(RelayError, match="no process 4194999 runs here"):
+        AttachedRelay.find("4194999")
+    with pytest.raises(RelayError, match="--url"):
+        AttachedRelay.find(f"ws://127.0.0.1:{free_port()}")
+    with pytest.raises(RelayError, match="neither a process id nor a URL"):
+        AttachedRelay.find("relay.example")
+    with pytest.raises(RelayError, match="is no relay, or cannot be reached"):
+        StrangeRelay(f"ws://127.0.0.1:{free_port()}")
+
+
+def test_a_relay_that_keeps_nothing_is_said(tmp_path: Path) -> None:
+    with (
+        RelayProcess(tmp_path, settings={"store": "memory"}) as memory_alone,
+        pytest.raises(RelayError, match=r"has no relay\.db open"),
+    ):
+        AttachedRelay.find(str(memory_alone.pid))
+
+
+def test_whoever_may_not_look_is_told_what_to_do(relay: RelayProcess, tmp_path: Path) -> None:
+    """Root becomes nobody for a while; anybody else looks at the first process."""
+    is_root = os.geteuid() == 0
+    found = AttachedRelay.find(str(relay.pid))
+    try:
+        if is_root:
+            os.seteuid(NOBODY)
+        else:
+            found.pid = 1
+        with pytest.raises(RelayError, match="as root"):
+            AttachedRelay.find(str(found.pid))
+        evidence = Evidence(tmp_path)
+        for source in found.sources():
+            if source.place in (Place.MEMORY, Place.TEMPORARY):
+                evidence.take(source, "now")
+    finally:
+        if is_root:
+            os.seteuid(0)
+    assert len(evidence.unread()) == 2
+    assert all(each.endswith(AS_ROOT) for each in evidence.unread())
+
+
+def test_a_relay_that_ends_tls_itself(tmp_path: Path) -> None:
+    with tls_relay(tmp_path) as (process, ca):
+        for place in ("inside", "outside"):
+            (tmp_path / place).mkdir()
+        assert taken(tmp_path / "inside", AttachedRelay.find(str(process.pid))).unread() == []
+        outside = taken(tmp_path / "outside", StrangeRelay(process.origin, ca))
+        assert outside.unread() == []
+        assert {place for place, _ in outside.sights} == {Place.HTTP}
+        with pytest.raises(RelayError, match="no certificate that is trusted here"):
+            StrangeRelay(process.origin)
+
+
+def test_children_and_their_sockets_are_seen() -> None:
+    program = (
+        "import os, socket, time\n"
+        "with socket.create_server(('127.0.0.1', 0)) as here:\n"
+        "    child = os.fork()\n"
+        "    if child: print(child, here.getsockname()[1], flush=True)\n"
+        "    time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        child, port = map(int, process.stdout.readline().split())
+        try:
+            assert family(process.pid) == [process.pid, child]
+            assert listening(child) == [f"127.0.0.1:{port}"]
+        finally:
+            os.kill(child, signal.SIGKILL)
+            process.kill()
+
+
+@pytest.mark.skipif(sys.byteorder != "little", reason="the entries are written in the machine's order")
+@pytest.mark.parametrize(
+    ("entry", "place"),
+    [
+        ("0100007F:2239", "127.0.0.1:8761"),
+        ("0501A8C0:01BB", "192.168.1.5:443"),
+        ("00000000:2239", "127.0.0.1:8761"),
+        ("00000000000000000000000001000000:2239", "[::1]:8761"),
+        ("B80D0120000000000000000005000000:2239", "[2001:db8::5]:8761"),
+        ("00000000000000000000000000000000:2239", "127.0.0.1:8761"),
+    ],
+)
+def test_places_are_read_as_linux_writes_them(entry: str, place: str) -> None:
+    assert dialled(entry) == place
