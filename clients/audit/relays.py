@@ -6,6 +6,8 @@ Owns the process that the audit starts itself. Knows nothing of canaries.
 import asyncio
 import contextlib
 import json
+import os
+import signal
 import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Iterable, Sequence
@@ -129,9 +131,12 @@ class OwnRelay:
 
     async def stop(self) -> int:
         """SIGTERM; its exit code. Raises RelayError."""
+        return await self.end(signal.SIGTERM)
+
+    async def end(self, number: signal.Signals) -> int:
+        """Any signal that ends it; its exit code. Raises RelayError."""
         assert self._process is not None
-        with contextlib.suppress(ProcessLookupError):
-            self._process.terminate()
+        _send(self._process, number)
         try:
             async with asyncio.timeout(STOP_WITHIN):
                 return await self._process.wait()
@@ -142,9 +147,15 @@ class OwnRelay:
     async def kill(self) -> None:
         """SIGKILL, whatever it does."""
         if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+            _send(self._process, signal.SIGKILL)
             await self._process.wait()
+
+
+def _send(process: Process, number: signal.Signals) -> None:
+    """A signal, past asyncio: its own way may swallow the exit code of what has just ended."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, number)
 
 
 def http_answers(url: str, sight: Sight, trust: SSLContext | None = None) -> Iterable[tuple[str, bytes]]:
