@@ -27,7 +27,7 @@ NAME_MAX: Final = 60  # characters of a name that a peer chose
 _CHOSEN: Final = re.compile(r"[^\w.-]", re.ASCII)
 
 # Fields whose text is a signed object, or a list of such texts.
-_SIGNED: Final[Mapping[str, Callable[[bytes], Any]]] = {
+SIGNED: Final[Mapping[str, Callable[[bytes], Any]]] = {
     "device_list": decode_device_list,
     "former": decode_device_list,
     "prekey": decode_prekey,
@@ -89,7 +89,7 @@ def _object_fields(value: object) -> Iterator[Field]:
 
 
 def _signed_fields(field: str, text: str) -> Iterator[Field]:
-    if (decode := _SIGNED.get(field)) is not None:
+    if (decode := SIGNED.get(field)) is not None:
         try:
             value = decode(decode_base64url(text))
         except (WireError, ValueError):
