@@ -18,6 +18,7 @@ is sealed in it nobody can read without the recipients' keys, but delivery token
 """
 
 import base64
+import contextlib
 import hashlib
 import json
 import math
@@ -102,7 +103,7 @@ class TranscriptFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not self._file.closed:
+        with contextlib.suppress(OSError):  # what could not be written was said when it could not
             self._file.close()
 
     def write(self, event: Event) -> None:
