@@ -10,7 +10,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Container, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from clients.audit.evidence import Evidence, Place, Source
 from clients.audit.people import CLIENT, Person
@@ -22,6 +22,9 @@ from clients.audit.wiretap import Wiretap, open_tap
 from clients.config import PROXY_VARIABLE, ClientConfig
 from keys.content import Kind
 
+if TYPE_CHECKING:
+    from clients.audit.interception import Upstream
+
 MARK: Final = 24  # random characters of a canary
 LETTERS: Final = "abcdefghijklmnopqrstuvwxyz234567"
 
@@ -30,6 +33,7 @@ LETTERS: Final = "abcdefghijklmnopqrstuvwxyz234567"
 class Stage:
     """A drive's surroundings.
 
+    `options`: of every `init` at this relay, and `invites` for it.
     `places`: where is looked. `reads_keys`: whether the users' keys are read, to be searched for as well.
     `planted`: each canary by the field that it was typed into first. `carried`: kinds of content that were
     seen to have reached somebody. `driven`: the features, as lines of the report.
@@ -43,6 +47,8 @@ class Stage:
     say: Callable[[str], None]
     places: Container[Place] = frozenset(Place)
     reads_keys: bool = True
+    options: Sequence[str] = ()
+    invites: list[str] = field(default_factory=list)
     people: dict[str, Person] = field(default_factory=dict)
     planted: dict[str, list[Canary]] = field(default_factory=dict)
     private: dict[bytes, Canary] = field(default_factory=dict)
@@ -60,6 +66,11 @@ class Stage:
         )
         self.people[name] = person
         return person
+
+    def init(self) -> list[str]:
+        """The options with which somebody new comes to this relay."""
+        invite = ["--invite", self.invites.pop()] if self.invites else []
+        return ["--relay", self.relay.url, *self.options, *invite]
 
     def canary(self, typed_into: str, pattern: str = "{}", letters: str = LETTERS) -> str:
         """A fresh random text for a field; `pattern` says how it is typed, where more than letters are."""
@@ -116,13 +127,18 @@ async def open_stage(
     *,
     places: Container[Place] = frozenset(Place),
     reads_keys: bool = True,
+    upstream: "Upstream | None" = None,
+    options: Sequence[str] = (),
+    invites: Sequence[str] = (),
 ) -> AsyncIterator[Stage]:
     """A stage before a relay that runs. At the end people are stopped, and what the tap heard is taken."""
     (directory / "people").mkdir(parents=True, exist_ok=True)
     evidence = Evidence(directory / "evidence")
     (directory / "evidence").mkdir(mode=0o700)
-    async with open_tap() as tap:
-        stage = Stage(directory, relay, tap, evidence, client, say, places, reads_keys)
+    async with open_tap(upstream) as tap:
+        stage = Stage(
+            directory, relay, tap, evidence, client, say, places, reads_keys, options, list(invites)
+        )
         try:
             yield stage
         finally:

@@ -38,14 +38,19 @@ async def talk(stage: Stage, *, has_passphrase: bool = True) -> None:
     await stage.look("both have what was said, and receipts for it")
 
 
+async def leave(stage: Stage) -> None:
+    """Both delete their accounts. Raises PersonError."""
+    for person in stage.people.values():
+        await person.call("delete_account")
+    stage.did("both accounts deleted")
+
+
 async def _made(stage: Stage, *people: Person) -> list[str]:
     """Their addresses, once they have profiles: at the same time, for that takes the longest."""
     try:
         async with asyncio.TaskGroup() as together:
             making = [
-                together.create_task(
-                    person.run("init", "--relay", stage.relay.url, "--name", stage.canary("init --name"))
-                )
+                together.create_task(person.run("init", *stage.init(), "--name", stage.canary("init --name")))
                 for person in people
             ]
     except ExceptionGroup as failed:
