@@ -72,6 +72,8 @@ class Person:
         self.heard: list[Json] = []
         self._news = asyncio.Event()
         self._has_ended = False
+        self.dawdles = False  # whether a message stays in hand until `go_on`
+        self._in_hand: str | None = None
         self._handed_over = 0  # how far `message` has looked in `heard`
 
     async def run(
@@ -154,6 +156,13 @@ class Person:
         self.asked.append(call)
         self._process.stdin.write(json.dumps(call).encode() + b"\n")
 
+    async def mumble(self, line: bytes) -> None:
+        """Say something that may be no call, and go on when what came before it is answered."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + b"\n")
+        await self.call("me")
+
     async def ask(self, call: str, /, **arguments: Any) -> Json:
         """One call: its answer as it came, `result` or `error`. Raises PersonError for none."""
         ref = next(self._refs)
@@ -200,12 +209,19 @@ class Person:
         self._handed_over = self.heard.index(event, self._handed_over) + 1
         return dict(event["message"])
 
-    async def hears(self, words: str) -> Json:
+    async def hears(self, words: str, since: int = 0) -> Json:
         """The message with these words, as soon as it is handed over. Raises PersonError for none."""
         event = await self.event(
-            lambda event: is_handed_over(event) and words in event["message"].get("text", "")
+            lambda event: is_handed_over(event) and words in event["message"].get("text", ""), since
         )
         return dict(event["message"])
+
+    def go_on(self) -> None:
+        """The message in hand has been dealt with, and so will those behind it at once."""
+        self.dawdles = False
+        if self._in_hand is not None:
+            self._say({"call": "done", "ref": 0, "id": self._in_hand})
+            self._in_hand = None
 
     async def _read(self, process: Process) -> None:
         assert process.stdout is not None
@@ -219,7 +235,9 @@ class Person:
             self.heard.append(said)
             self._news.set()
             if is_handed_over(said):
-                self._say({"call": "done", "ref": 0, "id": said["message"]["id"]})
+                self._in_hand = said["message"]["id"]
+                if not self.dawdles:
+                    self.go_on()
         self._has_ended = True
         self._news.set()
         for waiting in self._calls.values():
