@@ -11,7 +11,7 @@ import json
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +23,8 @@ STOP_WITHIN: Final = 20.0
 LINE_MAX: Final = 4 * 1024 * 1024  # bytes
 CLIENT: Final = (sys.executable, "-P", "-m", "clients")
 
+DONE: Final = 0  # the ref of every `done`, whose answer nobody waits for
+
 Json = dict[str, Any]
 
 
@@ -32,18 +34,23 @@ class PersonError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command as it was given: `variables` are those of the environment that were set for it."""
+    """A command as it was given, and its exit code.
+
+    `variables` are those of the environment that were set for it.
+    """
 
     arguments: tuple[str, ...]
     stdin: bytes = field(repr=False)
     variables: Mapping[str, str] = field(repr=False)
+    code: int = 0
 
 
 class Person:
     """One person. `program`: what runs the client; a control runs another one.
 
     With `by_variable` the profile is named by the environment, not by an option. `asked` are the calls and
-    `commands` the commands that this person gave; `heard` the events that came.
+    `commands` the commands that this person gave, `carried_out` the calls that had a result; `heard` the
+    events that came.
     """
 
     def __init__(
@@ -64,6 +71,7 @@ class Person:
         self._program = tuple(program)
         self._options = () if by_variable else ("--profile", str(profile))
         self.asked: list[Json] = []
+        self.carried_out: set[str] = set()
         self.commands: list[Command] = []
         self._process: Process | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -95,7 +103,7 @@ class Person:
         variables: Mapping[str, str] | None = None,
     ) -> bytes:
         """One command without `--json`: what it printed. Raises PersonError for another exit code."""
-        command = self._command(*arguments, stdin=stdin, variables=variables)
+        command = self._command(arguments, stdin, variables)
         process = await asyncio.create_subprocess_exec(
             *self._program,
             *command.arguments,
@@ -110,21 +118,22 @@ class Person:
         except BaseException:
             await _ended(process)
             raise
-        if process.returncode not in codes:
+        code = process.returncode or 0
+        self.commands.append(replace(command, code=code))
+        if code not in codes:
             words = " ".join(word for word in arguments[:3] if word != "--json")
-            raise PersonError(f"{words} ended with {process.returncode}: {errors.decode(errors='replace')}")
+            raise PersonError(f"{words} ended with {code}: {errors.decode(errors='replace')}")
         return out
 
     def _command(
-        self, *arguments: str, stdin: bytes = b"", variables: Mapping[str, str] | None = None
+        self, arguments: Sequence[str], stdin: bytes = b"", variables: Mapping[str, str] | None = None
     ) -> Command:
-        command = Command((*self._options, *arguments), stdin, {**self._variables, **(variables or {})})
-        self.commands.append(command)
-        return command
+        return Command((*self._options, *arguments), stdin, {**self._variables, **(variables or {})})
 
     async def start(self, *options: str) -> None:
         """Begin to serve; `listen` is asked for at once, and what comes is dealt with."""
-        command = self._command("--json", *options, "serve")
+        command = self._command(("--json", *options, "serve"))
+        self.commands.append(command)
         self._process = await asyncio.create_subprocess_exec(
             *self._program,
             *command.arguments,
@@ -171,11 +180,14 @@ class Person:
         self._say({"call": call, "ref": ref, **arguments})
         try:
             async with asyncio.timeout(ANSWER_WITHIN):
-                return dict(await answer)
+                said: Json = await answer
         except TimeoutError:
             raise PersonError(f"{call} was not answered within {ANSWER_WITHIN:.0f} s") from None
         finally:
             self._calls.pop(ref, None)
+        if "result" in said:
+            self.carried_out.add(call)
+        return said
 
     async def call(self, call: str, /, **arguments: Any) -> Any:
         """One call: its result. Raises PersonError for an error, with its sentence."""
@@ -220,7 +232,7 @@ class Person:
         """The message in hand has been dealt with, and so will those behind it at once."""
         self.dawdles = False
         if self._in_hand is not None:
-            self._say({"call": "done", "ref": 0, "id": self._in_hand})
+            self._say({"call": "done", "ref": DONE, "id": self._in_hand})
             self._in_hand = None
 
     async def _read(self, process: Process) -> None:
@@ -228,7 +240,9 @@ class Person:
         async for line in process.stdout:
             said = json.loads(line)
             if "event" not in said:
-                waiting = self._calls.get(said.get("ref", 0))
+                if said.get("ref") == DONE and "result" in said:
+                    self.carried_out.add("done")
+                waiting = self._calls.get(said.get("ref", DONE))
                 if waiting is not None and not waiting.done():
                     waiting.set_result(said)
                 continue

@@ -18,7 +18,7 @@ LINE_MAX: Final = (
     6 * TEXT_MAX + 1000
 )  # a text as JSON with every character escaped, and what may stand beside it
 _MESSAGE_ID: Final = re.compile(r"[0-9a-f]{32}")
-_FIELDS: Final = {"text", "data", "id", "reply_to"}
+LINE_FIELDS: Final = {"text", "data", "id", "reply_to"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,11 @@ def check_key(text: str) -> str:
 
 def _body(value: Any) -> Body:
     """The message of one line. Raises ValueError, KeyError, TypeError, binascii.Error or UsageError."""
-    if not isinstance(value, dict) or not value.keys() <= _FIELDS or ("text" in value) == ("data" in value):
+    if (
+        not isinstance(value, dict)
+        or not value.keys() <= LINE_FIELDS
+        or ("text" in value) == ("data" in value)
+    ):
         raise ValueError
     key, reply_to = value.get("id"), value.get("reply_to")
     if not isinstance(key, str | None) or not isinstance(reply_to, str | None):

@@ -12,6 +12,7 @@ from pathlib import Path
 from clients.audit.people import Person
 from clients.audit.scenes.cast import Cast, expect
 from clients.audit.scenes.strangers import request_to
+from clients.config import INVITE_VARIABLE
 
 
 async def begin(cast: Cast, person: Person) -> None:
@@ -65,6 +66,8 @@ async def _through_pipes(cast: Cast) -> None:
     chatted = stage.canary("chat stdin")
     await dave.said("chat", name, stdin=chatted.encode() + b"\n")
     await bob.hears(chatted)
+    chatted, known_as = stage.canary("chat stdin"), stage.canary("chat --as")
+    await dave.said("chat", cast.bare(cast.alice), "--as", known_as, stdin=chatted.encode() + b"\n")
     stage.did("`send` from stdin and of many lines, and `chat`, through pipes")
 
 
@@ -100,21 +103,30 @@ async def bob_decides(cast: Cast) -> None:
     await bob.run("contact", "unblock", new)
     await bob.run("contact", "remove", new, "--yes")
     stage.did("`contact add`, verify, rename, replace, sharing, block, unblock and remove")
+    broken = stage.canary("contact replace ADDRESS", "bp1{}")
+    await bob.run("contact", "replace", cast.names[bob, cast.alice], broken, "--yes", codes=(2,))
+    broken = stage.canary("contact add ADDRESS", "bp1{}")
+    await bob.run("contact", "add", stage.canary("contact add NAME"), broken, codes=(2,))
     await bob.run("settings", "--name", stage.canary("settings --name"), "--receipt-delay", "0.2")
     listed = await bob.run("contact", "list")
     expect(any(row["name"] == cast.names[bob, cast.alice] for row in listed), "`contact list` lacks somebody")
-    stage.did("`settings` and `contact list`")
+    await bob.run("contact", "requests")
+    await bob.run("address")
+    await bob.run("trust-relay", "wss://another.example")
+    await bob.run("completion", "bash")
+    stage.did("`settings`, `contact list` and requests, `address`, `trust-relay` and `completion`")
 
 
 async def mistakes_on_the_command_line(cast: Cast) -> None:
     """Words that mean nothing, where each command takes some; no relay is asked for any of it."""
     stage, erin = cast.stage, cast.stage.person("erin")
     url = stage.relay.url
+    invite = {INVITE_VARIABLE: stage.canary("$BLINDPOST_INVITE", "bpinvite1{}")}
     authority = _file(cast, "init --ca", stage.canary("init --ca"))
-    await erin.run("init", "--relay", url, "--ca", str(authority), codes=(2,))
+    await erin.run("init", "--relay", url, "--ca", str(authority), codes=(2,), variables=invite)
     await erin.run("doctor", "--relay", url, "--ca", str(authority), codes=(2,))
-    invite = stage.canary("init --invite", "bpinvite1{}")
-    await erin.run("init", "--relay", url, "--invite", invite, codes=(2,))
+    broken = stage.canary("init --invite", "bpinvite1{}")
+    await erin.run("init", "--relay", url, "--invite", broken, codes=(2,))
     await erin.run(stage.canary("a command that there is not"), codes=(2,))
     await erin.run("init", stage.canary("an option that there is not", "--{}"), codes=(2,))
     stage.did("mistakes on the command line: options, commands, an invite and a certificate that are none")

@@ -101,6 +101,7 @@ async def _read(cast: Cast) -> None:
     alice, bob = cast.alice, cast.bob
     bob.dawdles = True  # what a program has dealt with, nobody need read
     sent = await cast.tell(alice, bob, cast.stage.canary("send.text"))
+    cast.stage.plant("id of a message", bytes.fromhex(sent))
     await bob.call("read", name=cast.names[bob, alice], through=sent)
     bob.go_on()
     await cast.comes(alice, sent, "read")

@@ -18,7 +18,7 @@ async def decisions(cast: Cast) -> None:
     after = await alice.call("contacts", after=renamed)
     expect(renamed not in [contact["name"] for contact in after], "a list begins too early")
     await alice.call("send", to=renamed, text=stage.canary("send.text"))
-    await alice.event(_says_a_problem)
+    await cast.hears_of_a_problem(alice, renamed)
     stage.did("a text to an account that no relay knows: said to the sender")
     await alice.call("remove", name=renamed, force=True)
     stage.did("a contact added, renamed, replaced, blocked, unblocked and removed with its history")
@@ -41,7 +41,3 @@ async def verified(cast: Cast) -> None:
         raise PersonError("a wrong safety number verifies")
     await alice.call("verify", name=name, text=shown)
     cast.stage.did("a safety number, compared rightly, wrongly and with what is none")
-
-
-def _says_a_problem(event: dict[str, object]) -> bool:
-    return event["event"] == "state" and bool(event["problems"])
