@@ -30,10 +30,15 @@ async def drive(stage: Stage) -> None:
         commands.mistakes_on_the_command_line(cast),
     )
     await together(absence.absence(cast), commands.bob_decides(cast), decisions.decisions(cast))
-    await together(conversation.near(cast), accounts.moves(cast), accounts.by_commands(cast))
+    await together(_near_and_lossy(cast), accounts.moves(cast), accounts.by_commands(cast))
     await stage.look("everything is delivered")
     await accounts.ends(cast)
     await stage.look("an account is deleted")
+
+
+async def _near_and_lossy(cast: Cast) -> None:
+    await conversation.near(cast)
+    await conversation.loses_one(cast)
 
 
 async def _alice_and_bob(cast: Cast) -> None:

@@ -12,6 +12,7 @@ from types import NoneType
 from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
 
 import click
+from click import types
 from pydantic import BaseModel
 
 from clients import config
@@ -26,13 +27,10 @@ from keys import content
 from wire import control
 
 # Types of options that take no free text: numbers, and one of several words.
-NO_TEXT: Final = (
-    click.Choice,
-    click.types.IntParamType,
-    click.types.FloatParamType,
-    click.types.BoolParamType,
-)
+NO_TEXT: Final = (click.Choice, types.IntParamType, types.FloatParamType, types.BoolParamType)
 AUDIT: Final = "audit"  # what stands behind it is typed by an auditor, and goes to no relay
+UNSEEN: Final = "was never seen at the tap"
+OWNERS: Final = (Messenger, ContactBook)  # of the Python interface
 STDIN: Final = ("send stdin", "chat stdin")
 
 
@@ -113,7 +111,7 @@ def chat_commands() -> Iterator[str]:
 
 def parameters() -> Iterator[str]:
     """`Messenger.send body`: each parameter of the Python interface that takes text."""
-    for owner in (Messenger, ContactBook):
+    for owner in OWNERS:
         for name, method in inspect.getmembers(owner, inspect.isroutine):
             if not name.startswith("_"):
                 for parameter, annotation in get_type_hints(method).items():
@@ -144,12 +142,6 @@ def features() -> dict[str, str]:
         **{f"call {name}": "was never carried out" for name in calls.CALLS},
         **{f"command {path}": "was never run to a good end" for path, _ in commands()},
         **{f"kind {kind.name}": "never reached anybody" for kind in content.Kind},
-        **{
-            f"to the relay: {type}": "was never seen at the tap"
-            for type in message_types(control.ClientMessage)
-        },
-        **{
-            f"to a client: {type}": "was never seen at the tap"
-            for type in message_types(control.RelayMessage)
-        },
+        **{f"to the relay: {type}": UNSEEN for type in message_types(control.ClientMessage)},
+        **{f"to a client: {type}": UNSEEN for type in message_types(control.RelayMessage)},
     }

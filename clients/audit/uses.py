@@ -17,8 +17,9 @@ from websockets.frames import Opcode
 
 from clients.audit.inputs import parameter_name
 from clients.audit.people import Command, Json, Person
+from clients.audit.reading import NotReadError
 from clients.audit.stage import Stage
-from clients.audit.wiretap import NotReadError, Wiretap, messages
+from clients.audit.wiretap import Wiretap, messages
 from clients.cli.entry import assemble
 from wire import strict_json
 from wire.errors import WireError

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from heapq import merge
 from typing import TYPE_CHECKING, Final
 
+from clients.audit.loss import Loss
 from clients.audit.reading import HEAD_END, HEAD_MAX, Message, NotReadError, Reading
 from clients.audit.transcript import PIECE_MAX, Closed, Event, Opened, Piece
 
@@ -91,7 +92,8 @@ class _Refused(Exception):
 class Wiretap:
     """What went through, by connection. `open_tap` makes one; `proxy` is the URL that clients are given.
 
-    With a `listener` each event is handed over as it happens, and nothing is kept here.
+    With a `listener` each event is handed over as it happens, and nothing is kept here. With a `loss`, what
+    it takes away was said by the relay, and is kept, but does not reach its client.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class Wiretap:
         self.connections: list[Connection] = []
         self.kept = 0
         self.overflowed = False
+        self.loss: Loss | None = None
         self._upstream = upstream
         self._listener = listener or self._keep
         self._numbers = 0
@@ -225,8 +228,12 @@ class Wiretap:
     async def _pass_piece(
         self, number: int, piece: bytes, writer: asyncio.StreamWriter, *, to_relay: bool
     ) -> None:
+        if self.loss is not None and not to_relay:
+            passed_on = self.loss.passed_on(number, self._of(number).from_relay.data, piece)
+        else:
+            passed_on = piece
         self._listener(Piece(asyncio.get_running_loop().time(), number, to_relay, piece))
-        writer.write(piece)
+        writer.write(passed_on)
         await writer.drain()
 
     def _keep(self, event: Event) -> None:

@@ -5,7 +5,8 @@ import shutil
 from pathlib import Path
 
 from clients.audit.relays import OwnRelay
-from clients.audit.scenes.cast import Cast, expect
+from clients.audit.scenes.cast import Cast, expect, mended
+from clients.store.repairs import Fault
 from keys.content import Kind
 
 
@@ -37,6 +38,7 @@ async def absence(cast: Cast) -> None:
     expect(any("older copy of itself" in problem for problem in problems), "an old copy was not recognised")
     await cast.tell(carol, alice, stage.canary("send.text"))
     await cast.tell(alice, carol, stage.canary("send.text"))
+    expect(Fault.SESSION in await mended(carol), "no session was begun anew")
     stage.carried.add(Kind.REPAIR)
     stage.did("an old copy of a profile, recognised, with new sessions, and all that it lacked sent again")
 

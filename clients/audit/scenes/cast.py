@@ -12,6 +12,9 @@ from typing import Any, Final
 
 from clients.audit.people import Json, Person, PersonError
 from clients.audit.stage import Stage
+from clients.config import ClientConfig
+from clients.profile import store_key
+from clients.store.store import Store
 from keys.identities import Account
 from wire.addresses import Address, RelayUrl
 
@@ -22,6 +25,20 @@ def expect(is_so: bool, otherwise: str) -> None:
     """Go on if it is so. Raises PersonError with what is wrong."""
     if not is_so:
         raise PersonError(otherwise)
+
+
+async def mended(person: Person) -> set[str]:
+    """What went wrong with somebody's contacts, and was mended: words of `clients.store.repairs.Fault`."""
+
+    def look() -> set[str]:
+        config = ClientConfig(person.profile, person.passphrase)
+        store = Store(person.profile / "store.db", store_key(config), is_reader=True)
+        try:
+            return {str(row[0]) for row in store.db.execute("SELECT what FROM repairs WHERE count > 0")}
+        finally:
+            store.close()
+
+    return await asyncio.to_thread(look)
 
 
 async def together(*scenes: Coroutine[Any, Any, None]) -> None:

@@ -5,11 +5,15 @@ import base64
 import os
 from typing import Final
 
+from clients.audit.loss import Loss
 from clients.audit.people import Json, is_handed_over
-from clients.audit.scenes.cast import Cast, expect, together
+from clients.audit.scenes.cast import Cast, expect, mended, together
+from clients.store.repairs import Fault
 from keys.content import Kind
+from wire.frames import DELIVER_HEADER
 from wire.limits import TEXT_MAX
 
+LOST: Final = 16 * 1024  # bytes of an envelope that nothing else has meanwhile
 # Letters of two, three and four bytes in UTF-8.
 SCRIPTS: Final = {
     "Greek": "αβγδεζηθικλμνξοπρστυφχψω",
@@ -129,3 +133,19 @@ async def near(cast: Cast) -> None:
     cast.stage.carried.add(Kind.TYPING)
     await alice.call("typing", name=bobs, on=False)
     cast.stage.did("that somebody types, seen by a contact")
+
+
+async def loses_one(cast: Cast) -> None:
+    """A frame is lost on its way: Bob's client sees a gap, asks for what is missing, and has all in order."""
+    alice, bob, name = cast.alice, cast.bob, cast.names[cast.alice, cast.bob]
+    lost, next = (cast.stage.canary("send.text") for _ in range(2))
+    cast.stage.tap.loss = loss = Loss(DELIVER_HEADER + LOST)
+    await alice.call("send", to=name, text=lost + "." * (LOST * 3 // 4))
+    await alice.call("send", to=name, text=next)
+    heard = [await bob.hears(text) for text in (lost, next)]
+    cast.stage.tap.loss = None
+    order = [event["message"]["id"] for event in bob.heard if is_handed_over(event)]
+    expect(order[-2:] == [message["id"] for message in heard], "what was sent again came behind the next one")
+    expect(loss.happened and Fault.GAP in await mended(bob), "no frame was lost, or none was asked for")
+    cast.stage.carried.add(Kind.RESEND)
+    cast.stage.did("a frame that was lost on its way, asked for and sent again, before what came behind it")
