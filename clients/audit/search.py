@@ -4,6 +4,7 @@ Owns all forms of all canaries as one automaton, what is unpacked on the way, an
 looked through. Knows nothing of where data comes from.
 """
 
+import contextlib
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from clients.audit.encodings import differences, forms
 
 CHUNK: Final = 4 * 1024 * 1024  # bytes that are looked through at a time
 UNPACKED_MAX: Final = 1024 * 1024  # bytes of what one compressed stream holds
-PROBE: Final = 256  # bytes that show whether a stream begins
+STEP: Final = 64  # bytes that are unpacked at a time: where a stream breaks, the last of them are lost
 DEPTH: Final = 3  # streams within streams
 SHORTEST: Final = 8  # bytes of a value: a shorter one would be found by chance
 _ZLIB: Final = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
@@ -48,26 +49,20 @@ class Finding:
     offset: int
 
 
-def _inflated(data: memoryview) -> bytes:
-    """What a zlib or gzip stream holds up to where it breaks; b"" where none begins."""
-    unpacker, found = zlib.decompressobj(zlib.MAX_WBITS | 32), b""
-    for start, stop in ((0, PROBE), (PROBE, len(data))):
-        try:
-            found += unpacker.decompress(data[start:stop], UNPACKED_MAX)
-        except zlib.error:
-            break
-        if not found or unpacker.eof:
-            break
-    return found
-
-
 def _unpacked(data: memoryview, magic: bytes) -> bytes:
-    if magic != _ZSTD:
-        return _inflated(data)
-    try:
-        return zstandard.ZstdDecompressor().decompressobj().decompress(data)[:UNPACKED_MAX]
-    except zstandard.ZstdError:
-        return b""
+    """What a compressed stream holds up to where it ends or breaks, as where a page of a database ends."""
+    unpacker = (
+        zstandard.ZstdDecompressor().decompressobj()
+        if magic == _ZSTD
+        else zlib.decompressobj(zlib.MAX_WBITS | 32)
+    )
+    found = bytearray()
+    with contextlib.suppress(zlib.error, zstandard.ZstdError):
+        for start in range(0, len(data), STEP):
+            found += unpacker.decompress(data[start : start + STEP])
+            if unpacker.eof or len(found) > UNPACKED_MAX:
+                break
+    return bytes(found)
 
 
 class Search:

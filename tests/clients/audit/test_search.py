@@ -44,6 +44,12 @@ FORMS: dict[str, Callable[[bytes], bytes]] = {
     "zstd": lambda value: zstandard.compress(b"before" * 9 + value),
     "gzip of zlib of hex": lambda value: gzip.compress(zlib.compress(value.hex().encode())),
     "a stream that is cut off": lambda value: zlib.compress(value + os.urandom(200))[:-100],
+    # A full flush ends a block, and no block begins with these bytes (RFC 1951, 3.2.3).
+    "a stream that breaks": lambda value: (
+        (stream := zlib.compressobj()).compress(repr(list(range(500))).encode() + value)
+        + stream.flush(zlib.Z_FULL_FLUSH)
+        + b"\xff" * 200
+    ),
     "split in two": lambda value: (
         value[: len(value) // 2 + 1] + os.urandom(60) + value[len(value) // 2 + 1 :]
     ),
