@@ -69,12 +69,13 @@ class OwnRelay:
         self._process: Process | None = None
         self.data, self._temporary = directory / "relay-data", directory / "relay-tmp"
         self._log = directory / "relay-log"
+        self.working = directory / "relay-cwd"  # where a relay would write what has no other place
         self.url = ""
 
     async def start(self) -> None:
         """Return once it listens, on the port it had before if it had one. Raises RelayError."""
-        self._temporary.mkdir(exist_ok=True)
-        self._log.mkdir(exist_ok=True)
+        for path in (self._temporary, self._log, self.working):
+            path.mkdir(exist_ok=True)
         port = urlsplit(self.url).port or 0
         settings = {"port": port, "data-directory": self.data, "log-level": "debug", **RAISED}
         with (self._log / "stderr").open("ab") as errors, (self._log / "stdout").open("ab") as words:
@@ -86,6 +87,7 @@ class OwnRelay:
                 stdin=DEVNULL,
                 stdout=words,
                 stderr=errors,
+                cwd=self.working,
                 env=environment({**self._variables, "TMPDIR": str(self._temporary)}),
             )
         try:
@@ -127,6 +129,7 @@ class OwnRelay:
 
     def _temporary_files(self, sight: Sight) -> Iterable[tuple[str, bytes]]:
         yield from files(self._temporary, sight)
+        yield from files(self.working, sight)
         yield from open_files(self.pid, self._directory, sight)
 
     async def stop(self) -> int:
