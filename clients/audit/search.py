@@ -17,7 +17,7 @@ from clients.audit.encodings import differences, forms
 
 CHUNK: Final = 4 * 1024 * 1024  # bytes that are looked through at a time
 UNPACKED_MAX: Final = 1024 * 1024  # bytes of what one compressed stream holds
-STEP: Final = 64  # bytes that are unpacked at a time: where a stream breaks, the last of them are lost
+STEP: Final = 16  # bytes that are unpacked at a time: where a stream breaks, the last of them are lost
 DEPTH: Final = 3  # streams within streams
 SHORTEST: Final = 8  # bytes of a value: a shorter one would be found by chance
 _ZLIB: Final = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")

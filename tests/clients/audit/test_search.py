@@ -46,7 +46,7 @@ FORMS: dict[str, Callable[[bytes], bytes]] = {
     "a stream that is cut off": lambda value: zlib.compress(value + os.urandom(200))[:-100],
     # A full flush ends a block, and no block begins with these bytes (RFC 1951, 3.2.3).
     "a stream that breaks": lambda value: (
-        (stream := zlib.compressobj()).compress(repr(list(range(500))).encode() + value)
+        (stream := zlib.compressobj()).compress(repr(list(range(500))).encode() + value + os.urandom(20))
         + stream.flush(zlib.Z_FULL_FLUSH)
         + b"\xff" * 200
     ),
