@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final, Self
-from urllib.parse import urlsplit
 
 from clients.audit.evidence import Place, Source
 from clients.audit.processes import (
@@ -25,10 +24,12 @@ from clients.audit.processes import (
 )
 from clients.audit.relays import RelayError, http_answer, http_answers
 from clients.audit.sight import Sight, file, files, memory, open_files
+from clients.connection import tls_context
+from wire.addresses import RelayUrl
+from wire.errors import WireError
 
 DATABASE: Final = "relay.db"
 NAME: Final = "blindpost relay"  # what /v1/info says
-DEFAULT_PORTS: Final = {"ws": 80, "http": 80, "wss": 443, "https": 443}
 AS_ROOT: Final = "run the audit as root, who may read another's process"
 NOWHERE: Final = "/dev/null"
 
@@ -46,7 +47,7 @@ class AttachedRelay:
         self.pid, self.url = pid, url
         self._door, self._trust = door, trust
         self._data = data  # as the process names it
-        self._logs, self._is_told = _logs_of(pid, logs)
+        self._logs, self._untold = _logs_of(pid, logs)
 
     @classmethod
     def find(cls, target: str, logs: Sequence[Path] = ()) -> Self:
@@ -55,14 +56,15 @@ class AttachedRelay:
         `logs`: files that it writes to, where its stdout and stderr go elsewhere.
         """
         try:
-            pid = int(target) if target.isdecimal() else _listener(target)
+            dialled = None if target.isdecimal() else _parsed(target)
+            pid = int(target) if dialled is None else _listener(dialled.port)
             door, said, trust = _door(pid, listening(pid))
             data = _data_directory(pid)
         except FileNotFoundError:
             raise RelayError(f"no process {target} runs here; ps -C python3 shows those that do") from None
         except PermissionError:
             raise RelayError(f"process {target} may not be looked at: {AS_ROOT}") from None
-        url = target if not target.isdecimal() else str([*said.get("public_urls", ()), door][0])
+        url = dialled.origin if dialled else str([*said.get("public_urls", ()), door][0])
         for path in logs:
             if not os.access(path, os.R_OK):
                 raise RelayError(f"{path} cannot be read; name a file with --log that can")
@@ -79,13 +81,18 @@ class AttachedRelay:
         )
 
     def _words(self, sight: Sight) -> Iterable[tuple[str, bytes]]:
-        """What was written since it was found; a log that is shorter now is another one."""
+        """What was written since it was found."""
         sight.was_there = True
-        if not self._is_told:
-            sight.unread.append(_untold(open_names(self.pid)))
+        if self._untold:
+            sight.unread.append(self._untold)
         for path, start in self._logs.items():
-            is_longer = path.exists() and path.stat().st_size >= start
-            yield from file(path, str(path), sight, start=start if is_longer else 0)
+            if not path.exists():
+                sight.unread.append(f"{path} is not there any more")
+            elif path.stat().st_size < start:
+                sight.unread.append(
+                    f"{path} was begun anew, and what it said before is lost: run the audit again"
+                )
+            yield from file(path, str(path), sight, start=start)
 
     def _store(self, sight: Sight) -> Iterable[tuple[str, bytes]]:
         yield from files(seen_from(self.pid, self._data), sight)
@@ -105,20 +112,23 @@ class AttachedRelay:
 
 
 class StrangeRelay:
-    """A relay of which nothing but its URL is known. What it does behind that, nobody sees from here."""
+    """A relay of which nothing but its URL is known: what it does behind that, nobody sees from here.
+
+    `ca`: its own certificate authority, in PEM. Raises RelayError.
+    """
 
     not_looked_at: Sequence[str] = ("its logs", "its store", "its temporary files", "its memory")
 
-    def __init__(self, url: str, ca: Path | None = None) -> None:
-        self.url = url.rstrip("/")
+    def __init__(self, url: str, ca: bytes | None = None) -> None:
         try:
-            self._trust = ssl.create_default_context(cafile=ca)
+            parsed = RelayUrl.parse(url)
+            self.url, self._trust = parsed.origin, tls_context(parsed, ca)
             _information(self.url, self._trust)
         except ssl.SSLError as error:
             raise RelayError(
                 f"{url} has no certificate that is trusted here ({error.reason}); see --ca"
             ) from None
-        except (OSError, HTTPException, ValueError) as error:
+        except (OSError, HTTPException, ValueError, WireError) as error:
             raise RelayError(f"{url} is no relay, or cannot be reached: {error}") from None
 
     def sources(self) -> Sequence[Source]:
@@ -126,7 +136,7 @@ class StrangeRelay:
         return (Source(Place.HTTP, "answers", lambda sight: http_answers(self.url, sight, self._trust)),)
 
 
-def _information(url: str, trust: ssl.SSLContext) -> dict[str, Any]:
+def _information(url: str, trust: ssl.SSLContext | None) -> dict[str, Any]:
     """What a relay says of itself. Raises OSError, HTTPException; ValueError: it is none."""
     body, _ = http_answer(url, "GET", "/v1/info", trust)
     said = json.loads(body)
@@ -135,12 +145,16 @@ def _information(url: str, trust: ssl.SSLContext) -> dict[str, Any]:
     return said
 
 
-def _listener(url: str) -> int:
-    """The process behind a URL's port. Raises RelayError."""
-    parts = urlsplit(url)
-    port = parts.port or DEFAULT_PORTS.get(parts.scheme)
-    if port is None or parts.scheme not in DEFAULT_PORTS:
-        raise RelayError(f"{url} is neither a process id nor a URL such as ws://127.0.0.1:8765")
+def _parsed(url: str) -> RelayUrl:
+    """A relay's URL. Raises RelayError."""
+    try:
+        return RelayUrl.parse(url)
+    except WireError:
+        raise RelayError(f"{url} is neither a process id nor a URL such as ws://127.0.0.1:8765") from None
+
+
+def _listener(port: int) -> int:
+    """The process behind a port of this host. Raises RelayError."""
     found = who_listens(port)
     if not found:
         raise RelayError(
@@ -184,25 +198,20 @@ def _data_directory(pid: int) -> str:
     return found.pop()
 
 
-def _logs_of(pid: int, named: Sequence[Path]) -> tuple[dict[Path, int], bool]:
-    """Where each log ends now, and whether these are all of its words."""
-    ends, is_told = {path: path.stat().st_size for path in named}, bool(named)
-    streams = [open_names(pid).get(number, NOWHERE) for number in (1, 2)]
-    for number, name in enumerate(streams, start=1):
-        path = Path(f"/proc/{pid}/fd/{number}")
-        if name.startswith("/") and path.is_file():
+def _logs_of(pid: int, named: Sequence[Path]) -> tuple[dict[Path, int], str]:
+    """Where each log ends now, and what is missing of its words: a sentence, or nothing. Raises OSError."""
+    ends, lost, names = {path: path.stat().st_size for path in named}, list[str](), open_names(pid)
+    for number in (1, 2):
+        path, name = Path(f"/proc/{pid}/fd/{number}"), names.get(number, NOWHERE)
+        if path.is_file():
             ends[path] = path.stat().st_size
-    known = [
-        name == NOWHERE or Path(f"/proc/{pid}/fd/{n}") in ends for n, name in enumerate(streams, start=1)
-    ]
-    return ends, is_told or all(known)
-
-
-def _untold(names: dict[int, str]) -> str:
-    places = " and ".join(dict.fromkeys(names.get(number, NOWHERE) for number in (1, 2)))
-    return (
-        f"its stdout and stderr go to {places}, which cannot be read; let them go to a file too, such as "
-        "journalctl -f -o cat -u UNIT >FILE, and name it with --log FILE"
+        elif name != NOWHERE:
+            lost.append(name)
+    if named or not lost:
+        return ends, ""
+    return ends, (
+        f"its stdout and stderr go to {' and '.join(dict.fromkeys(lost))}, which cannot be read; let them go to "
+        "a file too, such as journalctl -f -o cat -u UNIT >FILE, and name it with --log FILE"
     )
 
 

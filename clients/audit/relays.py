@@ -47,7 +47,12 @@ class RelayError(Exception):
 
 
 class Relay(Protocol):
-    """Any relay under audit: `url` as clients dial it, and what of it can be read now."""
+    """Any relay under audit: `url` as clients dial it, and what of it can be read now.
+
+    `not_looked_at`: what cannot be seen of it, however the audit goes; for the report.
+    """
+
+    not_looked_at: Sequence[str]
 
     @property
     def url(self) -> str:
@@ -59,6 +64,8 @@ class Relay(Protocol):
 
 class OwnRelay:
     """A relay in a process that the audit starts; `program` is what runs it, which a control changes."""
+
+    not_looked_at: Sequence[str] = ()
 
     def __init__(
         self, directory: Path, program: Sequence[str] = PROGRAM, variables: dict[str, str] | None = None

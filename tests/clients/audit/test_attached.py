@@ -79,13 +79,24 @@ def test_words_that_go_into_a_pipe_are_unread_until_they_are_named(tmp_path: Pat
         process.terminate()
 
 
-def test_a_log_that_begins_anew_is_read_from_its_beginning(relay: RelayProcess, tmp_path: Path) -> None:
+def test_a_log_that_is_not_what_it_was_is_said(relay: RelayProcess, tmp_path: Path) -> None:
     log = tmp_path / "other.log"
     log.write_text("long before\n" * 10)
     found = AttachedRelay.find(str(relay.pid), [log])
     log.write_text("anew\n")
+    for number, said in enumerate(("was begun anew", "is not there any more")):
+        (tmp_path / str(number)).mkdir()
+        (unread,) = taken(tmp_path / str(number), found).unread()
+        assert said in unread
+        log.unlink(missing_ok=True)
+
+
+def test_a_relay_that_has_ended_is_not_seen(tmp_path: Path) -> None:
+    with RelayProcess(tmp_path) as process:
+        found = AttachedRelay.find(str(process.pid))
     (tmp_path / "seen").mkdir()
-    assert b"anew\n" in [data for _, data in taken(tmp_path / "seen", found).pieces(Place.LOGS)]
+    unread = taken(tmp_path / "seen", found).unread()
+    assert len(unread) == len(found.sources())
 
 
 def test_what_is_no_relay_is_said() -> None:
@@ -96,9 +107,10 @@ def test_what_is_no_relay_is_said() -> None:
     with pytest.raises(RelayError, match="--url"):
         AttachedRelay.find(f"ws://127.0.0.1:{free_port()}")
     with pytest.raises(RelayError, match="neither a process id nor a URL"):
-        AttachedRelay.find("relay.example")
-    with pytest.raises(RelayError, match="is no relay, or cannot be reached"):
-        StrangeRelay(f"ws://127.0.0.1:{free_port()}")
+        AttachedRelay.find("the relay")
+    for url in (f"ws://127.0.0.1:{free_port()}", "no url"):
+        with pytest.raises(RelayError, match="is no relay, or cannot be reached"):
+            StrangeRelay(url)
 
 
 def test_a_relay_that_keeps_nothing_is_said(tmp_path: Path) -> None:
@@ -136,7 +148,7 @@ def test_a_relay_that_ends_tls_itself(tmp_path: Path) -> None:
         for place in ("inside", "outside"):
             (tmp_path / place).mkdir()
         assert taken(tmp_path / "inside", AttachedRelay.find(str(process.pid))).unread() == []
-        outside = taken(tmp_path / "outside", StrangeRelay(process.origin, ca))
+        outside = taken(tmp_path / "outside", StrangeRelay(process.origin, ca.read_bytes()))
         assert outside.unread() == []
         assert {place for place, _ in outside.sights} == {Place.HTTP}
         with pytest.raises(RelayError, match="no certificate that is trusted here"):
