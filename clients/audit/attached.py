@@ -209,9 +209,10 @@ def _logs_of(pid: int, named: Sequence[Path]) -> tuple[dict[Path, int], str]:
             lost.append(name)
     if named or not lost:
         return ends, ""
+    places = " and ".join(dict.fromkeys(lost))
     return ends, (
-        f"its stdout and stderr go to {' and '.join(dict.fromkeys(lost))}, which cannot be read; let them go to "
-        "a file too, such as journalctl -f -o cat -u UNIT >FILE, and name it with --log FILE"
+        f"its stdout and stderr go to {places}, which cannot be read; let them go to a file too, such as "
+        "journalctl -f -o cat -u UNIT >FILE, and name it with --log FILE"
     )
 
 
