@@ -1,10 +1,11 @@
-"""small_things.json: padding and safety numbers."""
+"""small_things.json: padding, safety numbers, the signature of an audit's report."""
 
 import base64
 
 import pytest
 
 from keys import primitives
+from keys.auditors import Auditor, verify_report
 from keys.errors import DecryptError
 from keys.safety_number import KEY_TYPE, fingerprint, matches, safety_number, scannable
 from tests.vectors import independent
@@ -47,3 +48,13 @@ def test_safety_numbers_compare_in_both_directions() -> None:
         assert matches(other, one, item["scannable_of_one"])
         assert not matches(one, other, item["scannable_of_one"])
         assert not matches(other, one, item["scannable_of_other"])
+
+
+def test_the_signature_of_an_audits_report() -> None:
+    item = FILE["audit_report"]
+    seed, text, signature = unhex(item["seed"]), item["report"].encode(), unhex(item["signature"])
+    auditor = Auditor(seed)
+    assert auditor.key.hex() == item["key"] == independent.signing_public(seed).hex()
+    signed = independent.named("audit-report") + text
+    assert auditor.sign_report(text) == signature == independent.signature(seed, signed)
+    assert verify_report(auditor.key, text, signature)
