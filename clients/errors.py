@@ -86,3 +86,9 @@ class StorageError(ClientError):
     """The store cannot be read or written."""
 
     exit_code = ExitCode.STORAGE
+
+
+class AuditError(ClientError):
+    """An audit is red, or cannot be published."""
+
+    exit_code = ExitCode.AUDIT

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, get_args
 
 from websockets.frames import Opcode
 
+from clients.audit.reading import Head
 from wire import strict_json
 from wire.control import ControlMessage
 from wire.control_values import decode_base64url
@@ -134,18 +135,16 @@ def control_frame(opcode: Opcode, payload: bytes) -> Field:
     return Field(Place.FRAME, f"websocket.{opcode.name.lower()}", payload)
 
 
-def head_fields(head: bytes, *, is_request: bool) -> Iterator[Field]:
-    """Route and headers of a request, or the headers of an answer. What is no head has none."""
-    first, *lines = head.decode("latin-1").split("\r\n")
+def head_fields(head: Head, *, is_request: bool) -> Iterator[Field]:
+    """Route and headers of a request, or the headers of an answer."""
     if is_request:
-        method, _, rest = first.partition(" ")
-        path = rest.partition(" ")[0].partition("?")[0]
-        yield Field(Place.HTTP, f"{_plain(method)} {path[:NAME_MAX]}", first)
-    for line in lines:
-        name, colon, value = line.partition(":")
-        if colon:
-            side = "request" if is_request else "response"
-            yield Field(Place.HTTP, f"{side}-header.{_plain(name.strip().lower())}", value.strip())
+        method, _, rest = head.first.partition(" ")
+        target, _, version = rest.partition(" ")
+        yield Field(Place.HTTP, f"{_plain(method)} {target.partition('?')[0][:NAME_MAX]}", version)
+    side = "request" if is_request else "response"
+    for name, value in head.headers:
+        if name:
+            yield Field(Place.HTTP, f"{side}-header.{_plain(name)}", value)
 
 
 def information_fields(body: bytes) -> Iterator[Field]:

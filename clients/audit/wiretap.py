@@ -18,7 +18,7 @@ from heapq import merge
 from typing import TYPE_CHECKING, Final
 
 from clients.audit.loss import Loss
-from clients.audit.reading import HEAD_END, HEAD_MAX, Message, NotReadError, Reading
+from clients.audit.reading import HEAD_END, HEAD_MAX, Item, Message, NotReadError, Reading
 from clients.audit.transcript import PIECE_MAX, Closed, Event, Opened, Piece
 
 if TYPE_CHECKING:
@@ -43,6 +43,14 @@ class Direction:
     def data(self) -> bytes:
         """All of it."""
         return b"".join(piece for _, piece in self.pieces)
+
+    def items(self, *, is_client: bool) -> list[Item]:
+        """Heads, messages and bodies, up to where it cannot be read on."""
+        reading = Reading(is_client=is_client)
+        try:
+            return reading.feed(self.data)
+        except NotReadError:
+            return reading.rest()
 
 
 @dataclass(slots=True)

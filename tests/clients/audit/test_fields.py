@@ -14,6 +14,7 @@ from clients.audit.fields import (
     message_fields,
     undeclared,
 )
+from clients.audit.reading import Head
 from tests.docs.control_examples import examples
 from wire.control import ControlMessage
 from wire.frames import Deliver, Put
@@ -71,7 +72,7 @@ def test_frames_and_heads_have_the_names_of_the_ledger() -> None:
     names |= {field.name for field in frame_fields(deliver.encode(), is_put=False)}
     names |= {control_frame(opcode, b"").name for opcode in (Opcode.CLOSE, Opcode.PING, Opcode.PONG)}
     assert names == LEDGER.of(Place.FRAME).keys()
-    head = b"GET /v1/ws?token=x HTTP/1.1\r\nHost: relay\r\nCookie: me"
+    head = Head("GET /v1/ws?token=x HTTP/1.1", (("host", "relay"), ("cookie", "me")))
     assert [field.name for field in head_fields(head, is_request=True)] == [
         "GET /v1/ws",
         "request-header.host",
@@ -79,7 +80,7 @@ def test_frames_and_heads_have_the_names_of_the_ledger() -> None:
     ]
     assert undeclared(LEDGER, Place.HTTP, "request-header.cookie")
     assert not undeclared(LEDGER, Place.HTTP, "request-header.host")
-    answered = head_fields(b"HTTP/1.1 101 Switching\r\nUpgrade: websocket", is_request=False)
+    answered = head_fields(Head("HTTP/1.1 101 Switching", (("upgrade", "websocket"),)), is_request=False)
     assert [field.name for field in answered] == ["response-header.upgrade"]
     about = information_fields(b'{"name": "x", "limits": {"put_rate": 1}}')
     assert [field.name for field in about] == ["info.name", "info.limits", "info.limits.put_rate"]
