@@ -33,6 +33,11 @@ class ClientConfig(Secret):
     proxy: str | None = None  # URL of the HTTP proxy that every connection goes through
 
 
+def auditor_key_path() -> Path:
+    """Where an auditor's own key is kept, beside the profiles, unless another file is named."""
+    return user_data_path("blindpost") / "auditor.key"
+
+
 def profile_path(name: str | None) -> Path:
     """A path if `name` holds a slash, else a profile of that name in the platform's data directory.
 

@@ -1,0 +1,102 @@
+"""From facts to files: the report, its page, and nothing in either that must not be published.
+
+Owns the order in which they are made, what is taken out (paths of the auditor's machine), and the last look
+for canaries. Knows nothing of how the facts were found.
+"""
+
+import hashlib
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from os import listdir
+from pathlib import Path
+from sys import prefix
+from typing import Any, Final
+
+from clients.audit.code import sha256_of
+from clients.audit.page import page
+from clients.audit.report import Facts, Report
+from clients.audit.report_file import encode
+from clients.audit.search import Canary, Search
+from clients.audit.verdict import judged
+from clients.errors import AuditError, StorageError, UsageError
+from keys.auditors import Auditor
+
+INSTALLED: Final = Path(__file__).resolve().parents[2]
+
+
+def _nameless(text: str, places: Mapping[str, str]) -> str:
+    """A text in which each path of this machine is only what the reader needs of it: its last part."""
+    for path, name in places.items():
+        text = text.replace(path, name)
+    roots = "|".join(re.escape(name) for name in sorted(listdir("/"), key=len, reverse=True))
+    return re.sub(rf"(?<![\w.])/(?:{roots})(?:/[^\s:;,'\"()]*)?/([^\s:;,'\"()/]+)", r"…/\1", text)
+
+
+def nameless(facts: Facts, directory: Path) -> Facts:
+    """The same without paths of the auditor's machine. `directory` is where the audit kept its things."""
+    places = {
+        str(directory): "AUDIT",
+        str(INSTALLED): "CODE",
+        prefix: "PYTHON",
+        str(Path.home()): "HOME",
+        tempfile.gettempdir(): "TMP",
+    }
+    known = {path: name for path, name in places.items() if len(path) > 1}
+
+    def of(value: Any) -> Any:
+        if isinstance(value, str):
+            return _nameless(value, known) if "/" in value else value
+        if isinstance(value, dict):
+            return {of(key): of(inside) for key, inside in value.items()}
+        return [of(inside) for inside in value] if isinstance(value, list) else value
+
+    return Facts.model_validate(of(facts.model_dump(mode="json")))
+
+
+def _write(path: Path, data: bytes) -> None:
+    unfinished = path.with_name(path.name + ".new")
+    try:
+        unfinished.write_bytes(data)
+        unfinished.replace(path)
+    except OSError as error:
+        raise StorageError(f"The report {path} cannot be written: {error.strerror}.") from None
+
+
+def _is_clean(search: Search, files: Mapping[str, bytes]) -> bool:
+    return not any(search.look(name, data) for name, data in files.items())
+
+
+def publish(
+    facts: Facts,
+    auditor: Auditor,
+    file: Path,
+    canaries: Sequence[Canary],
+    directory: Path,
+    companions: Sequence[Path] = (),
+) -> Report:
+    """Write the signed report to `file` and its page beside it, with `.html`; the report as it was signed.
+
+    `companions`: files in the same directory whose hashes go into the report, such as a transcript. Where an
+    example of what the relay learns is a canary, as with a relay that leaks, the examples are left out.
+    Raises AuditError where a canary would be published all the same, UsageError and StorageError for files.
+    """
+    if (page_file := file.with_suffix(".html")) == file:
+        raise UsageError(
+            "The page beside the report ends in .html. Give the report another name, such as audit.json."
+        )
+    hashes = {path.name: sha256_of(path) for path in companions}
+    clean = nameless(facts, directory).model_copy(update={"companions": hashes})
+    search = Search(canaries)
+    bare = tuple(each.model_copy(update={"examples": ()}) for each in clean.learned)
+    for learned in (clean.learned, bare):
+        report = judged(clean.model_copy(update={"learned": learned}))
+        shown = page(report, auditor.key).encode()
+        with_page = {**hashes, page_file.name: hashlib.sha256(shown).hexdigest()}
+        report = report.model_copy(update={"companions": with_page})
+        signed = encode(report, auditor)
+        if _is_clean(search, {"report": signed, "page": shown}):
+            _write(page_file, shown)
+            _write(file, signed)
+            return report
+    raise AuditError("The report would show what was to stay secret, and is not written. Please report this.")
