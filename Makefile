@@ -54,7 +54,8 @@ test: $(READY)
 test-uvloop: $(READY)
 	@BLINDPOST_TEST_LOOP=uvloop $(BIN)/python -m pytest -n 2 --dist loadfile $(patsubst %,tests/relay/test_%.py,\
 	  caps connection crowded_out end_to_end fair_share hostile_http http leaks presence rates_end_to_end \
-	  loops no_addresses rfc6455_frames rfc6455_handshake shutdown slow_sockets socket_machine start tails tails_at_random) $(ARGS)
+	  loops no_addresses rfc6455_frames rfc6455_handshake shutdown slow_sockets socket_machine start tails tails_at_random \
+	  tripwires) $(ARGS)
 
 compiled: $(READY)
 	@$(BIN)/python scripts/compile_relay.py
@@ -62,7 +63,7 @@ compiled: $(READY)
 test-compiled: compiled
 	@PYTHONPATH=$(CURDIR)/.compiled $(BIN)/python -m pytest -n 2 --dist loadfile $(patsubst %,tests/relay/test_%.py,\
 	  caps compiled crowded_out end_to_end firewall hostile_http http leaks rates_end_to_end rfc6455_frames rfc6455_handshake \
-	  shutdown slow_sockets socket_machine start) $(ARGS)
+	  shutdown slow_sockets socket_machine start tripwires) $(ARGS)
 	@PYTHONPATH=$(CURDIR)/.compiled $(BIN)/python -m tests.faults --only two-connections
 
 attacks: $(READY)

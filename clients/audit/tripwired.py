@@ -104,7 +104,7 @@ async def tripwired(
     try:
         await relay.start()
         try:
-            async with open_stage(directory, relay, say=say) as stage:
+            async with open_stage(directory, relay, say=say, places=(), reads_keys=False) as stage:
                 await talk(stage)
             served = tuple(stage.driven)
         finally:

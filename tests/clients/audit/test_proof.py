@@ -28,6 +28,7 @@ def test_the_proof_holds_for_what_is_installed_here() -> None:
     assert found.complaints == ()
     assert {"relay", "relay.auth", "relay.store.sqlite", "wire.frames"} <= set(found.modules)
     assert found.names > 10_000
+    assert found.in_keys >= 5
     assert found.is_green
 
 
@@ -53,8 +54,10 @@ def test_a_module_without_a_source_is_said(tmp_path: Path, name: str) -> None:
     assert static_proof(tmp_path).complaints == (Complaint(module, 1, "has no source"),)
 
 
-def test_nothing_to_read_is_no_proof(tmp_path: Path) -> None:
+def test_nothing_to_read_is_no_proof_and_a_reading_that_finds_nothing_is_none(tmp_path: Path) -> None:
     assert not static_proof(tmp_path).is_green
+    assert not static_proof(tree(tmp_path, relay__session="pass")).is_green
+    assert static_proof(tree(tmp_path, keys__seal="box.decrypt(b'')")).is_green
 
 
 def test_packages_that_are_not_there_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
