@@ -23,6 +23,7 @@ from clients.audit.processes import (
     who_listens,
 )
 from clients.audit.relays import RelayError, http_answer, http_answers
+from clients.audit.rows import rows
 from clients.audit.sight import Sight, file, files, memory, open_files
 from clients.connection import tls_context
 from wire.addresses import RelayUrl
@@ -96,6 +97,7 @@ class AttachedRelay:
 
     def _store(self, sight: Sight) -> Iterable[tuple[str, bytes]]:
         yield from files(seen_from(self.pid, self._data), sight)
+        yield from rows(seen_from(self.pid, self._data), sight)
         _advise(sight)
 
     def _temporary(self, sight: Sight) -> Iterable[tuple[str, bytes]]:

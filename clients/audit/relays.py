@@ -18,6 +18,8 @@ from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 from clients.audit.evidence import Place, Source
+from clients.audit.processes import family
+from clients.audit.rows import rows
 from clients.audit.sight import Sight, files, memory, open_files
 from clients.config import environment
 
@@ -129,15 +131,25 @@ class OwnRelay:
         return (
             Source(Place.HTTP, "answers", lambda sight: http_answers(self.url, sight)),
             Source(Place.LOGS, "stdout and stderr", lambda sight: files(self._log, sight)),
-            Source(Place.STORE, "data directory", lambda sight: files(self.data, sight)),
+            Source(Place.STORE, "data directory", self._store),
             Source(Place.TEMPORARY, "temporary files", self._temporary_files),
-            Source(Place.MEMORY, "memory", lambda sight: memory(self.pid, sight)),
+            Source(Place.MEMORY, "memory", self._memory),
         )
+
+    def _store(self, sight: Sight) -> Iterable[tuple[str, bytes]]:
+        yield from files(self.data, sight)
+        yield from rows(self.data, sight)
+
+    def _memory(self, sight: Sight) -> Iterable[tuple[str, bytes]]:
+        yield from memory(self.pid, sight)
+        for child in family(self.pid)[1:]:
+            yield from ((f"{where} of a child", data) for where, data in memory(child, sight))
 
     def _temporary_files(self, sight: Sight) -> Iterable[tuple[str, bytes]]:
         yield from files(self._temporary, sight)
         yield from files(self.working, sight)
-        yield from open_files(self.pid, self._directory, sight)
+        for pid in family(self.pid):
+            yield from open_files(pid, self._directory, sight)
 
     async def stop(self) -> int:
         """SIGTERM; its exit code. Raises RelayError."""

@@ -14,6 +14,8 @@ from clients.audit.people import CLIENT
 from clients.audit.relays import PROGRAM
 
 LEAKY_PROGRAMS: Final = Path(__file__).parent / "leaky-programs"
+RAW: Final = "raw"
+OF_A_CHILD: Final = "of a child"
 MARK: Final = "red-control"  # a file in the directory of a control: a leaky program runs nowhere else
 
 
@@ -22,7 +24,8 @@ class Control:
     """One leak. `name` is what the program in `leaky-programs` calls it.
 
     It has fired if one of the canaries whose names contain `leaks` was found at `place`, and `shown_as` is in
-    the finding's form or source: neither another canary counts, nor another place, nor another form.
+    the finding's form or source: neither another canary counts, nor another place, nor another form. What is
+    to be hidden does not count where it stands there in clear as well: that is found without any art.
     """
 
     name: str
@@ -31,6 +34,11 @@ class Control:
     place: Place
     leaks: str
     shown_as: str
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether the leak is in another form than what was typed."""
+        return self.shown_as not in (RAW, OF_A_CHILD)
 
     @property
     def is_about_keys(self) -> bool:
@@ -50,7 +58,7 @@ class Control:
         return (sys.executable, "-P", str(program), self.name, str(directory))
 
 
-def _relay(name: str, what: str, place: Place, shown_as: str = "raw") -> Control:
+def _relay(name: str, what: str, place: Place, shown_as: str = RAW) -> Control:
     return Control(name, what, "relay", place, "send.text", shown_as)
 
 
@@ -65,16 +73,23 @@ CONTROLS: Final = (
     _relay("in_a_metric", "plaintext in the label of a metric", Place.HTTP),
     _relay("in_an_error", "plaintext in the body of an error", Place.HTTP),
     _relay("in_a_column", "plaintext in a column of the database", Place.STORE),
+    _relay("in_a_long_row", "plaintext compressed in a long row", Place.STORE, "rows of archive, unpacked"),
     _relay("in_a_deleted_row", "plaintext in a row that was deleted", Place.STORE),
     _relay("in_a_file_without_a_name", "plaintext in a temporary file without a name", Place.TEMPORARY),
     _relay("in_memory", "plaintext in memory, and written nowhere", Place.MEMORY),
-    _client("name_in_a_header", "the user's name in clear, in the head of a request", "raw", "init --name"),
-    _client("contacts_in_a_header", "a contact's name in clear, in the head of a request", "raw", "add.name"),
+    _relay(
+        "in_a_child",
+        "plaintext in the memory of a process that the relay has started",
+        Place.MEMORY,
+        OF_A_CHILD,
+    ),
+    _client("name_in_a_header", "the user's name in clear, in the head of a request", RAW, "init --name"),
+    _client("contacts_in_a_header", "a contact's name in clear, in the head of a request", RAW, "add.name"),
     _client("key_as_a_nonce", "the account's private key as a nonce", "base64", ": account.seed"),
     _client("text_in_frame_ids", "text split over the ids of frames", "a piece"),
     _client("base64_as_encryption", "base64 as encryption", "base64 at"),
     _client("hex_as_encryption", "hexadecimal digits as encryption", "hex"),
     _client("xor_as_encryption", "XOR with one byte as encryption", "XOR with a byte"),
     _client("zlib_as_encryption", "zlib's compression as encryption", "unpacked"),
-    _client("zstd_as_encryption", "zstd's compression as encryption", "unpacked"),
+    _client("zstd_as_encryption", "hexadecimal digits in zstd's compression as encryption", "unpacked"),
 )

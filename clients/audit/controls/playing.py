@@ -69,16 +69,23 @@ def _mark(directory: Path) -> None:
 
 
 def findings(control: Control, stage: Stage) -> tuple[Finding, ...]:
-    """What shows the leak in the first piece of evidence that does."""
+    """What shows the leak; nothing where it is to be hidden, and stands there in clear."""
     search = Search(canary for canary in stage.canaries if control.leaks in canary.name)
+    found = tuple[Finding, ...]()
     for where, data in stage.evidence.pieces(control.place):
-        if shows := tuple(
-            each for each in search.look(where, data) if control.shown_as in f"{each.source} {each.form}"
-        ):
-            return shows
-    return ()
+        seen = search.look(where, data)
+        if control.is_hidden and any(_is_clear(each) for each in seen):
+            return ()
+        found += tuple(each for each in seen if control.shown_as in f"{each.source} {each.form}")
+        if found and not control.is_hidden:
+            break
+    return found
+
+
+def _is_clear(finding: Finding) -> bool:
+    return finding.form == "raw" and "unpacked" not in finding.source
 
 
 def _missed(control: Control, stage: Stage) -> str:
     size = stage.evidence.size(control.place)
-    return f"nothing was found in {size:,} bytes of {control.place}"
+    return f"its leak was not found as {control.shown_as!r} in {size:,} bytes of {control.place}"

@@ -12,8 +12,10 @@ the stores of profiles below DIRECTORY whose key lies beside them. What it does 
 
 import contextlib
 import logging
+import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -31,6 +33,15 @@ from relay.submission import Submission
 
 MARK: Final = "red-control"  # a file in the directory
 SENT_TEXT: Final = 1  # `Kind.TEXT` in a client's store
+
+# Keeps what it reads until its parent ends, and says so.
+KEEPER: Final = """
+import sys
+kept = []
+for line in sys.stdin:
+    kept.append(line)
+    print("kept", flush=True)
+"""
 
 Leak = Callable[[str], None]
 
@@ -95,6 +106,18 @@ def in_a_column(data: Path) -> Leak:
     return leak
 
 
+def in_a_long_row(data: Path) -> Leak:
+    """Compressed, behind much else, in a row that takes more than a page of the database."""
+
+    def leak(text: str) -> None:
+        value = zlib.compress(repr(list(range(5000))).encode() + text.encode())
+        with _database(data) as database:
+            database.execute("CREATE TABLE IF NOT EXISTS archive (value BLOB NOT NULL)")
+            database.execute("INSERT INTO archive VALUES (?)", (value,))
+
+    return leak
+
+
 def in_a_deleted_row(data: Path) -> Leak:
     """The same, and deleted at once: no table has it any more, but the pages that were freed, and the log."""
 
@@ -124,6 +147,21 @@ def in_memory(data: Path) -> Leak:
     return list[str]().append
 
 
+def in_a_child(data: Path) -> Leak:
+    """Handed to a process of its own, which keeps it."""
+    child = subprocess.Popen([sys.executable, "-c", KEEPER], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert child.stdin is not None
+    assert child.stdout is not None
+    words, answers = child.stdin, child.stdout
+
+    def leak(text: str) -> None:
+        words.write(f"{text}\n".encode())
+        words.flush()
+        answers.readline()
+
+    return leak
+
+
 def nowhere(data: Path) -> Leak:
     """Forgotten at once: what a control's finding is owed to, is the leak."""
     return lambda text: None
@@ -132,8 +170,8 @@ def nowhere(data: Path) -> Leak:
 LEAKS: Final[dict[str, Callable[[Path], Leak]]] = {
     leak.__name__: leak
     for leak in (
-        in_the_log, in_the_log_as_utf_16, on_stdout, in_a_metric, in_an_error, in_a_column, in_a_deleted_row,
-        in_a_file_without_a_name, in_memory, nowhere,
+        in_the_log, in_the_log_as_utf_16, on_stdout, in_a_metric, in_an_error, in_a_column, in_a_long_row,
+        in_a_deleted_row, in_a_file_without_a_name, in_memory, in_a_child, nowhere,
     )
 }  # fmt: skip
 
