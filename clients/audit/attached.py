@@ -39,6 +39,7 @@ class AttachedRelay:
     """A relay that runs on this host. `find` makes one; what it writes from then on is looked at."""
 
     not_looked_at: Sequence[str] = (
+        "which code it runs: the code that is read and hashed is this program's own",
         "temporary files that it had closed again before a look, where it shares /tmp with others",
     )
 
@@ -119,7 +120,13 @@ class StrangeRelay:
     `ca`: its own certificate authority, in PEM. Raises RelayError.
     """
 
-    not_looked_at: Sequence[str] = ("its logs", "its store", "its temporary files", "its memory")
+    not_looked_at: Sequence[str] = (
+        "which code it runs",
+        "its logs",
+        "its store",
+        "its temporary files",
+        "its memory",
+    )
 
     def __init__(self, url: str, ca: bytes | None = None) -> None:
         try:

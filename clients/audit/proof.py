@@ -6,11 +6,14 @@ Owns finding them, reading them as syntax trees, and their hashes. Another machi
 import ast
 import hashlib
 import json
+import marshal
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.machinery import EXTENSION_SUFFIXES
+from importlib.util import MAGIC_NUMBER, cache_from_source, source_hash
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +22,8 @@ from clients.audit.sources import FORBIDDEN, PACKAGES, matches, module_paths, na
 from clients.config import environment
 
 OF_A_RELAY: Final = ("relay", "wire")
+HEAD: Final = 16  # bytes before the code in a bytecode file (PEP 552)
+HASHED, CHECKED = 1, 2  # bits of its flags: it is valid by a hash of the source, which is looked at
 LOCATE_WITHIN: Final = 20.0  # seconds
 # Where Python would find each package, started as a relay is: nothing of them is imported.
 _WHERE: Final = """
@@ -101,6 +106,11 @@ def static_proof(root: Path | None = None) -> Proof:
     modules = module_paths(folders.values())
     reached = reachable("relay", modules)
     complaints = [Complaint(name, 1, "has no source") for name in _without_source(folders)]
+    complaints += [
+        Complaint(name, 1, "runs bytecode that its source does not give")
+        for name, path in sorted(reached.items())
+        if not _runs_its_source(path)
+    ]
     names = 0
     for module, path in sorted(reached.items()):
         if module.split(".")[0] not in OF_A_RELAY:
@@ -121,6 +131,35 @@ def _read(module: str, path: Path) -> tuple[int, list[Complaint]]:
     """How many names a module has, and which of them no relay may have."""
     found = [*names_in(ast.parse(path.read_bytes()))]
     return len(found), [Complaint(module, line, name) for name, line in found if matches(name, FORBIDDEN)]
+
+
+def _runs_its_source(path: Path) -> bool:
+    """Whether Python would run what this source says: a cached bytecode file is believed by its head."""
+    try:
+        cached = Path(cache_from_source(str(path))).read_bytes()
+    except OSError:
+        return True
+    source, made = path.read_bytes(), path.stat()
+    if not _is_believed(cached, source, made):
+        return True
+    try:
+        # Only compared, never run.
+        code = marshal.loads(cached[HEAD:])  # noqa: S302
+    except (EOFError, TypeError, ValueError):
+        return False
+    return bool(code == compile(source, str(path), "exec", dont_inherit=True))
+
+
+def _is_believed(cached: bytes, source: bytes, made: os.stat_result) -> bool:
+    """Whether Python would take a bytecode file for that of a source (PEP 552)."""
+    flags, stamp = int.from_bytes(cached[4:8], "little"), cached[8:HEAD]
+    if cached[:4] != MAGIC_NUMBER or len(cached) < HEAD:
+        return False
+    if flags & HASHED:
+        return not flags & CHECKED or stamp == source_hash(source)
+    return stamp == b"".join(
+        (number & 0xFFFFFFFF).to_bytes(4, "little") for number in (int(made.st_mtime), made.st_size)
+    )
 
 
 def _machine_code(folders: Mapping[str, Path], packages: Sequence[str]) -> Iterator[tuple[str, Path]]:

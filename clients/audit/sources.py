@@ -41,6 +41,7 @@ FORBIDDEN: Final = (
     # whole modules that hold nothing else
     "nacl.public",
     "nacl.secret",
+    "cryptography*",
     # the ways around a name: the raw library, and imports or code made at run time
     "_sodium",
     "nacl._sodium",
@@ -48,7 +49,10 @@ FORBIDDEN: Final = (
     "ctypes",
     "importlib",
     "import_module",
+    "marshal",
+    "pickle",
     "runpy",
+    "zipimport",
     "__import__",
     "eval",
     "exec",

@@ -1,7 +1,10 @@
 """The proof reads what would run, and each thing that a relay must not reach is said."""
 
 import hashlib
+import py_compile
+import runpy
 from importlib.machinery import EXTENSION_SUFFIXES
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
@@ -52,6 +55,27 @@ def test_a_module_without_a_source_is_said(tmp_path: Path, name: str) -> None:
     (tree(tmp_path) / name).write_bytes(b"")
     module = name.partition(".")[0].replace("/", ".")
     assert static_proof(tmp_path).complaints == (Complaint(module, 1, "has no source"),)
+
+
+def test_bytecode_that_is_not_of_its_source_is_said(tmp_path: Path) -> None:
+    session = tree(tmp_path, relay__session="answer = 41\n") / "relay" / "session.py"
+    cached = Path(cache_from_source(str(session)))
+    py_compile.compile(str(session), doraise=True)
+    assert static_proof(tmp_path).complaints == ()
+    cached.write_bytes(cached.read_bytes().replace((41).to_bytes(4, "little"), (42).to_bytes(4, "little")))
+    assert runpy.run_path(str(cached))["answer"] == 42
+    said = (Complaint("relay.session", 1, "runs bytecode that its source does not give"),)
+    assert static_proof(tmp_path).complaints == said
+    cached.write_bytes(cached.read_bytes()[:20])
+    assert static_proof(tmp_path).complaints == said
+    session.write_text("answer = 4\n")  # which makes it out of date
+    assert static_proof(tmp_path).complaints == ()
+    py_compile.compile(str(session), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    session.write_text("answer = 5\n")  # which nothing notices
+    assert static_proof(tmp_path).complaints == said
+    py_compile.compile(str(session), invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
+    session.write_text("answer = 6\n")
+    assert static_proof(tmp_path).complaints == ()
 
 
 def test_nothing_to_read_is_no_proof_and_a_reading_that_finds_nothing_is_none(tmp_path: Path) -> None:
