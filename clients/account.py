@@ -84,9 +84,7 @@ class AccountAtRelay:
         """The deletion itself, on a connection of its own that registers nothing."""
         profile = self._profile
         pinned = Pins(profile.store).get(profile.relay)
-        async with dial(
-            profile.relay, Mode.DEVICE, pinned, os.urandom, profile.ca, profile.proxy
-        ) as connection:
+        async with dial(profile.relay, Mode.DEVICE, pinned, os.urandom, profile.route) as connection:
             await connection.log_in(profile.device)
             signature = profile.account.sign_deletion(connection.login_hash)
             await connection.send(Delete(ref=1, account_key=profile.account.key, signature=signature))

@@ -12,6 +12,7 @@ from pathlib import Path
 from platformdirs import user_data_path
 
 from clients.errors import UsageError
+from clients.route import Proxy
 from keys.secrecy import Secret
 
 PROFILE_VARIABLE = "BLINDPOST_PROFILE"
@@ -30,7 +31,7 @@ class ClientConfig(Secret):
     keyring: bool = False  # whether a new profile's key goes into the system keyring
     backup_passphrase: str | None = field(default=None, repr=False)  # of a backup that is made or restored
     invite: str | None = field(default=None, repr=False)  # for a relay that wants one of a new account
-    proxy: str | None = None  # URL of the HTTP proxy that every connection goes through
+    proxy: Proxy | None = None  # that every connection goes through
 
 
 def auditor_key_path() -> Path:
@@ -56,15 +57,25 @@ def profile_path(name: str | None) -> Path:
     return user_data_path("blindpost") / "profiles" / name
 
 
+def chosen_profile(profile: str | None) -> Path:
+    """By the `--profile` flag, else BLINDPOST_PROFILE, else `default`. Raises UsageError."""
+    return profile_path(profile or os.environ.get(PROFILE_VARIABLE))
+
+
+def read_proxy() -> Proxy | None:
+    """What BLINDPOST_PROXY names. Raises UsageError: without it, nothing may be dialled."""
+    text = os.environ.get(PROXY_VARIABLE)
+    return Proxy.parse(text, PROXY_VARIABLE) if text else None
+
+
 def read_config(profile: str | None) -> ClientConfig:
-    """From the `--profile` flag, else BLINDPOST_PROFILE, else `default`."""
-    name = profile or os.environ.get(PROFILE_VARIABLE)
+    """All that the environment says. Raises UsageError."""
     return ClientConfig(
-        profile_path(name),
+        chosen_profile(profile),
         os.environ.get(PASSPHRASE_VARIABLE),
         backup_passphrase=os.environ.get(BACKUP_PASSPHRASE_VARIABLE),
         invite=os.environ.get(INVITE_VARIABLE) or None,
-        proxy=os.environ.get(PROXY_VARIABLE) or None,
+        proxy=read_proxy(),
     )
 
 

@@ -11,12 +11,13 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
 from clients.errors import RelayError, TrustError
+from clients.route import DIRECT, Proxy, Route
 from keys.identities import Device, verify_hello, verify_welcome
 from keys.primitives import Random, equal
 from wire.addresses import RelayUrl
@@ -40,6 +41,7 @@ _MAX_SIZE: Final = max(CONTROL_MAX, FRAME_MAX)
 _REQUEST_DEADLINE: Final = 20.0
 _CLOSE_DEADLINE: Final = 2.0
 _SECONDS: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
+_BEHIND_A_PROXY: Final = (websockets.WebSocketException, ssl.SSLError, ConnectionResetError, TimeoutError)
 RETRY_AFTER_MAX: Final = 300.0  # seconds: no relay keeps a client waiting for longer
 
 
@@ -138,6 +140,18 @@ class RelayConnection:
 class _Connection(ClientConnection):
     """Writes to its socket once for all frames that are sent together."""
 
+    _was_made = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The WebSocket may begin."""
+        self._was_made = True
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Its end; behind a proxy also the end of a connection whose TLS never came about."""
+        if self._was_made:
+            super().connection_lost(exc)
+
     def send_data(self) -> None:
         """Whatever is to go out; an empty part among it ends the connection, which is left to the library."""
         parts = self.protocol.writes
@@ -158,6 +172,11 @@ def tls_context(url: RelayUrl, ca: bytes | None) -> ssl.SSLContext | None:
     """The TLS settings for `url`: the system's authorities and, if given, one more in PEM."""
     if url.scheme != "wss":
         return None
+    return trusting(ca)
+
+
+def trusting(ca: bytes | None) -> ssl.SSLContext:
+    """The TLS settings that believe the system's authorities and, if given, one more in PEM."""
     context = ssl.create_default_context()
     if ca is not None:
         context.load_verify_locations(cadata=ca.decode("ascii"))
@@ -170,42 +189,60 @@ async def dial(
     mode: Mode,
     pinned: bytes | None,
     random: Random,
-    ca: bytes | None = None,
-    proxy: str | None = None,
+    route: Route = DIRECT,
 ) -> AsyncIterator[RelayConnection]:
     """Connect and check the relay's signed hello, within the login deadline.
 
     Raises RelayError when it cannot be reached, TrustError when its key is not `pinned`.
     """
+    proxy = route.proxy
+    to_proxy: dict[str, Any] = {}
+    if proxy is not None and proxy.scheme == "https":
+        to_proxy = {"proxy_ssl": trusting(route.ca)}
     try:
         async with asyncio.timeout(LOGIN_DEADLINE):
             socket = await _Connect(
                 url.websocket,
-                ssl=tls_context(url, ca),
+                ssl=tls_context(url, route.ca),
                 compression=None,
                 max_size=_MAX_SIZE,
                 ping_interval=PING_EVERY,
                 ping_timeout=DEAD_AFTER - PING_EVERY,
                 close_timeout=_CLOSE_DEADLINE,
                 open_timeout=None,
-                proxy=proxy,
+                proxy=None if proxy is None else proxy.url,
                 user_agent_header=None,
                 create_connection=_Connection,
+                **to_proxy,
             )
-    except ssl.SSLCertVerificationError:
-        raise RelayError(
-            f"The certificate of the relay {url} cannot be verified. If it is your own authority's, "
-            "name it: blindpost init --ca FILE."
-        ) from None
     except websockets.InvalidStatus as refusal:
         raise _refused(url, refusal) from None
-    except (OSError, ValueError, websockets.WebSocketException):  # ValueError: no name of a host, no URL
-        raise RelayError(f"The relay {url} cannot be reached.") from None
+    except (OSError, ValueError, websockets.WebSocketException) as error:  # ValueError: no name of a host
+        raise RelayError(_why_not(url, proxy, error)) from None
     try:
         yield await _greet(socket, url, mode, pinned, random)
     finally:
         with contextlib.suppress(OSError, websockets.WebSocketException):
             await socket.close()
+
+
+def _why_not(url: RelayUrl, proxy: Proxy | None, error: Exception) -> str:
+    """Why there is no connection. What went wrong behind a proxy is told from what went wrong before it."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        others = "" if proxy is None or proxy.scheme == "http" else f", or of the proxy {proxy},"
+        return (
+            f"The certificate of the relay {url}{others} cannot be verified. If it is your own authority's, "
+            "name it: blindpost init --ca FILE."
+        )
+    if proxy is None:
+        return f"The relay {url} cannot be reached."
+    if isinstance(error, websockets.InvalidProxyStatus):
+        return proxy.refusal(url.origin, error.response.status_code)
+    if isinstance(error, websockets.ProxyError):
+        return proxy.strange
+    if isinstance(error, _BEHIND_A_PROXY):
+        return f"The relay {url} cannot be reached through the proxy {proxy}."
+    return f"The proxy {proxy} cannot be reached."
 
 
 def _refused(url: RelayUrl, refusal: websockets.InvalidStatus) -> RelayError:

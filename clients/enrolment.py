@@ -94,7 +94,7 @@ class Enrolment:
         profile, pins = self._profile, Pins(self._profile.store)
         own, key = profile.device_list, profile.account.key
         async with dial(
-            profile.relay, Mode.SUBMIT, pins.get(profile.relay), self._random, profile.ca, profile.proxy
+            profile.relay, Mode.SUBMIT, pins.get(profile.relay), self._random, profile.route
         ) as connection:
             await connection.send(Fetch(ref=0, account_key=key, take=False))
             try:

@@ -46,6 +46,7 @@ from clients.profile_files import (
     remove_files,
     write_private,
 )
+from clients.route import Proxy, Route
 from clients.standing import gone, has_published, keep_invite
 from clients.store.store import Store
 from keys.identities import Account, Device
@@ -73,7 +74,7 @@ class Profile:
     relay: RelayUrl
     store: Store = field(repr=False)
     _lock: int = field(repr=False)
-    proxy: str | None = None  # what every connection goes through
+    proxy: Proxy | None = None  # that every connection goes through
     deletion: str | None = None  # of the account at its relay: when it was done, or BEGUN
     BEGUN: ClassVar = "begun"
 
@@ -265,9 +266,9 @@ class Profile:
         return value
 
     @property
-    def ca(self) -> bytes | None:
-        """PEM of the certificate authority to trust besides the system's, or None."""
-        return self.store.meta("ca")
+    def route(self) -> Route:
+        """How any relay is reached, with the certificate authority to trust besides the system's."""
+        return Route(self.store.meta("ca"), self.proxy)
 
     def close(self) -> None:
         """Close the store and release the lock."""

@@ -158,8 +158,7 @@ class Receiver:
             Mode.DEVICE,
             self._pins.get(relay),
             self._random,
-            self._profile.ca,
-            self._profile.proxy,
+            self._profile.route,
         ) as connection:
             welcome = await connection.log_in(self._profile.device)
             self._pins.keep(relay, connection.greeting.relay_key)

@@ -139,8 +139,7 @@ class Sender:
             Mode.SUBMIT,
             self._pins.get(relay),
             self._random,
-            self._profile.ca,
-            self._profile.proxy,
+            self._profile.route,
         ) as connection:
             self._pins.keep(relay, connection.greeting.relay_key)
             if self._has_work():

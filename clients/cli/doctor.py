@@ -35,6 +35,9 @@ def doctor(settings: Settings, relay_url: str | None, ca: Path | None) -> None:
     One line for each check: ok, warning or FAILED. Nothing is changed, nothing is sent to anybody, and it
     works while `blindpost chat` or `listen` has the profile open. It takes less than 20 seconds.
 
+    With $BLINDPOST_PROXY all of it goes through that proxy, which looks up the relay's name: neither that nor
+    the relay's single addresses are checked then.
+
     \b
     Examples:  blindpost doctor
                blindpost doctor --relay wss://relay.example
@@ -42,18 +45,21 @@ def doctor(settings: Settings, relay_url: str | None, ca: Path | None) -> None:
     Exit code 0: nothing failed. 3: no profile. 5: the relay. 6: the relay has another key than before. 7: the
     profile is locked. 10: the store or its permissions.
     """  # fmt: skip
+    from clients.config import read_proxy
     from clients.doctor import examine
     from clients.doctor.relay_checks import Known
     from clients.errors import UsageError
     from clients.parsing import parse_relay
     from clients.relay_choice import read_authority
+    from clients.route import Route
 
     if ca is not None and relay_url is None:
         raise UsageError("Which relay is this authority for? Give it with --relay URL.")
     if relay_url is None:
         subject: ClientConfig | Known = settings.config()
     else:
-        subject = Known(parse_relay(relay_url), None if ca is None else read_authority(ca))
+        route = Route(None if ca is None else read_authority(ca), read_proxy())
+        subject = Known(parse_relay(relay_url), route)
 
     async def work() -> None:
         code = ExitCode.OK

@@ -111,9 +111,9 @@ def _next_step(error: ClientError, profile: str | None) -> str:
     """What to do next where the error itself cannot know: nothing, or a sentence."""
     if not isinstance(error, NotFoundError):
         return ""
-    from clients.config import read_config
+    from clients.config import chosen_profile
 
-    path = read_config(profile).profile
+    path = chosen_profile(profile)
     return "" if (path / "profile.json").exists() else without_profile(path)
 
 

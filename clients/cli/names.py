@@ -22,9 +22,9 @@ def names_at_once(profile: str | None, status: str | None) -> list[str]:
 
     def look() -> None:
         try:
-            from clients.config import read_config
+            from clients.config import chosen_profile
 
-            path = read_config(profile).profile
+            path = chosen_profile(profile)
             found.extend(_from_owner(path) or _from_store(path))
         except Exception:  # noqa: S110 whatever it is: a shell that completes shows no errors
             pass

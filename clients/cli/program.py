@@ -266,6 +266,9 @@ def program() -> None:
             blindpost doctor               when something does not work
 
     \b
+    Through an HTTP proxy:  BLINDPOST_PROXY=http://[USER:PASSWORD@]HOST:PORT blindpost ...
+
+    \b
     Exit codes:  0 done  2 usage  3 not found  4 queued, relay not reachable
                  5 relay  6 trust  7 locked  8 too large  9 outbox full  10 storage
                  11 audit

@@ -35,6 +35,15 @@ Messages and results go to stdout, everything else to stderr. These options may 
 of any command but `relay`:
 
 """
+PROXY: Final = """## A proxy
+
+With `BLINDPOST_PROXY=http://[USER:PASSWORD@]HOST:PORT` in the environment, every connection to any relay
+goes through this HTTP proxy (by CONNECT; with `https://` it is spoken to in TLS itself), which also looks
+up the relay's name. Nothing is dialled past it: where it does not connect, nothing is sent. `doctor` goes
+through it, too. `@` and `%` in a password are written as `%40` and `%25`. SOCKS proxies are not supported;
+Tor has an HTTP one (`HTTPTunnelPort`). Where another process of the same profile runs (`chat`, `listen`,
+`serve`), the commands beside it use its connections, and so its proxy.
+"""
 SIGNALS: Final = "| 130, 143 | interrupted (Ctrl-C), terminated |"
 
 
@@ -42,7 +51,7 @@ def page(program: click.Group) -> str:
     """The whole page."""
     context = click.Context(program, info_name=PROGRAM_NAME, terminal_width=100)
     common = [param for param in program.params if param.name in COMMON]
-    parts = [HEAD + _options(context, common)]
+    parts = [HEAD + _options(context, common), PROXY]
     codes = "\n".join(f"| {int(code)} | {MEANINGS[code]} |" for code in ExitCode)
     parts.append(f"## Exit codes\n\n| code | |\n|---:|---|\n{codes}\n{SIGNALS}\n")
     sections = getattr(program, "sections", {}) or {"Commands": program.list_commands(context)}

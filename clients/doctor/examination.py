@@ -24,6 +24,7 @@ from clients.doctor.profile_checks import (
 from clients.doctor.relay_checks import Known, RelayChecks
 from clients.errors import ExitCode
 from clients.profile_files import deletion, described
+from clients.route import Route
 from clients.standing import gone
 from wire.addresses import RelayUrl
 
@@ -59,7 +60,7 @@ async def _examine_profile(config: ClientConfig) -> AsyncIterator[Finding | Know
     is_locked = config.passphrase is None and described(path).get("unlock") == "passphrase"
     if is_locked and owner is not None:
         yield ok("store", "locked with a passphrase; the process that has it open works with it")
-        yield Known(RelayUrl.parse(owner.relay))
+        yield Known(RelayUrl.parse(owner.relay), Route(None, config.proxy))
         return
     finding, contents = check_store_contents(config)
     yield finding
@@ -72,7 +73,9 @@ async def _examine_profile(config: ClientConfig) -> AsyncIterator[Finding | Know
     free = partial(owning, path)
     when = deletion(path)
     refusal = contents.refusal if when is None else gone(when)
-    yield Known(contents.relay, contents.ca, contents.pinned, contents.device, refusal, free)
+    yield Known(
+        contents.relay, Route(contents.ca, config.proxy), contents.pinned, contents.device, refusal, free
+    )
 
 
 def _owned(owner: Owner | None, *, is_free: bool) -> Finding:

@@ -9,7 +9,8 @@ import socket
 import threading
 from typing import Final
 
-from clients.connection import tls_context
+from clients.connection import tls_context, trusting
+from clients.route import Route
 from wire.addresses import RelayUrl
 
 ANSWER_MAX: Final = 64 * 1024  # bytes of an HTTP answer that are read
@@ -60,14 +61,60 @@ async def reach(place: str, port: int, deadline: asyncio.Timeout) -> str | None:
     return None
 
 
-async def get(relay: RelayUrl, ca: bytes | None, path: str) -> tuple[int, bytes]:
-    """Status and body of `path` below the relay's own. Raises OSError or ValueError for what is no HTTP.
+class ProxyRefused(Exception):
+    """The proxy does not connect; `status` is its answer, None for one that is no HTTP."""
+
+    def __init__(self, status: int | None) -> None:
+        super().__init__()
+        self.status = status
+
+
+async def connect(
+    relay: RelayUrl, route: Route, *, tls: bool
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection to the relay, through the proxy if there is one: never past it.
+
+    Raises OSError, ValueError for what is no host, or ProxyRefused.
+    """
+    context = tls_context(relay, route.ca) if tls else None
+    if route.proxy is None:
+        return await asyncio.open_connection(relay.host, relay.port, ssl=context, limit=ANSWER_MAX)
+    proxy = route.proxy
+    outer = trusting(route.ca) if proxy.scheme == "https" else None
+    reader, writer = await asyncio.open_connection(proxy.host, proxy.port, ssl=outer, limit=ANSWER_MAX)
+    try:
+        place = f"[{relay.host}]:{relay.port}" if ":" in relay.host else f"{relay.host}:{relay.port}"
+        known = "" if proxy.basic is None else f"Proxy-Authorization: Basic {proxy.basic}\r\n"
+        writer.write(f"CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n{known}\r\n".encode())
+        await writer.drain()
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+        except (EOFError, asyncio.LimitOverrunError):
+            raise ProxyRefused(None) from None
+        status = _status(head)
+        if status is None or status // 100 != 2:
+            raise ProxyRefused(status)
+        if context is not None:
+            await writer.start_tls(context, server_hostname=relay.host)
+    except BaseException:
+        writer.transport.abort()
+        raise
+    return reader, writer
+
+
+def _status(answer: bytes) -> int | None:
+    """The status of an HTTP answer, or None if it is none."""
+    words = answer.split(b"\r\n")[0].split(b" ")
+    is_http = len(words) > 1 and words[0].startswith(b"HTTP/") and len(words[1]) == 3 and words[1].isdigit()
+    return int(words[1]) if is_http else None
+
+
+async def get(relay: RelayUrl, route: Route, path: str) -> tuple[int, bytes]:
+    """Status and body of `path` below the relay's own. Raises as `connect`, and ValueError for no HTTP.
 
     HTTP/1.0, whose answers end with the connection and come in one piece.
     """
-    reader, writer = await asyncio.open_connection(
-        relay.host, relay.port, ssl=tls_context(relay, ca), limit=ANSWER_MAX
-    )
+    reader, writer = await connect(relay, route, tls=True)
     try:
         host = relay.origin.partition("://")[2].partition("/")[0]
         writer.write(f"GET {relay.path}{path} HTTP/1.0\r\nHost: {host}\r\nAccept: */*\r\n\r\n".encode())
@@ -78,7 +125,6 @@ async def get(relay: RelayUrl, ca: bytes | None, path: str) -> tuple[int, bytes]
     finally:
         writer.transport.abort()
     head, _, body = bytes(answer).partition(b"\r\n\r\n")
-    words = head.split(b"\r\n")[0].split(b" ")
-    if len(words) < 2 or not words[0].startswith(b"HTTP/"):
+    if (status := _status(head)) is None:
         raise ValueError("not HTTP")
-    return int(words[1]), body
+    return status, body

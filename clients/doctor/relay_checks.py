@@ -14,10 +14,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Final
 
-from clients.connection import Disconnected, dial, tls_context
+from clients.connection import Disconnected, dial
 from clients.doctor.findings import Finding, failed, ok, quoted, warning
-from clients.doctor.network import get, look_up, reach
+from clients.doctor.network import ProxyRefused, connect, get, look_up, reach
 from clients.errors import ExitCode, RelayError, TrustError
+from clients.route import DIRECT, Proxy, Route
 from keys.identities import Device
 from keys.primitives import equal
 from wire.addresses import RelayUrl
@@ -55,7 +56,7 @@ class Known:
     """
 
     relay: RelayUrl
-    ca: bytes | None = None
+    route: Route = DIRECT
     pinned: bytes | None = None
     device: Device | None = field(default=None, repr=False)
     refusal: str | None = None
@@ -68,6 +69,7 @@ class RelayChecks:
     def __init__(self, known: Known) -> None:
         self._known = known
         self._relay = known.relay
+        self._proxy = known.route.proxy
         self._end = 0.0
 
     def _step(self) -> asyncio.Timeout:
@@ -77,6 +79,28 @@ class RelayChecks:
     async def run(self) -> AsyncIterator[Finding]:
         """Every finding as it is made; a step that failed ends those that need it."""
         self._end = asyncio.get_running_loop().time() + TOTAL
+        async for found in self._way():
+            yield found
+            if found.code:
+                return
+        if self._relay.scheme == "wss":
+            found = await self._certificate()
+            yield found
+            if found.code:
+                return
+        else:
+            yield self.unprotected()
+        yield await self._info()
+        async for found in self._greet():
+            yield found
+
+    # --- the way there ----------------------------------------------------------------------------------
+
+    async def _way(self) -> AsyncIterator[Finding]:
+        """The relay's name and its addresses, or the proxy to which both are left."""
+        if self._proxy is not None:
+            yield await self._through(self._proxy)
+            return
         try:
             async with self._step():
                 places = await look_up(self._relay)
@@ -90,22 +114,25 @@ class RelayChecks:
             return
         if places != [self._relay.host]:
             yield ok("name", f"{self._relay.host} is {', '.join(places)}")
-        found = await self._connect(places)
-        yield found
-        if found.code:
-            return
-        if self._relay.scheme == "wss":
-            found = await self._certificate()
-            yield found
-            if found.code:
-                return
-        else:
-            yield self.unprotected()
-        yield await self._info()
-        async for found in self._greet():
-            yield found
+        yield await self._connect(places)
 
-    # --- the way there ----------------------------------------------------------------------------------
+    async def _through(self, proxy: Proxy) -> Finding:
+        """Whether the proxy connects. The relay's name is not looked up here: somebody could watch that."""
+        name, advice = "proxy", "check BLINDPOST_PROXY, and whether the proxy may connect to the relay"
+        try:
+            async with self._step():
+                _, writer = await connect(self._relay, self._known.route, tls=False)
+        except TimeoutError:
+            return failed(name, f"{proxy} did not connect to the relay within {STEP:g} s", advice, _RELAY)
+        except ProxyRefused as refused:
+            said = (
+                proxy.strange if refused.status is None else proxy.refusal(str(self._relay), refused.status)
+            )
+            return failed(name, said.rstrip("."), None if refused.status is None else advice, _RELAY)
+        except (OSError, ValueError):
+            return failed(name, f"{proxy} cannot be reached", advice, _RELAY)
+        writer.transport.abort()
+        return ok(name, f"{proxy} connects to the relay; its name and addresses are left to the proxy")
 
     async def _connect(self, places: list[str]) -> Finding:
         """TCP, over every address of the name: clients try one after the other."""
@@ -135,15 +162,13 @@ class RelayChecks:
         name = "certificate"
         try:
             async with self._step():
-                _, writer = await asyncio.open_connection(
-                    self._relay.host, self._relay.port, ssl=tls_context(self._relay, self._known.ca)
-                )
+                _, writer = await connect(self._relay, self._known.route, tls=True)
         except ssl.SSLCertVerificationError as error:
             return self._mistrusted(error)
         except TimeoutError:
             what = f"TLS was not agreed upon within {STEP:g} s"
             return failed(name, what, "check the port; it may speak something else", _RELAY)
-        except (OSError, ValueError):
+        except (OSError, ValueError, ProxyRefused):
             what = f"port {self._relay.port} speaks no TLS that this client understands"
             return failed(name, what, "check the port; a relay without TLS has a URL in ws://", _RELAY)
         peer = writer.get_extra_info("peercert") or {}
@@ -180,10 +205,10 @@ class RelayChecks:
         advice = "check the path in the relay's URL, and the proxy in front of the relay, if there is one"
         try:
             async with self._step():
-                status, body = await get(self._relay, self._known.ca, "/v1/info")
+                status, body = await get(self._relay, self._known.route, "/v1/info")
         except TimeoutError:
             return warning(name, f"no answer to {self._info_url} within {STEP:g} s", advice)
-        except (OSError, ValueError):
+        except (OSError, ValueError, ProxyRefused):
             return warning(name, f"what answers at {self._info_url} is not HTTP", advice)
         try:
             said = json.loads(body)
@@ -226,7 +251,7 @@ class RelayChecks:
         try:
             async with (
                 self._step(),
-                dial(self._relay, mode, self._known.pinned if device else None, os.urandom, self._known.ca)
+                dial(self._relay, mode, self._known.pinned if device else None, os.urandom, self._known.route)
                 as connection,
             ):  # fmt: skip
                 if device is None:

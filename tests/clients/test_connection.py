@@ -13,6 +13,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from clients import connection as connection_module
 from clients.connection import Disconnected, dial
 from clients.errors import RelayError, TrustError
+from clients.route import Route
 from keys.identities import Device
 from keys.primitives import sign, signing_key
 from tests.support.relay_process import RelayProcess
@@ -132,7 +133,7 @@ async def test_a_relay_under_tls_is_believed_by_its_authority_alone(tmp_path: Pa
         with pytest.raises(RelayError, match=r"cannot be verified.*--ca"):
             await greet(place)
         ca = authority.cert_pem.bytes()
-        async with dial(place, Mode.SUBMIT, None, os.urandom, ca) as connection:
+        async with dial(place, Mode.SUBMIT, None, os.urandom, Route(ca)) as connection:
             assert connection.greeting.origin == place.origin
 
 

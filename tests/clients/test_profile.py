@@ -52,7 +52,7 @@ def test_a_profile_comes_back_as_it_was_made(config: ClientConfig) -> None:
     made.close()
     found = Profile.open(config)
     assert (found.account, found.device, found.device_list) == (made.account, made.device, made.device_list)
-    assert (found.address.text, found.ca) == (f"{made.address}", b"-----BEGIN")
+    assert (found.address.text, found.route.ca) == (f"{made.address}", b"-----BEGIN")
     assert found.address.relay == RELAY
     assert len(found.stream) == 16
     found.close()

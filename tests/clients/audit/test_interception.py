@@ -15,6 +15,7 @@ from clients.audit.transcript import Closed, Event, Opened
 from clients.audit.wiretap import messages, open_tap
 from clients.connection import dial
 from clients.errors import RelayError
+from clients.route import Proxy, Route
 from tests.support.relay_process import RelayProcess
 from wire.addresses import RelayUrl
 from wire.login import Mode
@@ -37,9 +38,13 @@ def secure(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> I
         yield RelayUrl.parse(process.origin)
 
 
+def through(proxy: str, ca: bytes | None = None) -> Route:
+    return Route(ca, Proxy.parse(proxy, "the test"))
+
+
 async def greet(relay: RelayUrl, ca: bytes | None, proxy: str) -> bytes:
     """Dial and hang up; the relay's key."""
-    async with dial(relay, Mode.SUBMIT, None, os.urandom, ca, proxy) as connection:
+    async with dial(relay, Mode.SUBMIT, None, os.urandom, through(proxy, ca)) as connection:
         return connection.greeting.relay_key
 
 
@@ -158,7 +163,7 @@ async def test_a_connection_on_which_nothing_comes_ends(
     events = Heard()
     async with (
         open_tap(None, events.append) as tap,
-        dial(RelayUrl.parse(relay.origin), Mode.SUBMIT, None, os.urandom, proxy=tap.proxy),
+        dial(RelayUrl.parse(relay.origin), Mode.SUBMIT, None, os.urandom, through(tap.proxy)),
     ):
         assert "nothing came" in (await events.ended())[0]
 

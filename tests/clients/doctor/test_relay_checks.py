@@ -15,6 +15,7 @@ from clients.doctor import Finding, Verdict
 from clients.doctor import relay_checks as checks_module
 from clients.doctor.relay_checks import Known, RelayChecks
 from clients.errors import ExitCode
+from clients.route import Route
 from keys.identities import Device
 from tests.clients.doctor.relays import INFO, KEY, Authority, pretended
 from tests.support.relay_process import RelayProcess, free_port
@@ -114,7 +115,7 @@ async def test_one_of_two_addresses_is_dead(relay: RelayProcess, monkeypatch: py
 async def test_a_certificate_of_a_known_authority(authority: Authority) -> None:
     soon = datetime.now(UTC) + timedelta(days=100)
     async with pretended(context=authority.context(until=soon)) as port:
-        found = await examined(f"wss://localhost:{port}", ca=authority.pem)
+        found = await examined(f"wss://localhost:{port}", route=Route(authority.pem))
     assert set(verdicts(found).values()) == {OK}
     assert f"{soon:%Y-%m-%d}" in found["certificate"].what
 
@@ -130,20 +131,20 @@ async def test_a_certificate_that_is_not_trusted(authority: Authority) -> None:
 async def test_a_certificate_that_has_expired(authority: Authority) -> None:
     yesterday = datetime.now(UTC) - timedelta(days=1)
     async with pretended(context=authority.context(until=yesterday)) as port:
-        found = only(await examined(f"wss://localhost:{port}", ca=authority.pem), FAILED)
+        found = only(await examined(f"wss://localhost:{port}", route=Route(authority.pem)), FAILED)
     assert (found.check, found.what) == ("certificate", "has expired")
 
 
 async def test_a_certificate_that_expires_soon(authority: Authority) -> None:
     soon = datetime.now(UTC) + timedelta(days=3, hours=1)
     async with pretended(context=authority.context(until=soon)) as port:
-        found = only(await examined(f"wss://localhost:{port}", ca=authority.pem), WARNING)
+        found = only(await examined(f"wss://localhost:{port}", route=Route(authority.pem)), WARNING)
     assert "in 3 days" in found.what
 
 
 async def test_a_certificate_for_another_host(authority: Authority) -> None:
     async with pretended(context=authority.context("other.example")) as port:
-        found = only(await examined(f"wss://localhost:{port}", ca=authority.pem), FAILED)
+        found = only(await examined(f"wss://localhost:{port}", route=Route(authority.pem)), FAILED)
     assert found.what == "is not for localhost"
 
 
