@@ -13,7 +13,7 @@ BENCH_CFLAGS := -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Wconversion -Wshadow
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-uvloop test-keyring compiled test-compiled attacks faults proxies check bench bench-check bench-programs soak firewall fuzz mutants screenshots lock relay-wheel clean
+.PHONY: help demo test audit test-uvloop test-keyring compiled test-compiled attacks faults proxies check bench bench-check bench-programs soak firewall fuzz mutants screenshots lock relay-wheel clean
 
 help:
 	@echo 'make demo         show the main job working, here and now'
@@ -22,6 +22,7 @@ help:
 	@echo 'make test-keyring profiles in a real GNOME Keyring; installs it (Debian, root)'
 	@echo 'make compiled     what every frame passes as machine code, in .compiled (needs cc and Python headers)'
 	@echo 'make test-compiled  those of the relay that drive a process, on the compiled one'
+	@echo 'make audit        does the relay see anything of what people write? two minutes; report in .audit/'
 	@echo 'make attacks      attack the clients from an evil relay, each defence once taken away; ARGS="--only NAME"'
 	@echo 'make faults       break things while messages flow; ARGS="--long" for hours, "--help" for more'
 	@echo 'make proxies      the relay behind the real Caddy and nginx, 4 minutes; installs them (Debian, root)'
@@ -68,6 +69,11 @@ test-compiled: compiled
 
 attacks: $(READY)
 	@$(BIN)/python -m tests.attacks $(ARGS)
+
+# Signed with a key of this checkout, unless ARGS="--key FILE" names the auditor's own.
+audit: $(READY)
+	@mkdir -p .audit
+	@$(BIN)/blindpost audit run --key .audit/auditor.key -o .audit/audit.json $(ARGS)
 
 faults: $(READY)
 	@$(BIN)/python -m tests.faults $(ARGS)
@@ -139,5 +145,5 @@ relay-wheel: $(READY)
 	@cd packaging/relay && ../../$(BIN)/python -m hatchling build -t wheel -d ../../dist
 
 clean:
-	rm -rf .venv .venv.lock .bench .fuzz .mutants .compiled dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv.lock .bench .fuzz .mutants .compiled .audit dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -23,24 +23,23 @@ _search: Search | None = None
 
 @dataclass(frozen=True, slots=True)
 class Searched:
-    """What was found, by place, and how much was looked through."""
+    """What was found, by place: the first of each canary, form and source. `scanned`: bytes in all."""
 
     found: dict[Place, list[Finding]]
     canaries: int
     encodings: int
-    scanned: int  # bytes, what was unpacked included
+    scanned: int  # what was unpacked included
     seconds: float
 
     @property
     def leaks(self) -> list[tuple[Place, Finding]]:
-        """What was found where a relay could see it: one for each canary, place, source and form."""
-        seen = {
-            (place, finding.canary, finding.source, finding.form): finding
+        """What was found where a relay could see it."""
+        return [
+            (place, finding)
             for place, findings in self.found.items()
             if place is not Place.CLIENT
             for finding in findings
-        }
-        return [(place, finding) for (place, *_), finding in seen.items()]
+        ]
 
 
 def _begin(canaries: Sequence[Canary]) -> None:
@@ -49,11 +48,15 @@ def _begin(canaries: Sequence[Canary]) -> None:
 
 
 def _look(pieces: Sequence[_Piece]) -> tuple[list[tuple[Place, Finding]], int]:
+    """The first finding of each canary in each form and source, and how many bytes were looked through."""
     assert _search is not None
-    before, found = _search.scanned, []
+    before = _search.scanned
+    found: dict[tuple[Place, str, str, str], tuple[Place, Finding]] = {}
     for place, where, data in pieces:
-        found += [(place, finding) for finding in _search.look(where, data)]
-    return found, _search.scanned - before
+        for finding in _search.look(where, data):
+            found.setdefault((place, finding.canary, finding.form, finding.source), (place, finding))
+    _search.found.clear()
+    return list(found.values()), _search.scanned - before
 
 
 def _shares(evidence: Evidence, places: Iterable[Place]) -> Iterable[list[_Piece]]:

@@ -54,6 +54,7 @@ class Stage:
     private: dict[bytes, Canary] = field(default_factory=dict)
     carried: set[Kind] = field(default_factory=set)
     driven: list[str] = field(default_factory=list)
+    seen_running: set[str] = field(default_factory=set)  # whose client's memory was looked at
 
     def person(self, name: str, passphrase: str | None = None, *, by_variable: bool = False) -> Person:
         """Somebody new, with a profile directory of their own in which is nothing yet."""
@@ -102,6 +103,7 @@ class Stage:
         sources = [*self.relay.sources()]
         for name, person in self.people.items():
             if person.is_running:
+                self.seen_running.add(name)
                 sources.append(_own_memory(name, person.pid))
         for source in sources:
             if source.place in self.places:

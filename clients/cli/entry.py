@@ -14,6 +14,7 @@ import click
 
 from clients.cli import (
     account,
+    audit,
     backup,
     chat,
     completion,
@@ -50,7 +51,7 @@ SECTIONS: Final[dict[str, tuple[click.Command, ...]]] = {
     ),
     "People": (contacts.contact,),
     "Messages": (chat.chat, sending.send, messages.listen, history.history, serve.serve),
-    "Relay": (relay.relay, identity.trust_relay),
+    "Relay": (relay.relay, identity.trust_relay, audit.audit),
     "Help": (doctor.doctor, completion.completion),
 }
 
