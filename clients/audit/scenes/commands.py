@@ -18,13 +18,15 @@ from clients.config import INVITE_VARIABLE
 async def begin(cast: Cast, person: Person) -> None:
     """A profile is made, and registered at the relay."""
     name = cast.stage.canary("init --name", "It is {}")
-    made = await person.run("init", "--relay", cast.stage.relay.url, "--name", name)
+    made = await person.run("init", *cast.stage.init(), "--name", name)
     cast.lines[person] = str(made[0]["address"])
 
 
 async def dave_writes(cast: Cast) -> None:
     """His first message makes his profile; Bob accepts him, and they talk by commands alone."""
     stage, bob, dave = cast.stage, cast.bob, cast.dave
+    if stage.options or stage.invites:
+        await begin(cast, dave)  # a first message alone does not get in there
     name = cast.names[dave, bob] = stage.canary("send --as")
     text = stage.canary("send TEXT")
     await dave.run("send", cast.bare(bob), text, "--as", name, "--id", stage.canary("send --id"))
