@@ -27,19 +27,14 @@ EXEMPT: Final[dict[str, str]] = {
     "relay ARGUMENTS": "its operator's settings: they are the relay's own",
     "command relay": "it becomes `python -m relay`, which the audit starts by itself or was given",
     "chat /history": "a number",
+    "prompt: To delete it, type ": "compared with one word, and forgotten",
 }
 
 # Ways into the same field of a call: (way in, the field).
 SAME: Final[dict[str, str]] = {
     "contact accept REQUEST": "accept.name",
     "restore --backup-passphrase-file": "backup --backup-passphrase-file",
-    "chat, a line": "send.text",
-    "chat /reply": "send.text",
-    "chat /search": "history.search",
-    "chat /switch": "contact.name",
-    "chat /verify": "verify.text",
-    "chat /accept": "accept.as",
-    "chat /block": "block.name",
+    "prompt: Passphrase of the backup": "prompt: New passphrase of the backup",
     "Messenger.open profile": "--profile",
     "Messenger.open relay": "init --relay",
     "Messenger.open invite": "init --invite",

@@ -4,7 +4,16 @@ Owns the order of the scenes. What each does is in `clients.audit.scenes`; wheth
 `clients.audit.completeness`'s.
 """
 
-from clients.audit.scenes import absence, accounts, commands, conversation, decisions, mistakes, strangers
+from clients.audit.scenes import (
+    absence,
+    accounts,
+    at_a_terminal,
+    commands,
+    conversation,
+    decisions,
+    mistakes,
+    strangers,
+)
 from clients.audit.scenes.cast import Cast, together
 from clients.audit.stage import Stage
 
@@ -30,7 +39,12 @@ async def drive(stage: Stage) -> None:
         commands.mistakes_on_the_command_line(cast),
     )
     await together(absence.absence(cast), commands.bob_decides(cast), decisions.decisions(cast))
-    await together(_near_and_lossy(cast), accounts.moves(cast), accounts.by_commands(cast))
+    await together(
+        _near_and_lossy(cast),
+        at_a_terminal.types_passphrases(cast),
+        accounts.moves(cast),
+        accounts.by_commands(cast),
+    )
     await stage.look("everything is delivered")
     await accounts.ends(cast)
     await stage.look("an account is deleted")
@@ -39,6 +53,7 @@ async def drive(stage: Stage) -> None:
 async def _near_and_lossy(cast: Cast) -> None:
     await conversation.near(cast)
     await conversation.loses_one(cast)
+    await at_a_terminal.chats(cast)
 
 
 async def _alice_and_bob(cast: Cast) -> None:

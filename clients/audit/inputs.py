@@ -4,10 +4,11 @@ Owns the walk through the code's own models: calls, the command line, variables 
 interface, kinds of content, control messages. Knows nothing of what was used.
 """
 
+import ast
 import inspect
 from collections.abc import Iterator
 from enum import Enum
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from types import NoneType
 from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
 
@@ -15,7 +16,8 @@ import click
 from click import types
 from pydantic import BaseModel
 
-from clients import config
+from clients import cli, config
+from clients.audit.sources import module_paths
 from clients.chat.commands import USAGES
 from clients.cli import bodies
 from clients.cli.entry import assemble
@@ -109,6 +111,18 @@ def chat_commands() -> Iterator[str]:
             yield f"chat /{verb.value}"
 
 
+def prompts() -> Iterator[str]:
+    """`prompt: New passphrase`: what the command line asks for at a terminal, by the words of each call."""
+    for path in module_paths([Path(cli.__file__).parent]).values():
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "click.prompt":
+                constants = [each.value for each in ast.walk(node.args[0]) if isinstance(each, ast.Constant)]
+                for words in [each for each in constants if isinstance(each, str)] or [
+                    ast.unparse(node.args[0])
+                ]:
+                    yield f"prompt: {words}"
+
+
 def parameters() -> Iterator[str]:
     """`Messenger.send body`: each parameter of the Python interface that takes text."""
     for owner in OWNERS:
@@ -126,6 +140,7 @@ def user_fields() -> dict[str, str]:
         **dict.fromkeys(command_fields(), "on the command line"),
         **dict.fromkeys(variables(), "a variable of the environment"),
         **dict.fromkeys(chat_commands(), "typed into a chat"),
+        **dict.fromkeys(prompts(), "asked for at a terminal"),
         **dict.fromkeys(parameters(), "a parameter of the Python interface"),
     }
 

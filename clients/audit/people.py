@@ -10,11 +10,12 @@ import itertools
 import json
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from clients.audit.terminal import Terminal, TerminalError, open_terminal
 from clients.config import PASSPHRASE_VARIABLE, PROFILE_VARIABLE
 from clients.config import environment as own_environment
 
@@ -36,13 +37,15 @@ class PersonError(Exception):
 class Command:
     """A command as it was given, and its exit code.
 
-    `variables` are those of the environment that were set for it.
+    `variables` are those of the environment that were set for it. `typed` are lines at a terminal, each with
+    the words that it answers.
     """
 
     arguments: tuple[str, ...]
     stdin: bytes = field(repr=False)
     variables: Mapping[str, str] = field(repr=False)
     code: int = 0
+    typed: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 class Person:
@@ -124,6 +127,19 @@ class Person:
             words = " ".join(word for word in arguments[:3] if word != "--json")
             raise PersonError(f"{words} ended with {code}: {errors.decode(errors='replace')}")
         return out
+
+    @contextlib.asynccontextmanager
+    async def at_a_terminal(self, *arguments: str) -> AsyncIterator[Terminal]:
+        """One command in a terminal. Raises PersonError where it does not show what is waited for."""
+        command = self._command(arguments)
+        program = (*self._program, *command.arguments)
+        try:
+            async with open_terminal(program, own_environment(command.variables)) as terminal:
+                yield terminal
+                code = await terminal.ends()
+        except TerminalError as error:
+            raise PersonError(f"{arguments[0]} at a terminal: {error}") from None
+        self.commands.append(replace(command, code=code, typed=tuple(terminal.typed)))
 
     def _command(
         self, arguments: Sequence[str], stdin: bytes = b"", variables: Mapping[str, str] | None = None

@@ -20,6 +20,7 @@ from clients.audit.people import Command, Json, Person
 from clients.audit.reading import NotReadError
 from clients.audit.stage import Stage
 from clients.audit.wiretap import Wiretap, messages
+from clients.chat.commands import Verb, parse
 from clients.cli.entry import assemble
 from wire import strict_json
 from wire.errors import WireError
@@ -68,10 +69,19 @@ class Uses:
         if command.code == 0:
             self.names.add(f"command {path}")
         self._typed(f"{path} stdin", command.stdin.decode("utf-8", "replace"))
+        for asked, typed in command.typed:
+            if path == "chat":
+                self._of_chat(typed)
+            else:
+                self._typed(f"prompt: {asked}", typed)
         if "--ndjson" in command.arguments:
             for line in command.stdin.splitlines():
                 for field, value in json.loads(line).items():
                     self._typed(f"send --ndjson {field}", value)
+
+    def _of_chat(self, line: str) -> None:
+        said = parse(line)
+        self._typed("chat, a line" if said.verb is Verb.SAY else f"chat /{said.verb.value}", said.text)
 
     def _of_words(self, path: str, command: click.Command, words: list[str]) -> str:
         """The fields of a command and of those below it; the last one's path. Raises UsageError."""

@@ -53,8 +53,14 @@ def backup_passphrase(config: "ClientConfig", secret: str | None, *, is_new: boo
             "A backup has a passphrase: use --backup-passphrase-file, set BLINDPOST_BACKUP_PASSPHRASE, "
             "or run blindpost in a terminal."
         )
-    words = "New passphrase of the backup" if is_new else "Passphrase of the backup"
-    return str(click.prompt(words, hide_input=True, confirmation_prompt=is_new, err=True))
+    return str(
+        click.prompt(
+            "New passphrase of the backup" if is_new else "Passphrase of the backup",
+            hide_input=True,
+            confirmation_prompt=is_new,
+            err=True,
+        )
+    )
 
 
 @click.command()

@@ -1,6 +1,7 @@
 """Completeness: whatever is added to the client and not driven is named; reasons stand for what there is."""
 
 import base64
+import shutil
 from collections.abc import Callable
 from enum import IntEnum
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Annotated, Literal, get_args
 import click
 import pytest
 
-from clients import config
+from clients import cli, config
 from clients.audit import completeness, inputs
 from clients.audit.completeness import complaints
 from clients.audit.inputs import features, user_fields
@@ -124,6 +125,16 @@ def test_whatever_is_new_and_not_driven_is_named(
     assert found == [complaint]
 
 
+def test_a_new_prompt_is_named(everything: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in Path(cli.__file__).parent.glob("*.py"):
+        shutil.copy(path, tmp_path)
+    (tmp_path / "mood.py").write_text(
+        "import click\nclick.prompt('Your mood', hide_input=True)\nclick.prompt(words)\n"
+    )
+    monkeypatch.setattr(cli, "__file__", str(tmp_path / "__init__.py"))
+    assert [line.split(",")[0] for line in complaints(everything)] == ["prompt: Your mood", "prompt: words"]
+
+
 def test_numbers_and_words_of_a_list_are_no_text(
     everything: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,6 +183,17 @@ def test_what_ended_badly_was_typed_and_not_run() -> None:
     for nothing in ((MARK,), ("send", "bob", f"--{MARK}"), ()):
         uses.of_command(Command(nothing, b"", {}, code=2))
     assert uses.names == {"contact verify NUMBER", "contact verify --compare"}
+
+
+def test_the_uses_of_a_terminal() -> None:
+    uses = Uses([MARK.encode()])
+    lines = (("", f"/search {MARK}"), ("", f"hello {MARK}"), ("", "/reply 1 {MARK}"), ("", f"/{MARK}"))
+    uses.of_command(Command(("chat", "bob"), b"", {}, typed=lines))
+    asked = (("New passphrase", MARK), ("Repeat for confirmation", "another"))
+    uses.of_command(Command(("init", "--passphrase"), b"", {}, typed=asked))
+    assert uses.names == {
+        "chat /search", "chat, a line", "chat /wrong", "prompt: New passphrase", "command chat", "command init",
+    }  # fmt: skip
 
 
 def test_the_uses_of_stdin() -> None:
