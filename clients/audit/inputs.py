@@ -33,6 +33,7 @@ NO_TEXT: Final = (click.Choice, types.IntParamType, types.FloatParamType, types.
 AUDIT: Final = "audit"  # what stands behind it is typed by an auditor, and goes to no relay
 UNSEEN: Final = "was never seen at the tap"
 OWNERS: Final = (Messenger, ContactBook)  # of the Python interface
+PROMPT: Final = "click.prompt"
 STDIN: Final = ("send stdin", "chat stdin")
 
 
@@ -114,13 +115,13 @@ def chat_commands() -> Iterator[str]:
 def prompts() -> Iterator[str]:
     """`prompt: New passphrase`: what the command line asks for at a terminal, by the words of each call."""
     for path in module_paths([Path(cli.__file__).parent]).values():
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "click.prompt":
-                constants = [each.value for each in ast.walk(node.args[0]) if isinstance(each, ast.Constant)]
-                for words in [each for each in constants if isinstance(each, str)] or [
-                    ast.unparse(node.args[0])
-                ]:
-                    yield f"prompt: {words}"
+        source = path.read_text("utf-8")
+        for node in ast.walk(ast.parse(source)) if PROMPT in source else ():
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == PROMPT:
+                asked = node.args[0]
+                constants = [each.value for each in ast.walk(asked) if isinstance(each, ast.Constant)]
+                for words in constants or [ast.unparse(asked)]:
+                    yield f"prompt: {words!s}"
 
 
 def parameters() -> Iterator[str]:

@@ -5,56 +5,25 @@ nothing of canaries, and nothing of a relay but the URL that the client is given
 """
 
 import asyncio
-import contextlib
 import itertools
 import json
-import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from clients.audit.terminal import Terminal, TerminalError, open_terminal
-from clients.config import PASSPHRASE_VARIABLE, PROFILE_VARIABLE
+from clients.audit.command_line import ANSWER_WITHIN, CommandLine, Json, ended
+from clients.audit.command_line import CLIENT as CLIENT
+from clients.audit.command_line import PersonError as PersonError
 from clients.config import environment as own_environment
 
-ANSWER_WITHIN: Final = 60.0  # seconds
 STOP_WITHIN: Final = 20.0
 LINE_MAX: Final = 4 * 1024 * 1024  # bytes
-CLIENT: Final = (sys.executable, "-P", "-m", "clients")
-
 DONE: Final = 0  # the ref of every `done`, whose answer nobody waits for
 
-Json = dict[str, Any]
 
-
-class PersonError(Exception):
-    """A client did not do what it was asked to; the text says what it said."""
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A command as it was given, and its exit code.
-
-    `variables` are those of the environment that were set for it. `typed` are lines at a terminal, each with
-    the words that it answers.
-    """
-
-    arguments: tuple[str, ...]
-    stdin: bytes = field(repr=False)
-    variables: Mapping[str, str] = field(repr=False)
-    code: int = 0
-    typed: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-
-
-class Person:
-    """One person. `program`: what runs the client; a control runs another one.
-
-    With `by_variable` the profile is named by the environment, not by an option. `asked` are the calls and
-    `commands` the commands that this person gave, `carried_out` the calls that had a result; `heard` the
-    events that came.
-    """
+class Person(CommandLine):
+    """One person. `asked`: calls, `carried_out`: those that had a result, `heard`: events that came."""
 
     def __init__(
         self,
@@ -65,17 +34,11 @@ class Person:
         environment: Mapping[str, str] | None = None,
         by_variable: bool = False,
     ) -> None:
-        self.profile, self.passphrase = profile, passphrase
-        self._variables = dict(environment or {})
-        if passphrase is not None:
-            self._variables[PASSPHRASE_VARIABLE] = passphrase
-        if by_variable:
-            self._variables[PROFILE_VARIABLE] = str(profile)
-        self._program = tuple(program)
-        self._options = () if by_variable else ("--profile", str(profile))
+        super().__init__(
+            profile, program, passphrase=passphrase, variables=environment, by_variable=by_variable
+        )
         self.asked: list[Json] = []
         self.carried_out: set[str] = set()
-        self.commands: list[Command] = []
         self._process: Process | None = None
         self._reading: asyncio.Task[None] | None = None
         self._refs = itertools.count(1)
@@ -86,65 +49,6 @@ class Person:
         self.dawdles = False  # whether a message stays in hand until `go_on`
         self._in_hand: str | None = None
         self._handed_over = 0  # how far `message` has looked in `heard`
-
-    async def run(
-        self,
-        *arguments: str,
-        stdin: bytes = b"",
-        codes: Sequence[int] = (0,),
-        variables: Mapping[str, str] | None = None,
-    ) -> list[Json]:
-        """One command from start to end: its lines. Raises PersonError for another exit code."""
-        out = await self.said("--json", *arguments, stdin=stdin, codes=codes, variables=variables)
-        return [json.loads(line) for line in out.splitlines()]
-
-    async def said(
-        self,
-        *arguments: str,
-        stdin: bytes = b"",
-        codes: Sequence[int] = (0,),
-        variables: Mapping[str, str] | None = None,
-    ) -> bytes:
-        """One command without `--json`: what it printed. Raises PersonError for another exit code."""
-        command = self._command(arguments, stdin, variables)
-        process = await asyncio.create_subprocess_exec(
-            *self._program,
-            *command.arguments,
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=PIPE,
-            env=own_environment(command.variables),
-        )
-        try:
-            async with asyncio.timeout(ANSWER_WITHIN):
-                out, errors = await process.communicate(stdin)
-        except BaseException:
-            await _ended(process)
-            raise
-        code = process.returncode or 0
-        self.commands.append(replace(command, code=code))
-        if code not in codes:
-            words = " ".join(word for word in arguments[:3] if word != "--json")
-            raise PersonError(f"{words} ended with {code}: {errors.decode(errors='replace')}")
-        return out
-
-    @contextlib.asynccontextmanager
-    async def at_a_terminal(self, *arguments: str) -> AsyncIterator[Terminal]:
-        """One command in a terminal. Raises PersonError where it does not show what is waited for."""
-        command = self._command(arguments)
-        program = (*self._program, *command.arguments)
-        try:
-            async with open_terminal(program, own_environment(command.variables)) as terminal:
-                yield terminal
-                code = await terminal.ends()
-        except TerminalError as error:
-            raise PersonError(f"{arguments[0]} at a terminal: {error}") from None
-        self.commands.append(replace(command, code=code, typed=tuple(terminal.typed)))
-
-    def _command(
-        self, arguments: Sequence[str], stdin: bytes = b"", variables: Mapping[str, str] | None = None
-    ) -> Command:
-        return Command((*self._options, *arguments), stdin, {**self._variables, **(variables or {})})
 
     async def start(self, *options: str) -> None:
         """Begin to serve; `listen` is asked for at once, and what comes is dealt with."""
@@ -287,7 +191,7 @@ class Person:
         except BaseException:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)
-            await _ended(self._process)
+            await ended(self._process)
             raise
         finally:
             self._process = None
@@ -296,9 +200,3 @@ class Person:
 def is_handed_over(event: Json) -> bool:
     """Whether it is a message of `listen`, which waits for `done`; others are of `watch`."""
     return event["event"] == "message" and "ref" in event
-
-
-async def _ended(process: Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
-    await process.wait()

@@ -15,8 +15,9 @@ from typing import Any, Final
 import click
 from websockets.frames import Opcode
 
+from clients.audit.command_line import Command, Json
 from clients.audit.inputs import parameter_name
-from clients.audit.people import Command, Json, Person
+from clients.audit.people import Person
 from clients.audit.reading import NotReadError
 from clients.audit.stage import Stage
 from clients.audit.wiretap import Wiretap, messages

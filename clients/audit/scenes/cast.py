@@ -10,7 +10,8 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from clients.audit.people import Json, Person, PersonError
+from clients.audit.command_line import Json
+from clients.audit.people import Person, PersonError
 from clients.audit.stage import Stage
 from clients.config import ClientConfig
 from clients.profile import store_key

@@ -5,8 +5,9 @@ import base64
 import os
 from typing import Final
 
+from clients.audit.command_line import Json
 from clients.audit.loss import Loss
-from clients.audit.people import Json, is_handed_over
+from clients.audit.people import is_handed_over
 from clients.audit.scenes.cast import Cast, expect, mended, together
 from clients.store.repairs import Fault
 from keys.content import Kind

@@ -1,6 +1,7 @@
 """A stranger writes: a request, and what becomes of it."""
 
-from clients.audit.people import Json, Person
+from clients.audit.command_line import Json
+from clients.audit.people import Person
 from clients.audit.scenes.cast import Cast, expect
 from keys.content import Kind
 from wire.limits import TEXT_MAX

@@ -12,9 +12,9 @@ import pytest
 
 from clients import cli, config
 from clients.audit import completeness, inputs
+from clients.audit.command_line import Command
 from clients.audit.completeness import complaints
 from clients.audit.inputs import features, user_fields
-from clients.audit.people import Command
 from clients.audit.uses import Uses
 from clients.chat import commands as chat
 from clients.cli import bodies, contacts, sending
@@ -192,8 +192,13 @@ def test_the_uses_of_a_terminal() -> None:
     asked = (("New passphrase", MARK), ("Repeat for confirmation", "another"))
     uses.of_command(Command(("init", "--passphrase"), b"", {}, typed=asked))
     assert uses.names == {
-        "chat /search", "chat, a line", "chat /wrong", "prompt: New passphrase", "command chat", "command init",
-    }  # fmt: skip
+        "chat /search",
+        "chat, a line",
+        "chat /wrong",
+        "prompt: New passphrase",
+        "command chat",
+        "command init",
+    }
 
 
 def test_the_uses_of_stdin() -> None:
