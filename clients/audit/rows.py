@@ -18,6 +18,22 @@ _HEADER: Final = b"SQLite format 3\0"
 _BUSY: Final = 5000  # milliseconds
 
 
+class _AsNamed(apsw.VFS):
+    """Opens a file by the name it is given: SQLite itself would follow /proc/PID/root to our own root."""
+
+    NAME: Final = "blindpost-audit"
+
+    def __init__(self) -> None:
+        super().__init__(self.NAME, "")
+
+    def xFullPathname(self, name: str) -> str:
+        """The same."""
+        return name
+
+
+_VFS: Final = _AsNamed()  # it is registered for as long as it lives
+
+
 def rows(directory: Path, sight: Sight) -> Iterator[tuple[str, bytes]]:
     """All values of each table of each database below a directory, a table at a time, in pieces."""
     for folder, _, names in os.walk(directory):
@@ -36,7 +52,8 @@ def rows(directory: Path, sight: Sight) -> Iterator[tuple[str, bytes]]:
 
 
 def _tables(path: Path, name: str, sight: Sight) -> Iterator[tuple[str, bytes]]:
-    with contextlib.closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as database:
+    readable = apsw.Connection(str(path.absolute()), flags=apsw.SQLITE_OPEN_READONLY, vfs=_VFS.NAME)
+    with contextlib.closing(readable) as database:
         database.set_busy_timeout(_BUSY)
         tables = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name"
         for (table,) in database.execute(tables).fetchall():

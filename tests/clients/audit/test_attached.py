@@ -188,3 +188,21 @@ def test_children_and_their_sockets_are_seen() -> None:
 )
 def test_places_are_read_as_linux_writes_them(entry: str, place: str) -> None:
     assert dialled(entry) == place
+
+
+def test_a_relay_with_files_of_its_own_is_seen_whole(tmp_path: Path) -> None:
+    """As in a container: where it keeps its data, everybody else sees an empty directory."""
+    apart = ["unshare", "--mount", *(() if os.geteuid() == 0 else ("--user", "--map-root-user"))]
+    if subprocess.run([*apart, "true"], check=False, capture_output=True).returncode:
+        return  # a system that lets nobody have that has no such relay either
+    (tmp_path / "relay-data").mkdir()
+    mounts = 'mount -t tmpfs none "$0" && exec "$@"'
+    command = (*apart, "sh", "-c", mounts, str(tmp_path / "relay-data"), *RELAY)
+    with RelayProcess(tmp_path, command=command) as process:
+        assert [*process.data_dir.iterdir()] == []
+        (tmp_path / "seen").mkdir()
+        evidence = taken(tmp_path / "seen", AttachedRelay.find(str(process.pid)))
+    assert evidence.unread() == []
+    stored = [where for where, _ in evidence.pieces(Place.STORE)]
+    assert any("relay.db" in where for where in stored)
+    assert any("rows of" in where for where in stored)
