@@ -72,7 +72,11 @@ def searching(
         scanned=found.scanned,
         seconds=found.seconds,
         places=tuple(
-            Looked(place=place, bytes=evidence.size(place), found=len(found.found[place]))
+            Looked(
+                place=place,
+                bytes=evidence.size(place),
+                found=len({finding.canary for finding in found.found[place]}),
+            )
             for place in Place
             if evidence.size(place) or any(place is each for each, _ in evidence.sights)
         ),

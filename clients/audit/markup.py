@@ -52,9 +52,9 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[Inside]], class_: str = 
 
 
 def bar(start: float, size: float, of: float, class_: str) -> Markup:
-    """A line of a drawing: from `start`, `size` long, on a ground of length `of`; never too short to see."""
+    """A line of a drawing: from `start`, `size` long, on a ground of length `of`; seen if it is not 0."""
     scale = 100 / of if of > 0 else 0
-    width = max(size * scale, 0.6) if size >= 0 else 0
+    width = max(size * scale, 0.6) if size > 0 else 0
     return element(
         "svg",
         element("rect", x=round(min(start * scale, 99.4), 2), y=0, width=round(width, 2), height=10),

@@ -102,7 +102,7 @@ def _row(each: ConnectionSeen, end: float) -> tuple[Inside, ...]:
         f"{each.lasted:.1f} s",
         f"{up.frames:,} / {down.frames:,}",
         f"{size(up.bytes)} / {size(down.bytes)}",
-        bar(each.opened, each.lasted, end, kind),
+        bar(each.opened, max(each.lasted, 0.001), end, kind),
     )
 
 

@@ -99,7 +99,7 @@ class Captured(Closed):
 
 
 class Looked(Closed):
-    """What was kept of a place to be searched, the same bytes once, and how often a canary was there."""
+    """What was kept of a place to be searched, the same bytes once, and how many canaries were there."""
 
     place: Place
     bytes: Count

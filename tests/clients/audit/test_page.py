@@ -138,5 +138,5 @@ def test_bars_stay_inside(start: float, length: float, of: float) -> None:
     drawn = dict(Seen(bar(start, length, of, "one")).elements)["rect"]
     x, width = float(drawn["x"] or 0), float(drawn["width"] or 0)
     assert x >= 0
-    assert 0 < width <= 100.0
+    assert (width > 0) == (length > 0)
     assert x + width <= 100.01
