@@ -25,16 +25,11 @@ from keys.auditors import Auditor
 INSTALLED: Final = Path(__file__).resolve().parents[2]
 
 
-def _nameless(text: str, places: Mapping[str, str]) -> str:
-    """A text in which each path of this machine is only what the reader needs of it: its last part."""
-    for path, name in places.items():
-        text = text.replace(path, name)
-    roots = "|".join(re.escape(name) for name in sorted(listdir("/"), key=len, reverse=True))
-    return re.sub(rf"(?<![\w.])/(?:{roots})(?:/[^\s:;,'\"()]*)?/([^\s:;,'\"()/]+)", r"…/\1", text)
-
-
 def nameless(facts: Facts, directory: Path) -> Facts:
-    """The same without paths of the auditor's machine. `directory` is where the audit kept its things."""
+    """The same without paths of the auditor's machine: of each, the last part is what a reader needs.
+
+    `directory` is where the audit kept its things.
+    """
     places = {
         str(directory): "AUDIT",
         str(INSTALLED): "CODE",
@@ -42,11 +37,14 @@ def nameless(facts: Facts, directory: Path) -> Facts:
         str(Path.home()): "HOME",
         tempfile.gettempdir(): "TMP",
     }
-    known = {path: name for path, name in places.items() if len(path) > 1}
+    roots = "|".join(re.escape(name) for name in sorted(listdir("/"), key=len, reverse=True))
+    other = re.compile(rf"(?<![\w.])/(?:{roots})(?:/[^\s:;,'\"()]*)?/([^\s:;,'\"()/]+)")
 
     def of(value: Any) -> Any:
         if isinstance(value, str):
-            return _nameless(value, known) if "/" in value else value
+            for path, name in places.items():
+                value = value.replace(path, name) if len(path) > 1 else value
+            return other.sub(r"…/\1", value)
         if isinstance(value, dict):
             return {of(key): of(inside) for key, inside in value.items()}
         return [of(inside) for inside in value] if isinstance(value, list) else value

@@ -37,7 +37,7 @@ def verify(settings: Settings, file: Path, auditor: str | None, source: Path | N
 
     \b
     Examples:  blindpost audit verify audit.json
-               blindpost audit verify audit.json --auditor KEY --source ~/blindpost
+               blindpost audit verify audit.json --auditor KEY --source DIR
 
     Exit code 0: all of it holds, and the audit was green. 11: all of it holds, and the audit was red. 6: the
     report, a file beside it or the source is not what was signed.

@@ -1,5 +1,6 @@
 """What a relay learns: seen on the wire of a real conversation, shown shortened, all of it in the ledger."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,10 +9,12 @@ from websockets.frames import Frame, Opcode
 
 from clients.audit.fields import Field
 from clients.audit.learned import Lesson, in_answers, on_the_wire, shown
+from clients.audit.reading import Message
 from clients.audit.traffic import traffic
 from clients.audit.wiretap import Connection, Direction, open_tap
 from clients.messenger import Messenger
 from tests.support.relay_process import RelayProcess
+from wire.frames import decode_put
 from wire.ledger import Place, read
 
 WITHIN = 20.0
@@ -67,7 +70,13 @@ async def test_a_conversation_teaches_what_the_ledger_says(
     )
     up = sum(size.to_relay for size in seen.envelopes)
     assert up == sum(each.to_relay.frames for each in seen.connections) >= 2
-    assert {size.bytes for size in seen.envelopes} <= {1024, 2048, 4096}
+    exact = Counter(
+        len(decode_put(item.payload).envelope)
+        for connection in connections
+        for item in connection.to_relay.items(is_client=True)
+        if isinstance(item, Message) and item.opcode is Opcode.BINARY
+    )
+    assert {size.bytes: size.to_relay for size in seen.envelopes if size.to_relay} == exact
     down = sum(size.from_relay for size in seen.messages)
     assert down == sum(each.from_relay.messages for each in seen.connections)
 

@@ -132,6 +132,7 @@ def test_the_hash_of_the_code_is_that_of_sha256sum(tree: Path) -> None:
     )
     listed = subprocess.run(["sh", "-c", script], cwd=tree, check=True, capture_output=True, text=True)
     assert listed.stdout.split()[0] == code(tree).sha256 == whole(code(tree).files)
+    assert whole(dict(reversed(code(tree).files.items()))) == code(tree).sha256
 
 
 def test_the_installed_code_is_whole() -> None:
