@@ -170,7 +170,8 @@ def _completeness(course: Course, kind: Kind) -> report.Completeness:
 def _transcript(course: Course) -> report.Transcript:
     """What the judge says of all that passed the tap."""
     assert course.stage is not None
-    judge = Judge()
-    for event in course.stage.tap.events():
+    events = list(course.stage.tap.events())
+    judge = Judge(began=events[0].at if events else 0.0)
+    for event in events:
         judge.hear(event)
     return facts.transcript(judge.verdict())

@@ -117,7 +117,7 @@ async def get(relay: RelayUrl, route: Route, path: str) -> tuple[int, bytes]:
     reader, writer = await connect(relay, route, tls=True)
     try:
         host = relay.origin.partition("://")[2].partition("/")[0]
-        writer.write(f"GET {relay.path}{path} HTTP/1.0\r\nHost: {host}\r\nAccept: */*\r\n\r\n".encode())
+        writer.write(f"GET {relay.path}{path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
         await writer.drain()
         answer = bytearray()
         while len(answer) < ANSWER_MAX and (part := await reader.read(ANSWER_MAX)):
