@@ -89,14 +89,18 @@ def name_of(pid: int) -> str:
 
 
 def family(pid: int) -> list[int]:
-    """A process and all that come from it."""
+    """A process and all that come from it, as long as their parents live."""
+    children: dict[int, list[int]] = {}
+    for each in _processes():
+        try:
+            # proc(5): the name in parentheses may hold anything, also parentheses and spaces.
+            state = (PROC / str(each) / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+        except OSError:
+            continue  # ended meanwhile
+        children.setdefault(int(state[1]), []).append(each)
     found = [pid]
     for each in found:
-        for task in (PROC / str(each) / "task").glob("*/children"):
-            try:
-                found += [int(child) for child in task.read_text().split()]
-            except OSError:
-                continue  # a thread that has ended meanwhile
+        found += sorted(children.get(each, ()))
     return found
 
 

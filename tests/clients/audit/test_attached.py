@@ -113,6 +113,20 @@ def test_what_is_no_relay_is_said() -> None:
             StrangeRelay(url)
 
 
+def test_a_network_of_its_own_is_said() -> None:
+    apart = ["unshare", "--net", *(() if os.geteuid() == 0 else ("--user", "--map-root-user"))]
+    if subprocess.run([*apart, "true"], check=False, capture_output=True).returncode:
+        return  # nobody here has one
+    with subprocess.Popen(
+        [*apart, "sh", "-c", "echo ready; exec sleep 60"], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        with pytest.raises(RelayError, match=f"nsenter --target {process.pid} --net"):
+            AttachedRelay.find(str(process.pid))
+        process.kill()
+
+
 def test_a_relay_that_keeps_nothing_is_said(tmp_path: Path) -> None:
     with (
         RelayProcess(tmp_path, settings={"store": "memory"}) as memory_alone,
@@ -159,6 +173,7 @@ def test_children_and_their_sockets_are_seen() -> None:
     program = (
         "import os, socket, time\n"
         "with socket.create_server(('127.0.0.1', 0)) as here:\n"
+        "    open('/proc/self/comm', 'w').write('a) R 1 (b')\n"
         "    child = os.fork()\n"
         "    if child: print(child, here.getsockname()[1], flush=True)\n"
         "    time.sleep(60)"
