@@ -47,8 +47,16 @@ def _begin(canaries: Sequence[Canary]) -> None:
     _search = Search(canaries)
 
 
-def _look(pieces: Sequence[_Piece]) -> tuple[list[tuple[Place, Finding]], int]:
-    """The first finding of each canary in each form and source, and how many bytes were looked through."""
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """The first finding of each canary in each form and source, and how much was looked through."""
+
+    found: list[tuple[Place, Finding]]
+    scanned: int
+    encodings: int
+
+
+def _look(pieces: Sequence[_Piece]) -> _Share:
     assert _search is not None
     before = _search.scanned
     found: dict[tuple[Place, str, str, str], tuple[Place, Finding]] = {}
@@ -56,7 +64,7 @@ def _look(pieces: Sequence[_Piece]) -> tuple[list[tuple[Place, Finding]], int]:
         for finding in _search.look(where, data):
             found.setdefault((place, finding.canary, finding.form, finding.source), (place, finding))
     _search.found.clear()
-    return list(found.values()), _search.scanned - before
+    return _Share(list(found.values()), _search.scanned - before, _search.encodings)
 
 
 def _shares(evidence: Evidence, places: Iterable[Place]) -> Iterable[list[_Piece]]:
@@ -80,11 +88,11 @@ def search(
     """Look for every canary in everything; `progress` hears how many bytes were looked through so far."""
     started, workers = monotonic(), max(1, os.cpu_count() or 1)
     found: dict[Place, list[Finding]] = {place: [] for place in Place}
-    scanned = 0
+    scanned = encodings = 0
     with ProcessPoolExecutor(
         workers, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(canaries,)
     ) as pool:
-        running: set[Future[tuple[list[tuple[Place, Finding]], int]]] = set()
+        running: set[Future[_Share]] = set()
         shares = iter(_shares(evidence, places))
         while True:
             for share in shares:
@@ -95,10 +103,9 @@ def search(
                 break
             done = next(as_completed(running))
             running.remove(done)
-            findings, size = done.result()
-            for place, finding in findings:
+            part = done.result()
+            for place, finding in part.found:
                 found[place].append(finding)
-            scanned += size
+            scanned, encodings = scanned + part.scanned, part.encodings
             progress(scanned)
-    encodings = Search(canaries[:1]).encodings if canaries else 0
     return Searched(found, len(canaries), encodings, scanned, monotonic() - started)

@@ -1,0 +1,131 @@
+"""An audit of a relay that others use, from what was asked for to the signed report; and parts that fail."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+import trustme
+
+from clients.audit import run
+from clients.audit.auditing import Wanted, audit
+from clients.audit.controls.catalogue import CONTROLS
+from clients.audit.evidence import Evidence, Place
+from clients.audit.relays import RelayError
+from clients.audit.run import Course
+from clients.audit.search import Canary, Search
+from clients.audit.searching import search
+from clients.errors import RelayError as NoRelay
+from tests.support.relay_process import RelayProcess, running_relay
+from wire.control_values import encode_base64url
+
+UNPLAYED = "no control was played: nothing shows that the audit sees a leak"
+
+
+@pytest.fixture
+def without_controls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are played by `make audit`, and one by one in test_controls."""
+    monkeypatch.setattr(run, "CONTROLS", ())
+
+
+def wanted(directory: Path, **subject: object) -> Wanted:
+    room = directory / "room"
+    room.mkdir()
+    return Wanted(room, directory / "audit.json", key=directory / "key", **subject)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("without_controls")
+async def test_a_relay_with_tls_and_invites_from_outside(tmp_path: Path) -> None:
+    authority, both, ca = trustme.CA(), tmp_path / "both.pem", tmp_path / "ca.pem"
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(both)
+    authority.cert_pem.write_to_path(ca)
+    said: list[str] = []
+    with RelayProcess(tmp_path, settings={"tls-certificate": both, "tls-key": both}) as relay:
+        report = await audit(wanted(tmp_path, url=relay.origin, ca=ca), said.append)
+    assert report.verdict.reasons == (UNPLAYED,)
+    assert (report.subject.kind, report.subject.url) == ("url", relay.origin)
+    assert encode_base64url(report.subject.relay_key or b"") == relay.relay_key
+    assert "its memory" in report.subject.not_looked_at
+    assert report.driven == ("two people talked, each under a name", "both accounts deleted")
+    assert {look.place for look in report.search.places} == {Place.WIRE, Place.HTTP, Place.CLIENT}
+    assert (tmp_path / "audit.json").exists()
+    assert (tmp_path / "audit.html").exists()
+
+
+@pytest.mark.usefixtures("without_controls")
+async def test_a_relay_that_runs_here_is_looked_into(tmp_path: Path) -> None:
+    with running_relay(tmp_path) as relay:
+        report = await audit(wanted(tmp_path, attach=str(relay.pid)), lambda line: None)
+    assert report.verdict.reasons == (UNPLAYED,)
+    assert {Place.MEMORY, Place.STORE, Place.LOGS} <= {look.place for look in report.search.places}
+    assert report.clients.found > 10
+    assert report.leaks_total == 0
+
+
+async def test_what_is_no_relay_is_said_before_anything_is_begun(tmp_path: Path) -> None:
+    with pytest.raises(NoRelay, match="no relay"):
+        await audit(wanted(tmp_path, attach=str(os.getpid())), lambda line: None)
+    assert list((tmp_path / "room").iterdir()) == []
+
+
+async def test_a_part_that_fails_is_a_failure_and_no_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    course = Course(tmp_path, lambda line: None)
+
+    async def fails() -> int:
+        raise RelayError("it is not there")
+
+    async def hangs() -> int:
+        await asyncio.Event().wait()
+        return 0
+
+    async def works() -> int:
+        return 7
+
+    monkeypatch.setattr(run, "LONGEST", 0.01)
+    assert await course.part("looking", fails()) is None
+    assert await course.part("waiting", hangs()) is None
+    assert await course.part("working", works()) == 7
+    assert course.failures == ["looking: it is not there", "waiting: it did not end within 0 s"]
+
+
+async def test_a_control_that_does_not_work_is_no_fire(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def breaks(*_: object) -> None:
+        raise RelayError("it did not start")
+
+    monkeypatch.setattr(run, "play", breaks)
+    course = Course(tmp_path, lambda line: None)
+    assert await run._play_all(CONTROLS[:3], course) == []
+    assert len(course.failures) == 3
+
+
+def test_processes_find_what_one_search_finds(tmp_path: Path) -> None:
+    canaries = [Canary(str(number), os.urandom(32), is_text=False) for number in range(4)]
+    evidence, alone = Evidence(tmp_path), Search(canaries)
+    for number, canary in enumerate(canaries):
+        for place in (Place.MEMORY, Place.CLIENT):
+            data = os.urandom(1 << 20) + canary.value.hex().encode() * 3 + os.urandom(1 << 20)
+            evidence.add(place, f"piece {number}", data)
+            alone.look(f"piece {number}", data)
+    scanned: list[int] = []
+    found = search(evidence, canaries, progress=scanned.append)
+    assert {finding.canary for _, finding in found.leaks} == {canary.name for canary in canaries}
+    assert {place for place, _ in found.leaks} == {Place.MEMORY}
+    assert found.scanned == alone.scanned == scanned[-1]
+    assert {(each.canary, each.form) for each in alone.found} == {
+        (each.canary, each.form) for each in found.found[Place.CLIENT]
+    }
+    assert found.encodings == alone.encodings
+
+
+def test_what_was_seen_before_is_kept_once(tmp_path: Path) -> None:
+    evidence = Evidence(tmp_path)
+    evidence.add(Place.LOGS, "first", b"a line")
+    evidence.add(Place.LOGS, "second", b"a line")
+    evidence.add(Place.STORE, "third", b"a line")
+    assert list(evidence.pieces(Place.LOGS)) == [("first", b"a line")]
+    assert list(evidence.pieces(Place.STORE)) == [("third", b"a line")]
+    assert (evidence.size(Place.LOGS), list(evidence.pieces(Place.MEMORY))) == (6, [])
