@@ -29,6 +29,11 @@ PLACES: Final = {
     Place.CORE: "a core dump of its process",
     Place.CLIENT: "the memory of the clients, where the canaries must be",
 }
+_USED: Final = {
+    "own": "People used every feature, and",
+    "attached": "Two new users talked through it, and",
+    "url": "Two new users talked through it, and",
+}
 
 
 def _verdict(report: Report) -> Markup:
@@ -38,7 +43,7 @@ def _verdict(report: Report) -> Markup:
             element("strong", "Green: nothing readable reached the relay"),
             element(
                 "p",
-                f"People used every feature, and typed {sum(search.typed.values())} random texts; their "
+                f"{_USED[report.subject.kind]} typed {sum(search.typed.values())} random texts; their "
                 f"clients held {sum(search.private.values()):,} private keys. Everything that the relay "
                 f"could see was kept, and searched for each of them in {search.encodings} forms: none was "
                 f"there. {len(report.controls)} relays and clients that leak on purpose were audited in the "

@@ -12,7 +12,7 @@ from clients.audit.report import ConnectionSeen, Report, Size
 from clients.audit.summary import size
 from wire.ledger import Place
 
-CONNECTIONS_SHOWN: Final = 40
+CONNECTIONS_SHOWN: Final = 60
 _PLACES: Final = {
     Place.HTTP: "In plain requests",
     Place.JSON: "In messages",

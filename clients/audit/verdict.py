@@ -19,7 +19,7 @@ def _counted(what: str, complaints: Sequence[str]) -> Iterator[str]:
     """The first complaint, and how many there are; nothing where there are none."""
     if complaints:
         more = f" (and {len(complaints) - 1} more)" if len(complaints) > 1 else ""
-        yield f"{what}: {complaints[0]}{more}"
+        yield f"{what}: {complaints[0].rstrip('.')}{more}"
 
 
 def _of_places(facts: Facts) -> Iterator[str]:

@@ -118,6 +118,8 @@ def test_it_says_what_the_report_says() -> None:
     assert "leaks: 3" in red
     outside = shown(subject=Subject(kind="url", url="wss://relay.example"))
     assert "a look from outside" in outside
+    assert "Two new users talked through it" in outside
+    assert "every feature" not in outside
 
 
 @pytest.mark.parametrize("text", [HOSTILE, '"', "'", "&amp;", "</style>"])
