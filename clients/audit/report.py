@@ -298,7 +298,7 @@ class Report(Facts):
 
 
 class SignedReport(Closed):
-    """What stands in the file: docs/audit.md says what exactly is signed."""
+    """What stands in the file: docs/audit-report.md says what exactly is signed."""
 
     report: Report
     auditor: Key
