@@ -43,6 +43,14 @@ async def dave_writes(cast: Cast) -> None:
     stage.did("`listen`")
     await _through_pipes(cast)
     await _past(cast)
+    await bob.call("block", name=known_as)
+    unheard = stage.canary("send TEXT", "to somebody who does not listen {}")
+    await dave.run("send", name, unheard)
+    await bob.call("unblock", name=known_as)
+    await dave.run("send", name, stage.canary("send TEXT"))
+    kept = await bob.call("history", name=known_as, search=unheard)
+    expect(kept == [], "a text of somebody who is blocked was kept")
+    stage.did("a contact who had an address line, blocked: what it wrote is kept by nobody")
 
 
 def stage_id(cast: Cast, message: str) -> str:
