@@ -83,7 +83,7 @@ CONTROLS: Final = (
         Place.MEMORY,
         OF_A_CHILD,
     ),
-    _client("name_in_a_header", "the user's name in clear, in the head of a request", RAW, "init --name"),
+    _client("name_in_a_header", "the user's name in clear, in the head of a request", RAW, "set_name"),
     _client("contacts_in_a_header", "a contact's name in clear, in the head of a request", RAW, "add.name"),
     _client("key_as_a_nonce", "the account's private key as a nonce", "base64", ": account.seed"),
     _client("text_in_frame_ids", "text split over the ids of frames", "a piece"),

@@ -50,7 +50,7 @@ async def play(control: Control, directory: Path, say: Callable[[str], None] = l
             places={control.place},
             reads_keys=control.is_about_keys,
         ) as stage:
-            await talk(stage, has_passphrase=False)
+            await talk(stage, is_quick=True)
         found = await asyncio.to_thread(findings, control, stage)
         if not found:
             complaint = _missed(control, stage)

