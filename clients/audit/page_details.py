@@ -35,9 +35,9 @@ def _driven(report: Report) -> Iterator[Markup]:
     yield element(
         "p",
         f"The code's own models name {complete.fields} fields that a user can fill in. ",
-        "Each had a text of its own, or a reason why not."
-        if not complete.complaints
-        else "Not each was tried:",
+        "Not each was tried:"
+        if complete.complaints
+        else "Each had a random text, or is another way into one that had, or has a reason why not.",
     )
     if complete.complaints:
         yield element("ul", [element("li", each, class_="bad") for each in complete.complaints])
