@@ -5,7 +5,7 @@ complaint for each thing that it does otherwise. Memory is bounded, whatever com
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Final
 
@@ -227,3 +227,14 @@ def _shown(name: str) -> str:
 def _count(counter: Counter[str], name: str) -> None:
     shown = _shown(name)
     counter[shown if shown in counter or len(counter) < NAMES_MAX else "others"] += 1
+
+
+def judged(
+    events: Iterable[Event], canaries: Sequence[Canary] = (), relay: RelayUrl | None = None
+) -> Verdict:
+    """The verdict on all of these events, such as a tap has kept."""
+    judge: Judge | None = None
+    for event in events:
+        judge = judge or Judge(canaries, relay, event.at)
+        judge.hear(event)
+    return (judge or Judge(canaries, relay)).verdict()

@@ -109,6 +109,7 @@ class Wiretap:
     ) -> None:
         self.proxy = ""
         self.connections: list[Connection] = []
+        self._by_number: dict[int, Connection] = {}
         self.kept = 0
         self.overflowed = False
         self.loss: Loss | None = None
@@ -237,7 +238,7 @@ class Wiretap:
         self, number: int, piece: bytes, writer: asyncio.StreamWriter, *, to_relay: bool
     ) -> None:
         if self.loss is not None and not to_relay:
-            passed_on = self.loss.passed_on(number, self._of(number).from_relay.data, piece)
+            passed_on = self.loss.passed_on(number, self._by_number[number].from_relay.data, piece)
         else:
             passed_on = piece
         self._listener(Piece(asyncio.get_running_loop().time(), number, to_relay, piece))
@@ -248,19 +249,17 @@ class Wiretap:
         """In memory, up to KEPT_MAX."""
         match event:
             case Opened(at=at, connection=number, target=target):
-                self.connections.append(Connection(number, target, at))
+                self._by_number[number] = Connection(number, target, at)
+                self.connections.append(self._by_number[number])
             case Closed(at=at, connection=number):
-                self._of(number).ended = at
+                self._by_number[number].ended = at
             case Piece(at=at, connection=number, to_relay=to_relay, data=data):
                 if self.kept + len(data) > KEPT_MAX:
                     self.overflowed = True
                     return
                 self.kept += len(data)
-                found = self._of(number)
+                found = self._by_number[number]
                 (found.to_relay if to_relay else found.from_relay).pieces.append((at, data))
-
-    def _of(self, number: int) -> Connection:
-        return next(each for each in reversed(self.connections) if each.number == number)
 
     async def end(self) -> None:
         """End every connection, and wait until each has ended."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from clients.audit.judge import judged
 from clients.audit.wiretap import open_tap
 from clients.config import read_config
 from clients.connection import dial
@@ -241,6 +242,14 @@ async def test_a_relay_that_hangs_up_behind_a_proxy_that_is_there(caplog: pytest
         with pytest.raises(RelayError, match=r"The relay wss\S+ cannot be reached through the proxy local"):
             await greet("wss://127.0.0.1:1", f"http://{place}")
     assert caplog.records == []
+
+
+async def test_what_the_doctor_asks_is_judged_like_all_else(relay: RelayProcess) -> None:
+    async with open_tap() as tap:
+        await examined(relay.origin, tap.proxy)
+    verdict = judged(tap.events(), relay=RelayUrl.parse(relay.origin))
+    assert verdict.figures.requests == {"GET /v1/info": 1, "GET /v1/ws": 1}
+    assert [str(each) for each in verdict.complaints] == []
 
 
 async def test_certificates_are_checked_behind_a_proxy(tmp_path: Path) -> None:

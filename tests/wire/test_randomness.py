@@ -7,9 +7,13 @@ import pytest
 
 from wire.randomness import (
     BIAS,
+    CONTINUATION,
     DISTINCT,
+    LEAD_2,
+    LEAD_3,
     LETTERS_2,
     LETTERS_3,
+    PRINTABLE,
     PRINTABLE_RUN,
     WINDOW,
     has_text,
@@ -18,6 +22,25 @@ from wire.randomness import (
     looks_like_plaintext,
     repeats_itself,
 )
+
+
+def test_the_figures_are_those_of_the_theory_and_of_ascii_and_unicode() -> None:
+    assert (BIAS, WINDOW, DISTINCT, PRINTABLE_RUN, LETTERS_2, LETTERS_3) == (46, 256, 126, 36, 10, 7)
+    assert {chr(byte) for byte in PRINTABLE} == {
+        c for c in map(chr, range(128)) if c.isprintable() or c in "\t\n\r"
+    }
+    two = {chr(code).encode() for code in range(0x80, 0x800)}
+    three = {chr(code).encode() for code in (*range(0x800, 0xD800), *range(0xE000, 0x10000))}
+    assert {letter[0] for letter in two} == set(LEAD_2)
+    assert {letter[0] for letter in three} == set(LEAD_3)
+    assert {byte for letter in two | three for byte in letter[1:]} == set(CONTINUATION)
+
+
+def test_the_first_free_byte_is_of_the_first_window() -> None:
+    few = bytes([255]) + bytes(range(DISTINCT)) + bytes(WINDOW - DISTINCT - 1)
+    even = bytes(range(256))
+    assert not repeats_itself(b"\x01" + few + even[1:])
+
 
 NO_TEXT: Final = bytes(range(0x80, 0xC0))  # ends of letters, and no letter
 

@@ -10,10 +10,9 @@ from typing import Final
 import pytest
 from websockets.frames import Frame, Opcode
 
-from clients.audit import complaints, repeats
+from clients.audit import complaints, judge, repeats
 from clients.audit.complaints import Rule
 from clients.audit.figures import Verdict
-from clients.audit.judge import Judge
 from clients.audit.search import Canary
 from clients.audit.transcript import PIECE_MAX, Closed, Event, Opened, Piece
 from wire.addresses import RelayUrl
@@ -68,10 +67,8 @@ def line(
 
 
 def judged(*events: list[Event], canaries: tuple[Canary, ...] = ()) -> Verdict:
-    judge = Judge(canaries, RELAY)
-    for event in itertools.chain(*events):
-        judge.hear(event)
-    return judge.verdict()
+    start = Closed(0.0, 99)  # so that the times of complaints are those of the events
+    return judge.judged(itertools.chain([start], *events), canaries, RELAY)
 
 
 def rules(verdict: Verdict) -> set[Rule]:
