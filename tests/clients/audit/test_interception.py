@@ -12,7 +12,7 @@ from clients.audit import wiretap
 from clients.audit.interception import Upstream
 from clients.audit.reading import HEAD_MAX
 from clients.audit.transcript import Closed, Event, Opened
-from clients.audit.wiretap import messages, open_tap
+from clients.audit.wiretap import HEAD_WITHIN, messages, open_tap
 from clients.connection import dial
 from clients.errors import RelayError
 from clients.route import Proxy, Route
@@ -171,7 +171,7 @@ async def test_a_connection_on_which_nothing_comes_ends(
 async def test_the_end_of_a_tap_ends_what_goes_through_it(secure: RelayUrl, authority: trustme.CA) -> None:
     upstream = Upstream.of(secure, authority.cert_pem.bytes())
     context = ssl.create_default_context(cadata=(upstream.authority or b"").decode())
-    async with open_tap(upstream) as tap:
+    async with asyncio.timeout(HEAD_WITHIN / 2), open_tap(upstream) as tap:
         port = int(tap.proxy.rpartition(":")[2])
         half, whole = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
         whole[1].write(f"CONNECT 127.0.0.1:{secure.port} HTTP/1.1\r\n\r\n".encode())

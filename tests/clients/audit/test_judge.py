@@ -13,6 +13,7 @@ from websockets.frames import Frame, Opcode
 from clients.audit import complaints, judge, repeats
 from clients.audit.complaints import Rule
 from clients.audit.figures import Verdict
+from clients.audit.judge import Judge
 from clients.audit.search import Canary
 from clients.audit.transcript import PIECE_MAX, Closed, Event, Opened, Piece
 from wire.addresses import RelayUrl
@@ -178,7 +179,7 @@ def test_a_canary_is_seen_however_it_passes(way: str) -> None:
     events = {
         "raw": line(put(envelope()), json.dumps({"type": "say", "text": value.decode()})),
         "base64": line(put(envelope()), json.dumps({"type": "say", "text": encoded}), size=11),
-        "base64 over two messages": line(put(envelope()), encoded[:15], encoded[15:]),
+        "base64 over two messages": line(put(envelope()), encoded[:15], encoded[15:], size=16),
         "in a close": [
             *line(put(envelope()))[:-1],
             Piece(3.0, 0, True, Frame(Opcode.CLOSE, b"\x03\xe8" + value).serialize(mask=True)),
@@ -190,6 +191,11 @@ def test_a_canary_is_seen_however_it_passes(way: str) -> None:
     assert any("the canary 1 is seen" in each for each in found)
     assert not any(value.decode() in each for each in found)
     assert not [each for each in judged(events).complaints if each.rule is Rule.CANARY]
+    looking = Judge((canary,), RELAY)
+    for event in events:
+        looking.hear(event)
+        looking.catch_up()  # as a proxy does every second
+    assert [each.what for each in looking.complaints if each.rule is Rule.CANARY]
 
 
 def test_what_the_relay_says_is_judged_as_well() -> None:
