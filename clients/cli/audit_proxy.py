@@ -64,7 +64,7 @@ def proxy(
     transcript: Path | None,
     seconds: float | None,
 ) -> None:
-    """Stand between any client and any relay, and judge all that passes.
+    """Stand between any client and any relay, and judge what passes.
 
     Each binary message must be an envelope of an exact size that looks random, with no key, nonce or block
     that was there before; each text a control message whose every field is in the ledger of metadata; and no
@@ -76,9 +76,10 @@ def proxy(
     anew each time, its private half is never written, and the relay's own is checked as ever.
 
     \b
-    Examples:  blindpost audit proxy --relay wss://relay.example --canary "a text to send"
-               BLINDPOST_PROXY=http://127.0.0.1:8790 blindpost send bob "a text to send"
-               blindpost audit proxy --relay ws://127.0.0.1:8760 --transcript seen.ndjson --for 600
+    Examples:  blindpost audit proxy --relay ws://127.0.0.1:8760 --for 600
+               blindpost audit proxy --relay wss://relay.example \\
+                   --canary "a text to send" --transcript seen.ndjson
+               BLINDPOST_PROXY=http://127.0.0.1:8790 blindpost send bob hi
 
     With --json: an object when it listens, one for each complaint, and a summary at the end. A transcript
     holds ciphertext and delivery tokens: keep it to yourself.
@@ -197,6 +198,7 @@ def _sum_up(output: Output, outcome: "Outcome", canaries: int, transcript: Path 
     value = {"event": "summary", **verdict.to_json(), "canaries": canaries, "transcript": file}
     sizes = ", ".join(f"{size // 1024} KiB x {count:,}" for size, count in sorted(figures.sizes.items()))
     count = sum(verdict.counts.values())
+    complaints = "1 complaint" if count == 1 else f"{count:,} complaints"
     lines = [
         f"envelopes: {figures.put:,} put, {figures.delivered:,} delivered ({sizes or 'none'})",
         f"messages: {figures.messages.total():,} of {len(figures.messages)} types; "
@@ -204,8 +206,8 @@ def _sum_up(output: Output, outcome: "Outcome", canaries: int, transcript: Path 
         f"canaries: {canaries}, in {figures.scanned:,} bytes" if canaries else "canaries: none were given",
         *([f"transcript: {transcript}, SHA-256 {outcome.sha256}"] if transcript and outcome.sha256 else []),
         *(f"lacking: {sentence}" for sentence in verdict.lacks),
-        *(f"{count:,} complaints: {rule.value}" for rule, count in sorted(verdict.counts.items())),
-        "verdict: fine" if verdict.is_fine else f"verdict: NOT FINE, {count:,} complaints",
+        *(f"rule {rule.value}: broken {count:,} times" for rule, count in sorted(verdict.counts.items())),
+        "verdict: fine" if verdict.is_fine else f"verdict: NOT FINE, {complaints}",
     ]
     output.result(value, safe("\n".join(lines)))
     if not verdict.is_fine:

@@ -24,7 +24,7 @@ from tests.support.relay_process import RelayProcess, free_port
 from wire.addresses import RelayUrl
 
 WITHIN = 30.0
-COMMAND = (sys.executable, "-P", "-c", "from clients.cli.audit_proxy import proxy; proxy()")
+COMMAND = (sys.executable, "-P", "-m", "clients", "audit")
 
 
 class Ear:
@@ -190,7 +190,7 @@ async def test_the_command_ends_with_a_verdict(
     tmp_path: Path, relay: RelayProcess, number: signal.Signals | None, options: tuple[str, ...]
 ) -> None:
     process = await asyncio.create_subprocess_exec(
-        *COMMAND, "--json", "--listen", "127.0.0.1:0", "--relay", relay.origin, *options,
+        *COMMAND, "proxy", "--json", "--listen", "127.0.0.1:0", "--relay", relay.origin, *options,
         "--transcript", str(tmp_path / "seen"),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
@@ -211,3 +211,12 @@ async def test_the_command_ends_with_a_verdict(
     assert summary["lacks"] == ["No envelope has passed, so that nothing is shown."]
     assert b"BLINDPOST_PROXY=" in errors
     assert judge_file(tmp_path / "seen", (), lambda judge: None).sha256 == summary["transcript"]["sha256"]
+    judged = await asyncio.create_subprocess_exec(
+        *COMMAND, "judge", str(tmp_path / "seen"), "--canary", "/v1/info", stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await judged.communicate()
+    assert judged.returncode == 11
+    assert "canary: Connection 0, " in said.decode()
+    assert "the canary 1 is seen (raw)" in said.decode()
+    assert f"SHA-256 {summary['transcript']['sha256']}" in said.decode()
+    assert "verdict: NOT FINE" in said.decode().splitlines()[-1]
