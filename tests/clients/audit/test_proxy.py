@@ -24,6 +24,7 @@ from tests.support.relay_process import RelayProcess, free_port
 from wire.addresses import RelayUrl
 
 WITHIN = 30.0
+LEAK = "base64_as_encryption"
 COMMAND = (sys.executable, "-P", "-m", "clients", "audit")
 
 
@@ -125,18 +126,9 @@ async def test_two_people_behind_tls_are_judged_fine_then_and_again(tmp_path: Pa
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-@pytest.mark.parametrize(
-    ("leak", "rules"),
-    [
-        ("base64_as_encryption", {Rule.RANDOM}),
-        ("name_in_a_header", {Rule.LEDGER}),
-    ],
-)
-async def test_a_client_that_leaks_is_caught_without_knowing_what(
-    tmp_path: Path, leak: str, rules: set[Rule]
-) -> None:
+async def test_a_client_that_leaks_is_caught_without_knowing_what(tmp_path: Path) -> None:
     (tmp_path / MARK).touch()
-    program = (sys.executable, "-P", str(LEAKY_PROGRAMS / "leaky_client.py"), leak, str(tmp_path))
+    program = (sys.executable, "-P", str(LEAKY_PROGRAMS / "leaky_client.py"), LEAK, str(tmp_path))
     port = free_port()
     settings = {"public-urls": f"ws://127.0.0.1:{port}"}
     with RelayProcess(tmp_path, settings=settings) as relay:
@@ -146,7 +138,7 @@ async def test_a_client_that_leaks_is_caught_without_knowing_what(
             # As somebody does whose program knows no proxies: it is dialled as if it were the relay.
             await talk(tmp_path, ("--relay", f"ws://127.0.0.1:{port}"), "Alice", program)
     verdict = proxy.ended.verdict
-    assert rules <= set(verdict.counts)
+    assert Rule.RANDOM in verdict.counts
     assert proxy.ear.complaints == list(verdict.complaints)
     assert not verdict.is_fine
 
