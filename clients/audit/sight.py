@@ -55,8 +55,9 @@ class _Mapping:
 def memory(pid: int, sight: Sight) -> Iterator[tuple[str, bytes]]:
     """Each piece of a process's memory and where it is; the process goes on meanwhile.
 
-    Mappings that vanish between being listed and being read are gone, and not unread. Passed over are private
-    pages that nobody ever wrote to: those are zero, or the bytes of a file that is older than this audit.
+    Also what it may not read itself now, and could again. Mappings that vanish between being listed and being
+    read are gone, and not unread. Passed over are private pages that nobody ever wrote to: those are zero, or
+    the bytes of a file that is older than this audit.
     """
     try:
         before = _mappings(pid)
@@ -72,7 +73,7 @@ def _mappings(pid: int) -> list[_Mapping]:
     found = []
     for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
         place, mode, _, device, inode, *rest = line.split(maxsplit=5)
-        if "r" in mode and not line.endswith(_OF_THE_KERNEL):
+        if not line.endswith(_OF_THE_KERNEL):
             start, _, end = place.partition("-")
             name, has_file = rest[0] if rest else "heap", inode != "0"
             only_written = "p" in mode and (not has_file or _is_old(name, device, int(inode)))

@@ -16,6 +16,7 @@ from clients.audit.relays import PROGRAM
 LEAKY_PROGRAMS: Final = Path(__file__).parent / "leaky-programs"
 RAW: Final = "raw"
 OF_A_CHILD: Final = "of a child"
+OUT_OF_REACH: Final = "/dev/zero"  # what Linux calls shared memory without a file
 MARK: Final = "red-control"  # a file in the directory of a control: a leaky program runs nowhere else
 
 
@@ -38,7 +39,7 @@ class Control:
     @property
     def is_hidden(self) -> bool:
         """Whether the leak is in another form than what was typed."""
-        return self.shown_as not in (RAW, OF_A_CHILD)
+        return self.shown_as not in (RAW, OF_A_CHILD, OUT_OF_REACH)
 
     @property
     def is_about_keys(self) -> bool:
@@ -77,6 +78,12 @@ CONTROLS: Final = (
     _relay("in_a_deleted_row", "plaintext in a row that was deleted", Place.STORE),
     _relay("in_a_file_without_a_name", "plaintext in a temporary file without a name", Place.TEMPORARY),
     _relay("in_memory", "plaintext in memory, and written nowhere", Place.MEMORY),
+    _relay(
+        "in_memory_out_of_reach",
+        "plaintext in memory that the relay may not read itself",
+        Place.MEMORY,
+        OUT_OF_REACH,
+    ),
     _relay(
         "in_a_child",
         "plaintext in the memory of a process that the relay has started",

@@ -57,6 +57,34 @@ def test_a_value_in_memory_is_seen_also_where_two_pieces_meet() -> None:
         assert sight.bytes_read > 3 * PIECE
 
 
+HIDER = """
+import ctypes, mmap, sys
+page = mmap.mmap(-1, mmap.PAGESIZE, {flags})
+page.write(bytes.fromhex("{mirrored}")[::-1])
+start = ctypes.addressof(ctypes.c_char.from_buffer(page))
+assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(start), ctypes.c_size_t(mmap.PAGESIZE), 0) == 0
+print(hex(start), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("flags", ["mmap.MAP_SHARED", "mmap.MAP_PRIVATE"])
+def test_memory_that_a_process_may_not_read_itself_is_seen(flags: str) -> None:
+    value = os.urandom(32)
+    program = HIDER.format(flags=flags, mirrored=value[::-1].hex())
+    with subprocess.Popen(
+        [sys.executable, "-P", "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        start = int(process.stdout.readline(), 16)
+        sight = Sight("hider")
+        places = {where.rpartition(" at ")[2] for where, data in memory(process.pid, sight) if value in data}
+        assert sight.is_whole
+        assert hex(start) in places
+        process.stdin.close()
+
+
 @pytest.mark.parametrize("is_below", [False, True])
 def test_files_that_only_their_process_can_name_are_seen(tmp_path: Path, is_below: bool) -> None:
     value = os.urandom(32)

@@ -11,7 +11,9 @@ the stores of profiles below DIRECTORY whose key lies beside them. What it does 
 """
 
 import contextlib
+import ctypes
 import logging
+import mmap
 import subprocess
 import sys
 import tempfile
@@ -147,6 +149,22 @@ def in_memory(data: Path) -> Leak:
     return list[str]().append
 
 
+def in_memory_out_of_reach(data: Path) -> Leak:
+    """In pages that the process may not read itself, until it allows it to itself again."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    pages: list[mmap.mmap] = []
+
+    def leak(text: str) -> None:
+        page = mmap.mmap(-1, mmap.PAGESIZE)  # shared: listed under a name, and told from the heap by it
+        page.write(text.encode())
+        start = ctypes.addressof(ctypes.c_char.from_buffer(page))
+        if libc.mprotect(ctypes.c_void_p(start), ctypes.c_size_t(mmap.PAGESIZE), 0):
+            raise OSError(ctypes.get_errno(), "mprotect")
+        pages.append(page)
+
+    return leak
+
+
 def in_a_child(data: Path) -> Leak:
     """Handed to a process of its own, which keeps it."""
     child = subprocess.Popen([sys.executable, "-c", KEEPER], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -171,7 +189,7 @@ LEAKS: Final[dict[str, Callable[[Path], Leak]]] = {
     leak.__name__: leak
     for leak in (
         in_the_log, in_the_log_as_utf_16, on_stdout, in_a_metric, in_an_error, in_a_column, in_a_long_row,
-        in_a_deleted_row, in_a_file_without_a_name, in_memory, in_a_child, nowhere,
+        in_a_deleted_row, in_a_file_without_a_name, in_memory, in_memory_out_of_reach, in_a_child, nowhere,
     )
 }  # fmt: skip
 
