@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 import keys
+from keys.auditors import Auditor
 from keys.backups import BackupLock, Parameters
 from keys.chain import ChainKey, MessageKey, RootKey
 from keys.checkpoint import Checkpoint
@@ -71,7 +72,7 @@ def examples() -> list[object]:
         Content(1, random(16), random(16), 4, 5, random(40), ((2, random(32)),)),
         Receipt(random(16), ((1, 2),)), ReadMark(random(16), 7),
         Checkpoint(1, random(16), (4, 5, 6, 7, 8)), Parameters(random(16)),
-        BackupLock(random(81), random(32)),
+        BackupLock(random(81), random(32)), Auditor(random(32)),
     ]  # fmt: skip
 
 

@@ -23,7 +23,7 @@ TOOL = WORK / "venv" / "bin" / "python"
 MODULES = (
     *("keys.ratchet", "keys.chain", "keys.seal", "keys.sessions", "keys.handshake", "keys.identities"),
     *("keys.statics", "keys.prekeys", "keys.primitives", "keys.safety_number", "keys.checkpoint"),
-    *("keys.backups", "keys.content", "keys.secrecy"),
+    *("keys.backups", "keys.content", "keys.secrecy", "keys.auditors"),
     *("wire.frames", "wire.binary", "wire.device_lists", "wire.prekeys", "wire.login", "wire.strict_json"),
     *("wire.control_values", "wire.control", "wire.addresses", "wire.bech32m", "wire.capabilities"),
     *("wire.invites", "wire.shortcuts", "wire.errors", "wire.limits", "wire.ledger"),
