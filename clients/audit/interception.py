@@ -11,6 +11,7 @@ from typing import Self
 import trustme
 
 from clients.connection import tls_context
+from clients.errors import UsageError
 from wire.addresses import RelayUrl
 
 
@@ -28,11 +29,18 @@ class Upstream:
 
     @classmethod
     def of(cls, relay: RelayUrl, ca: bytes | None = None) -> Self:
-        """For a relay whose certificate may be of the authority `ca`, in PEM."""
+        """For a relay whose certificate may be of the authority `ca`, in PEM.
+
+        Raises UsageError for a name that no certificate can have.
+        """
         outward = tls_context(relay, ca)
         if outward is None:
             return cls(relay)
         made = trustme.CA(organization_name="blindpost audit", organization_unit_name="audit proxy")
         inward = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        made.issue_cert(relay.host, organization_name="blindpost audit").configure_cert(inward)
+        try:
+            mine = made.issue_cert(relay.host, organization_name="blindpost audit")
+        except UnicodeError:  # as IDNA has it
+            raise UsageError(f"No certificate can be made for {relay.host}.") from None
+        mine.configure_cert(inward)
         return cls(relay, inward, outward, made.cert_pem.bytes())

@@ -28,6 +28,7 @@ from wire.ledger import Place
 from wire.randomness import has_text, is_biased, is_file, repeats_itself
 
 NAMES_MAX: Final = 100  # different names and reasons that peers chose and that are counted
+OPEN_MAX: Final = 1_000  # connections at a time: more are not judged, and that is said
 CLOSE_CODE: Final = 2  # bytes of a close frame that says nothing else
 
 # What a proxy in front of a relay adds to its answers; it says nothing about who asked.
@@ -63,6 +64,7 @@ class Judge:
         self._watch = CanaryWatch(canaries)
         self._repeats = Repeats()
         self._lines: dict[int, _Line] = {}
+        self._passed_over = False
         declared = ledger.read()
         self._texts = Texts(declared)
         self._http = frozenset(declared.of(Place.HTTP))
@@ -85,7 +87,8 @@ class Judge:
         match event:
             case Opened(connection=number, target=target):
                 self.figures.connections += 1
-                self._lines[number] = _Line()
+                if len(self._lines) < OPEN_MAX:
+                    self._lines[number] = _Line()
                 if target and self._relay is not None and not _is_place(target, self._relay):
                     complain(None, Rule.ELSEWHERE, f"it asked for {_shown(target)}, which is not the relay")
             case Piece(connection=number, to_relay=to_relay, data=data):
@@ -111,6 +114,8 @@ class Judge:
             lacks.append("No envelope has passed, so that nothing is shown.")
         if self._repeats.forgot:
             lacks.append("There were more envelopes than can be compared with each other.")
+        if self._passed_over:
+            lacks.append(f"More than {OPEN_MAX:,} connections were open at a time, or some never began.")
         counts = dict(self._complaints.counts)
         return Verdict(self.figures, tuple(self._complaints.kept), counts, tuple(lacks))
 
@@ -122,12 +127,13 @@ class Judge:
             self.figures.bytes_to_relay += len(data)
         else:
             self.figures.bytes_to_client += len(data)
+        line = self._lines.get(number)
+        if line is None:
+            self._passed_over = True
+            return
         complain = partial(self._complain, number, at, to_relay)
         for what in self._watch.feed(number, to_relay, data, raw=True):
             complain(Rule.CANARY, what)
-        line = self._lines.get(number)
-        if line is None:
-            return
         reading = line.to_relay if to_relay else line.from_relay
         found, was_websocket = [], reading.is_websocket
         try:

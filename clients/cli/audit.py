@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from clients.cli.audit_proxy import judge, proxy
+from clients.cli.audit_proxy import from_extra, judge, proxy
 from clients.cli.audit_verify import verify
 from clients.cli.program import WORD, Program, Settings, common_options, pass_settings, run
 from clients.errors import ExitCode, UsageError
@@ -108,13 +108,9 @@ def run_audit(
     Progress goes to stderr, a summary to stdout; with --json it is one object, the report without its
     signature. Exit code 0: all is green. 11: something was found, or could not be seen or shown.
     """
-    try:
+    with from_extra():
         from clients.audit import auditing
         from clients.audit.summary import Progress, summary
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"The audit needs {error.name}, which is not installed: pip install 'blindpost[audit]'"
-        ) from None
     if attach is not None and url is not None:
         raise UsageError("--attach looks inside as well: give one of --attach and --url.")
     if logs and attach is None:

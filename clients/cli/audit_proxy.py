@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +25,18 @@ CANARY_MIN, CANARY_MAX = 8, 1_024  # bytes
 CANARY_FILE_MAX: Final = 1024 * 1024  # bytes
 FILE = click.Path(dir_okay=False, path_type=Path)
 PROGRESS_EVERY: Final = 10  # seconds, where no terminal shows it in place
+
+
+@contextlib.contextmanager
+def from_extra() -> Iterator[None]:
+    """Around imports that the extra `audit` brings along. Raises UsageError."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"The audit needs {error.name}, which is not installed: pip install 'blindpost[audit]'"
+        ) from None
+
 
 _canary_option = click.option(
     "--canary", "canaries", type=WORD, multiple=True, metavar="TEXT",
@@ -86,7 +99,8 @@ def proxy(
 
     Exit code 0: envelopes were judged and nothing was complained of. 11: anything else.
     """
-    from clients.audit.proxy import Asked, stand_between
+    with from_extra():
+        from clients.audit.proxy import Asked, stand_between
     from clients.parsing import parse_relay
     from clients.relay_choice import read_authority
 
@@ -128,7 +142,8 @@ def judge(settings: Settings, transcript: Path, canaries: tuple[str, ...], canar
 
     Exit code 0: envelopes were judged and nothing was complained of. 11: anything else.
     """
-    from clients.audit.proxy import judge_file
+    with from_extra():
+        from clients.audit.proxy import judge_file
 
     looked_for = _given(canaries, canary_file)
     outcome = judge_file(transcript, looked_for, lambda judge: None)

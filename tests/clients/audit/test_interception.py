@@ -14,7 +14,7 @@ from clients.audit.reading import HEAD_MAX
 from clients.audit.transcript import Closed, Event, Opened
 from clients.audit.wiretap import HEAD_WITHIN, messages, open_tap
 from clients.connection import dial
-from clients.errors import RelayError
+from clients.errors import RelayError, UsageError
 from clients.route import Proxy, Route
 from tests.support.relay_process import RelayProcess
 from wire.addresses import RelayUrl
@@ -118,6 +118,12 @@ async def test_who_knows_no_proxies_dials_the_tap_itself(secure: RelayUrl, autho
     assert connection.target == ""
     assert connection.to_relay.data.startswith(b"GET /v1/ws HTTP/1.1\r\n")
     assert messages(connection.to_relay, is_masked=True)
+
+
+@pytest.mark.parametrize("host", ["a_b.example", "xn--zz.example", "a..b", "a" * 64 + ".example"])
+def test_a_name_that_no_certificate_can_have(host: str) -> None:
+    with pytest.raises(UsageError, match="No certificate can be made"):
+        Upstream.of(RelayUrl.parse(f"wss://{host}"))
 
 
 @pytest.mark.parametrize(

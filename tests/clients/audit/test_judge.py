@@ -244,6 +244,13 @@ def test_more_than_can_be_remembered_is_said(monkeypatch: pytest.MonkeyPatch) ->
     assert "more envelopes than can be compared" in verdict.lacks[0]
 
 
+def test_connections_without_end_are_bounded() -> None:
+    opened: list[Event] = [Opened(0.0, number, "") for number in range(judge.OPEN_MAX + 1)]
+    heard: list[Event] = [Piece(0.1, judge.OPEN_MAX, True, REQUEST)]
+    assert any("open at a time" in sentence for sentence in judged(opened, heard).lacks)
+    assert not any("open at a time" in sentence for sentence in judged(opened).lacks)
+
+
 def test_names_that_peers_choose_are_few_and_short() -> None:
     heads = b"".join(f"GET /{number}{'x' * 300} HTTP/1.1\r\n\r\n".encode() for number in range(300))
     verdict = judged([Opened(0.0, 0, ""), Piece(0.1, 0, True, heads), Closed(0.2, 0)])

@@ -212,3 +212,23 @@ async def test_the_command_ends_with_a_verdict(
     assert "the canary 1 is seen (raw)" in said.decode()
     assert f"SHA-256 {summary['transcript']['sha256']}" in said.decode()
     assert "verdict: NOT FINE" in said.decode().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("lacks", "command"),
+    [("trustme", "proxy --relay ws://127.0.0.1:1"), ("zstandard", "judge seen"), ("ahocorasick_rs", "run")],
+)
+async def test_without_the_extra_it_says_what_to_install(lacks: str, command: str) -> None:
+    arguments = ["blindpost", "audit", *command.split()]
+    program = (
+        f"import sys; sys.modules[{lacks!r}] = None; sys.argv = {arguments!r}\n"
+        "from clients.cli import main; main()"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-c", program, stderr=asyncio.subprocess.PIPE
+    )
+    _, errors = await process.communicate()
+    assert process.returncode == 2
+    assert errors.decode() == (
+        f"blindpost: The audit needs {lacks}, which is not installed: pip install 'blindpost[audit]'\n"
+    )
