@@ -1,16 +1,7 @@
 """Somebody sits at a terminal: a chat with its commands, and passphrases that are typed."""
 
-import asyncio
-from collections.abc import Coroutine
-from typing import Any, Final, TypeVar
-
-from clients.audit.scenes.cast import Cast, expect
-from clients.audit.terminal import Terminal
+from clients.audit.scenes.cast import Cast, expect, insisting
 from clients.chat.commands import Verb
-
-T = TypeVar("T")
-
-AGAIN_AFTER: Final = 1.0  # seconds
 
 
 async def chats(cast: Cast) -> None:
@@ -18,26 +9,22 @@ async def chats(cast: Cast) -> None:
     stage, alice, bob = cast.stage, cast.alice, cast.bob
     first, answer = stage.canary("chat, a line"), stage.canary("chat /reply")
     async with bob.at_a_terminal("chat", cast.names[bob, cast.dave]) as terminal:
+
+        async def enter() -> None:
+            terminal.type("")  # a chat that has changed while somebody typed wants it again
+
         await terminal.shows(cast.names[bob, cast.dave])
         terminal.type(f"/switch {cast.names[bob, alice]}")
         terminal.type(first)
-        await _insisting(terminal, alice.hears(first))
+        await insisting(alice.hears(first), enter)
         for verb in (Verb.SEARCH, Verb.VERIFY, Verb.ACCEPT, Verb.BLOCK):
             terminal.type(f"/{verb.value} {stage.canary(f'chat /{verb.value}')}")
         terminal.type(f"/reply 1 {answer}")
-        heard = await _insisting(terminal, alice.hears(answer))
+        heard = await insisting(alice.hears(answer), enter)
         expect(heard["reply_to"] is not None, "an answer in a chat names no message")
         terminal.type("/quit")
-        expect(await _insisting(terminal, terminal.ends()) == 0, "a chat did not end in order")
+        expect(await insisting(terminal.ends(), enter) == 0, "a chat did not end in order")
     stage.did("`chat` in a terminal, with its commands")
-
-
-async def _insisting(terminal: Terminal, wanted: Coroutine[Any, Any, T]) -> T:
-    """Press Enter again until it comes: a chat that changed while somebody typed wants that."""
-    waiting = asyncio.ensure_future(wanted)
-    while not (await asyncio.wait((waiting,), timeout=AGAIN_AFTER))[0]:
-        terminal.type("")
-    return await waiting
 
 
 async def types_passphrases(cast: Cast) -> None:

@@ -6,9 +6,9 @@ which is a canary.
 
 import asyncio
 import os
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from clients.audit.command_line import Json
 from clients.audit.people import Person, PersonError
@@ -19,6 +19,9 @@ from clients.store.store import Store
 from keys.identities import Account
 from wire.addresses import Address, RelayUrl
 
+T = TypeVar("T")
+
+AGAIN_AFTER: Final = 1.0  # seconds
 WITHIN: Final = 20.0  # seconds until a message has come as far as is waited for
 
 
@@ -40,6 +43,17 @@ async def mended(person: Person) -> set[str]:
             store.close()
 
     return await asyncio.to_thread(look)
+
+
+async def insisting(wanted: Coroutine[Any, Any, T], again: Callable[[], Awaitable[object]]) -> T:
+    """What is wanted; what leads to it is done again each second until it comes."""
+    waiting = asyncio.ensure_future(wanted)
+    try:
+        while not (await asyncio.wait((waiting,), timeout=AGAIN_AFTER))[0]:
+            await again()
+        return await waiting
+    finally:
+        waiting.cancel()
 
 
 async def together(*scenes: Coroutine[Any, Any, None]) -> None:

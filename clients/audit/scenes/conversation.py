@@ -8,7 +8,7 @@ from typing import Final
 from clients.audit.command_line import Json
 from clients.audit.loss import Loss
 from clients.audit.people import is_handed_over
-from clients.audit.scenes.cast import Cast, expect, mended, together
+from clients.audit.scenes.cast import Cast, expect, insisting, mended, together
 from clients.store.repairs import Fault
 from keys.content import Kind
 from wire.frames import DELIVER_HEADER
@@ -129,8 +129,13 @@ async def near(cast: Cast) -> None:
     )
     cast.stage.did("presence: a contact is seen to be there")
     await alice.call("flush", timeout=10.0)
-    await alice.call("typing", name=bobs, on=True)
-    await bob.event(lambda event: event["event"] == "contact" and event["contact"]["typing"])
+
+    async def type_on() -> None:
+        await alice.call("typing", name=bobs, on=True)
+
+    await type_on()
+    typing = bob.event(lambda event: event["event"] == "contact" and event["contact"]["typing"])
+    await insisting(typing, type_on)  # it is not told while something else is on its way
     cast.stage.carried.add(Kind.TYPING)
     await alice.call("typing", name=bobs, on=False)
     cast.stage.did("that somebody types, seen by a contact")
