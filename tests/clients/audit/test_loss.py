@@ -45,3 +45,17 @@ def test_others_are_left_alone() -> None:
     assert passed_on(loss, [HEAD, frame(16_443)], connection=1) == HEAD
     assert loss.happened
     assert passed_on(loss, [HEAD, frame(16_443)], connection=2) == HEAD + frame(16_443)
+
+
+def test_while_a_frame_is_being_lost_others_connections_are_left_alone() -> None:
+    loss, lost = Loss(16_443), frame(16_443)
+    assert loss.passed_on(1, HEAD, lost[:5000]) == b""
+    assert loss.passed_on(2, HEAD, frame(300)) == frame(300)
+    assert loss.passed_on(1, HEAD + lost[:5000], lost[5000:] + frame(300)) == frame(300)
+
+
+def test_what_has_gone_by_already_is_not_lost() -> None:
+    loss, gone = Loss(16_443), frame(16_443)
+    assert loss.passed_on(1, HEAD + gone, frame(300)) == frame(300)
+    assert loss.passed_on(1, HEAD + gone[:100], gone[100:]) == gone[100:]
+    assert loss.passed_on(1, HEAD + gone, gone) == b""
