@@ -10,6 +10,7 @@ The signature is Ed25519, by the auditor's key, over `label(audit-report)` and t
 without its line feed (`keys.auditors`). Each report has one such text, and no other is read.
 """
 
+import re
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -65,8 +66,10 @@ def _split(data: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 def _where(error: ValidationError) -> str:
+    """The field, whose name somebody else may have chosen."""
     first: Any = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    return ".".join(str(part) for part in first["loc"][:3])[:60] or "its JSON"
+    path = ".".join(str(part) for part in first["loc"][:3])
+    return re.sub(r"[^\w.-]", "?", path[:60], flags=re.ASCII) or "its JSON"
 
 
 def decode(data: bytes) -> SignedReport:

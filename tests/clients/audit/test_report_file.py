@@ -76,6 +76,7 @@ def test_a_report_that_is_cut_off_is_none(size: int) -> None:
         (signed(b'{"format":2}'), "another version"),
         (signed(b"[" * 100_000), "another version"),
         (changed(lambda whole: whole.update(extra=1)), "not well formed, at extra"),
+        (changed(lambda whole: whole.update({"a\n\x1b[2J" + "b" * 99: 1})), r"at a\?\?\?2Jb{54}\."),
         (changed(lambda whole: whole["machine"].update(cores="2")), "not well formed, at machine.cores"),
         (changed(lambda whole: whole["search"].update(scanned=1e400)), "not well formed"),
     ],
