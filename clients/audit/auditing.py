@@ -29,6 +29,7 @@ from clients.audit.traffic import traffic
 from clients.config import auditor_key_path
 from clients.parsing import parse_relay
 from clients.relay_choice import read_authority
+from clients.route import Route
 from wire import ledger
 
 Kind: TypeAlias = Literal["own", "attached", "url"]
@@ -85,7 +86,7 @@ def _relay(wanted: Wanted) -> OtherRelay | None:
 
 def _options(wanted: Wanted, relay: OtherRelay) -> dict[str, Any]:
     """How the stage reaches a relay that was not started for it."""
-    upstream = Upstream.of(parse_relay(relay.url), _authority(wanted))
+    upstream = Upstream.of(parse_relay(relay.url), Route(_authority(wanted)))
     options: tuple[str, ...] = ()
     if upstream.authority is not None:
         trust = wanted.directory / "trust.pem"

@@ -10,32 +10,31 @@ from typing import Self
 
 import trustme
 
-from clients.connection import tls_context
 from clients.errors import UsageError
+from clients.route import DIRECT, Route
 from wire.addresses import RelayUrl
 
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """The only relay that is dialled. With TLS, `inward` ends that of clients, and `outward` begins our own.
+    """The only relay that is dialled. Where it has TLS, `inward` ends that of clients.
 
     `authority`: what clients have to trust then, in PEM.
     """
 
     relay: RelayUrl
+    route: Route = DIRECT
     inward: ssl.SSLContext | None = field(default=None, repr=False)
-    outward: ssl.SSLContext | None = field(default=None, repr=False)
     authority: bytes | None = None
 
     @classmethod
-    def of(cls, relay: RelayUrl, ca: bytes | None = None) -> Self:
-        """For a relay whose certificate may be of the authority `ca`, in PEM.
+    def of(cls, relay: RelayUrl, route: Route = DIRECT) -> Self:
+        """For a relay that is reached by `route`.
 
         Raises UsageError for a name that no certificate can have.
         """
-        outward = tls_context(relay, ca)
-        if outward is None:
-            return cls(relay)
+        if relay.scheme == "ws":
+            return cls(relay, route)
         made = trustme.CA(organization_name="blindpost audit", organization_unit_name="audit proxy")
         inward = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
@@ -43,4 +42,4 @@ class Upstream:
         except UnicodeError:  # as IDNA has it
             raise UsageError(f"No certificate can be made for {relay.host}.") from None
         mine.configure_cert(inward)
-        return cls(relay, inward, outward, made.cert_pem.bytes())
+        return cls(relay, route, inward, made.cert_pem.bytes())

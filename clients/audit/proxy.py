@@ -6,7 +6,7 @@ Owns the run from listening to the verdict. Knows nothing of a terminal.
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -18,6 +18,7 @@ from clients.audit.search import Canary
 from clients.audit.transcript import Event, Recorded, TranscriptError, TranscriptFile
 from clients.audit.wiretap import open_tap
 from clients.errors import StorageError, UsageError
+from clients.route import DIRECT, Route
 from wire.addresses import RelayUrl
 from wire.errors import WireError
 
@@ -33,7 +34,7 @@ class Asked:
     host: str
     port: int
     trust: Path
-    ca: bytes | None = field(default=None, repr=False)
+    route: Route = DIRECT
     canaries: tuple[Canary, ...] = ()
     transcript: Path | None = None
 
@@ -98,7 +99,7 @@ async def stand_between(asked: Asked, audience: Audience, stop: asyncio.Event) -
     """Pass on, record and judge until `stop` is set. Raises UsageError or StorageError before it begins."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    upstream = Upstream.of(asked.relay, asked.ca)
+    upstream = Upstream.of(asked.relay, asked.route)
     judge = Judge(asked.canaries, asked.relay, began)
     with contextlib.ExitStack() as stack:
         writing = _Writing(_transcript(asked, began, stack))
@@ -140,7 +141,7 @@ def _trusted(asked: Asked, upstream: Upstream) -> Path | None:
     try:
         if asked.trust.exists() and not asked.trust.read_bytes().startswith(CERTIFICATE):
             raise UsageError(f"The file {asked.trust} is no certificate. Name another with --trust.")
-        asked.trust.write_bytes(upstream.authority + (asked.ca or b""))
+        asked.trust.write_bytes(upstream.authority + (asked.route.ca or b""))
     except OSError as error:
         raise StorageError(f"The file {asked.trust} cannot be written: {error.strerror}.") from None
     return asked.trust

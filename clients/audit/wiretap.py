@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 from clients.audit.loss import Loss
 from clients.audit.reading import HEAD_END, HEAD_MAX, Item, Message, NotReadError, Reading
 from clients.audit.transcript import PIECE_MAX, Closed, Event, Opened, Piece
+from clients.tunnel import ProxyRefused, connect
 
 if TYPE_CHECKING:
     from clients.audit.interception import Upstream
@@ -192,12 +193,15 @@ class Wiretap:
 
     async def _dialled(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection to there. Raises _Refused."""
-        outward = None if self._upstream is None else self._upstream.outward
         try:
             async with asyncio.timeout(DIAL_WITHIN):
-                return await asyncio.open_connection(host, port, ssl=outward, limit=PIECE_MAX)
+                if self._upstream is not None:
+                    return await connect(self._upstream.relay, self._upstream.route, tls=True)
+                return await asyncio.open_connection(host, port, limit=PIECE_MAX)
         except ssl.SSLCertVerificationError as error:
             why = f"the relay's certificate cannot be verified ({error.verify_message})"
+        except ProxyRefused:
+            why = "the proxy before the relay does not connect"
         except (OSError, UnicodeError) as error:
             why = f"the relay cannot be reached ({type(error).__name__})"
         raise _Refused("502 Bad Gateway", why)

@@ -108,11 +108,15 @@ def run_audit(
     Progress goes to stderr, a summary to stdout; with --json it is one object, the report without its
     signature. Exit code 0: all is green. 11: something was found, or could not be seen or shown.
     """
+    from clients.config import read_proxy
+
     with from_extra():
         from clients.audit import auditing
         from clients.audit.summary import Progress, summary
     if attach is not None and url is not None:
         raise UsageError("--attach looks inside as well: give one of --attach and --url.")
+    if (attach or url) and read_proxy() is not None:
+        raise UsageError("This audit dials the relay itself, and BLINDPOST_PROXY says not to: unset it.")
     if logs and attach is None:
         raise UsageError("--log is for --attach: the relay that is started here has its log in a file.")
     output, directory = settings.output, _room(keep)

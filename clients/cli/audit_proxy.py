@@ -101,13 +101,15 @@ def proxy(
     """
     with from_extra():
         from clients.audit.proxy import Asked, stand_between
+    from clients.config import read_proxy
     from clients.parsing import parse_relay
     from clients.relay_choice import read_authority
+    from clients.route import Route
 
     relay, (host, port) = parse_relay(relay_url), _place(listen)
     looked_for = _given(canaries, canary_file)
-    authority = None if ca is None else read_authority(ca)
-    asked = Asked(relay, host, port, trust, authority, looked_for, transcript)
+    route = Route(None if ca is None else read_authority(ca), read_proxy())
+    asked = Asked(relay, host, port, trust, route, looked_for, transcript)
     audience = _Terminal(settings.output, relay.origin)
 
     async def work() -> None:

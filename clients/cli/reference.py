@@ -37,12 +37,12 @@ of any command but `relay`:
 """
 PROXY: Final = """## A proxy
 
-With `BLINDPOST_PROXY=http://[USER:PASSWORD@]HOST:PORT` in the environment, every connection to any relay
-goes through this HTTP proxy (by CONNECT; with `https://` it is spoken to in TLS itself), which also looks
-up the relay's name. Nothing is dialled past it: where it does not connect, nothing is sent. `doctor` goes
-through it, too. `@` and `%` in a password are written as `%40` and `%25`. SOCKS proxies are not supported;
-Tor has an HTTP one (`HTTPTunnelPort`). Where another process of the same profile runs (`chat`, `listen`,
-`serve`), the commands beside it use its connections, and so its proxy.
+With `BLINDPOST_PROXY=http://[USER:PASSWORD@]HOST:PORT` in the environment, every connection of a client, to
+any relay, goes through this HTTP proxy (by CONNECT; with `https://` it is spoken to in TLS itself), which
+also looks up the relay's name. Nothing is dialled past it: where it does not connect, nothing is sent.
+`doctor` goes through it, too. `@` and `%` in a password are written as `%40` and `%25`. SOCKS proxies are
+not supported; Tor has an HTTP one (`HTTPTunnelPort`). Where another process of the same profile runs
+(`chat`, `listen`, `serve`), the commands beside it use its connections, and so its proxy.
 """
 SIGNALS: Final = "| 130, 143 | interrupted (Ctrl-C), terminated |"
 

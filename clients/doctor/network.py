@@ -7,13 +7,10 @@ import asyncio
 import contextlib
 import socket
 import threading
-from typing import Final
 
-from clients.connection import tls_context, trusting
 from clients.route import Route
+from clients.tunnel import ANSWER_MAX, connect, status_of
 from wire.addresses import RelayUrl
-
-ANSWER_MAX: Final = 64 * 1024  # bytes of an HTTP answer that are read
 
 
 async def look_up(relay: RelayUrl) -> list[str]:
@@ -61,54 +58,6 @@ async def reach(place: str, port: int, deadline: asyncio.Timeout) -> str | None:
     return None
 
 
-class ProxyRefused(Exception):
-    """The proxy does not connect; `status` is its answer, None for one that is no HTTP."""
-
-    def __init__(self, status: int | None) -> None:
-        super().__init__()
-        self.status = status
-
-
-async def connect(
-    relay: RelayUrl, route: Route, *, tls: bool
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A connection to the relay, through the proxy if there is one: never past it.
-
-    Raises OSError, ValueError for what is no host, or ProxyRefused.
-    """
-    context = tls_context(relay, route.ca) if tls else None
-    if route.proxy is None:
-        return await asyncio.open_connection(relay.host, relay.port, ssl=context, limit=ANSWER_MAX)
-    proxy = route.proxy
-    outer = trusting(route.ca) if proxy.scheme == "https" else None
-    reader, writer = await asyncio.open_connection(proxy.host, proxy.port, ssl=outer, limit=ANSWER_MAX)
-    try:
-        place = f"[{relay.host}]:{relay.port}" if ":" in relay.host else f"{relay.host}:{relay.port}"
-        known = "" if proxy.basic is None else f"Proxy-Authorization: Basic {proxy.basic}\r\n"
-        writer.write(f"CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n{known}\r\n".encode())
-        await writer.drain()
-        try:
-            head = await reader.readuntil(b"\r\n\r\n")
-        except (EOFError, asyncio.LimitOverrunError):
-            raise ProxyRefused(None) from None
-        status = _status(head)
-        if status is None or status // 100 != 2:
-            raise ProxyRefused(status)
-        if context is not None:
-            await writer.start_tls(context, server_hostname=relay.host)
-    except BaseException:
-        writer.transport.abort()
-        raise
-    return reader, writer
-
-
-def _status(answer: bytes) -> int | None:
-    """The status of an HTTP answer, or None if it is none."""
-    words = answer.split(b"\r\n")[0].split(b" ")
-    is_http = len(words) > 1 and words[0].startswith(b"HTTP/") and len(words[1]) == 3 and words[1].isdigit()
-    return int(words[1]) if is_http else None
-
-
 async def get(relay: RelayUrl, route: Route, path: str) -> tuple[int, bytes]:
     """Status and body of `path` below the relay's own. Raises as `connect`, and ValueError for no HTTP.
 
@@ -125,6 +74,6 @@ async def get(relay: RelayUrl, route: Route, path: str) -> tuple[int, bytes]:
     finally:
         writer.transport.abort()
     head, _, body = bytes(answer).partition(b"\r\n\r\n")
-    if (status := _status(head)) is None:
+    if (status := status_of(head)) is None:
         raise ValueError("not HTTP")
     return status, body

@@ -16,9 +16,10 @@ from typing import Final
 
 from clients.connection import Disconnected, dial
 from clients.doctor.findings import Finding, failed, ok, quoted, warning
-from clients.doctor.network import ProxyRefused, connect, get, look_up, reach
+from clients.doctor.network import get, look_up, reach
 from clients.errors import ExitCode, RelayError, TrustError
 from clients.route import DIRECT, Proxy, Route
+from clients.tunnel import ProxyRefused, connect
 from keys.identities import Device
 from keys.primitives import equal
 from wire.addresses import RelayUrl

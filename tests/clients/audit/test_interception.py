@@ -16,6 +16,7 @@ from clients.audit.wiretap import HEAD_WITHIN, messages, open_tap
 from clients.connection import dial
 from clients.errors import RelayError, UsageError
 from clients.route import Proxy, Route
+from tests.support.http_proxy import Forwarder, running
 from tests.support.relay_process import RelayProcess
 from wire.addresses import RelayUrl
 from wire.login import Mode
@@ -69,7 +70,7 @@ class Heard(list[Event]):
 
 
 async def test_what_passes_in_tls_is_read_between(secure: RelayUrl, authority: trustme.CA) -> None:
-    upstream = Upstream.of(secure, authority.cert_pem.bytes())
+    upstream = Upstream.of(secure, Route(authority.cert_pem.bytes()))
     async with open_tap(upstream) as tap:
         await greet(secure, upstream.authority, tap.proxy)
         # Whoever does not trust the tap goes no further, and neither does the relay's own authority help.
@@ -85,7 +86,7 @@ async def test_what_passes_in_tls_is_read_between(secure: RelayUrl, authority: t
 
 
 async def test_a_relay_that_cannot_be_verified_is_not_passed_on_to(secure: RelayUrl) -> None:
-    upstream, events = Upstream.of(secure, trustme.CA().cert_pem.bytes()), Heard()
+    upstream, events = Upstream.of(secure, Route(trustme.CA().cert_pem.bytes())), Heard()
     async with open_tap(upstream, events.append) as tap:
         with pytest.raises(RelayError):
             await greet(secure, upstream.authority, tap.proxy)
@@ -95,7 +96,7 @@ async def test_a_relay_that_cannot_be_verified_is_not_passed_on_to(secure: Relay
 
 async def test_nothing_but_the_relay_is_dialled(secure: RelayUrl, authority: trustme.CA) -> None:
     events = Heard()
-    async with open_tap(Upstream.of(secure, authority.cert_pem.bytes()), events.append) as tap:
+    async with open_tap(Upstream.of(secure, Route(authority.cert_pem.bytes())), events.append) as tap:
         port = int(tap.proxy.rpartition(":")[2])
         for target in ("example.org:443", f"127.0.0.1:{port}", "127.0.0.1:x", "nothing"):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -108,8 +109,25 @@ async def test_nothing_but_the_relay_is_dialled(secure: RelayUrl, authority: tru
     assert "example.org:443, which is not the relay" in (await events.ended(4))[0]
 
 
+async def test_the_way_from_the_tap_to_the_relay_may_lead_through_another_proxy(
+    secure: RelayUrl, authority: trustme.CA
+) -> None:
+    outer = Forwarder(secure.port, wants="me:it")
+    async with running(outer) as place:
+        upstream = Upstream.of(secure, through(f"http://me:it@{place}", authority.cert_pem.bytes()))
+        async with open_tap(upstream) as tap:
+            await greet(secure, upstream.authority, tap.proxy)
+        events = Heard()
+        upstream = Upstream.of(secure, through(f"http://{place}", authority.cert_pem.bytes()))
+        async with open_tap(upstream, events.append) as tap:
+            with pytest.raises(RelayError, match="status 502"):
+                await greet(secure, upstream.authority, tap.proxy)
+            assert "the proxy before the relay" in (await events.ended())[0]
+    assert outer.asked == [f"127.0.0.1:{secure.port}"] * 2
+
+
 async def test_who_knows_no_proxies_dials_the_tap_itself(secure: RelayUrl, authority: trustme.CA) -> None:
-    async with open_tap(Upstream.of(secure, authority.cert_pem.bytes())) as tap:
+    async with open_tap(Upstream.of(secure, Route(authority.cert_pem.bytes()))) as tap:
         port = tap.proxy.rpartition(":")[2]
         with pytest.raises(RelayError, match="public_urls"):  # whose relay has not listed this URL
             async with dial(RelayUrl.parse(f"ws://127.0.0.1:{port}"), Mode.SUBMIT, None, os.urandom):
@@ -175,7 +193,7 @@ async def test_a_connection_on_which_nothing_comes_ends(
 
 
 async def test_the_end_of_a_tap_ends_what_goes_through_it(secure: RelayUrl, authority: trustme.CA) -> None:
-    upstream = Upstream.of(secure, authority.cert_pem.bytes())
+    upstream = Upstream.of(secure, Route(authority.cert_pem.bytes()))
     context = ssl.create_default_context(cadata=(upstream.authority or b"").decode())
     async with asyncio.timeout(HEAD_WITHIN / 2), open_tap(upstream) as tap:
         port = int(tap.proxy.rpartition(":")[2])

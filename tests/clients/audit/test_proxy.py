@@ -20,6 +20,7 @@ from clients.audit.people import CLIENT, Person
 from clients.audit.proxy import Asked, Outcome, judge_file, stand_between
 from clients.audit.search import Canary
 from clients.errors import UsageError
+from clients.route import Route
 from tests.support.relay_process import RelayProcess, free_port
 from wire.addresses import RelayUrl
 
@@ -99,8 +100,8 @@ async def test_two_people_behind_tls_are_judged_fine_then_and_again(tmp_path: Pa
     canary = Canary("1", text.encode(), is_text=True)
     with RelayProcess(tmp_path, settings={"tls-certificate": both, "tls-key": both}) as relay:
         asked = Asked(
-            RelayUrl.parse(relay.origin), "127.0.0.1", 0, tmp_path / "trust.pem", authority.cert_pem.bytes(),
-            (canary,), transcript,
+            RelayUrl.parse(relay.origin), "127.0.0.1", 0, tmp_path / "trust.pem",
+            Route(authority.cert_pem.bytes()), (canary,), transcript,
         )  # fmt: skip
         async with between(asked) as proxy:
             init = ("--relay", relay.origin, "--ca", str(proxy.trust))
