@@ -7,7 +7,7 @@ for canaries. Knows nothing of how the facts were found.
 import hashlib
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from os import listdir
 from pathlib import Path
 from sys import prefix
@@ -23,6 +23,20 @@ from clients.errors import AuditError, StorageError, UsageError
 from keys.auditors import Auditor
 
 INSTALLED: Final = Path(__file__).resolve().parents[2]
+LEFT_OUT: Final = "(left out: it shows a canary)"
+
+
+def _changed(facts: Facts, change: Callable[[str], str]) -> Facts:
+    """The same with every text in it changed."""
+
+    def of(value: Any) -> Any:
+        if isinstance(value, str):
+            return change(value)
+        if isinstance(value, dict):
+            return {of(key): of(inside) for key, inside in value.items()}
+        return [of(inside) for inside in value] if isinstance(value, list) else value
+
+    return Facts.model_validate(of(facts.model_dump(mode="json")))
 
 
 def nameless(facts: Facts, directory: Path) -> Facts:
@@ -40,16 +54,12 @@ def nameless(facts: Facts, directory: Path) -> Facts:
     roots = "|".join(re.escape(name) for name in sorted(listdir("/"), key=len, reverse=True))
     other = re.compile(rf"(?<![\w.])/(?:{roots})(?:/[^\s:;,'\"()]*)?/([^\s:;,'\"()/]+)")
 
-    def of(value: Any) -> Any:
-        if isinstance(value, str):
-            for path, name in places.items():
-                value = value.replace(path, name) if len(path) > 1 else value
-            return other.sub(r"…/\1", value)
-        if isinstance(value, dict):
-            return {of(key): of(inside) for key, inside in value.items()}
-        return [of(inside) for inside in value] if isinstance(value, list) else value
+    def without(text: str) -> str:
+        for path, name in places.items():
+            text = text.replace(path, name) if len(path) > 1 else text
+        return other.sub(r"…/\1", text)
 
-    return Facts.model_validate(of(facts.model_dump(mode="json")))
+    return _changed(facts, without)
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -59,10 +69,6 @@ def _write(path: Path, data: bytes) -> None:
         unfinished.replace(path)
     except OSError as error:
         raise StorageError(f"The report {path} cannot be written: {error.strerror}.") from None
-
-
-def _is_clean(search: Search, files: Mapping[str, bytes]) -> bool:
-    return not any(search.look(name, data) for name, data in files.items())
 
 
 def publish(
@@ -75,25 +81,29 @@ def publish(
 ) -> Report:
     """Write the signed report to `file` and its page beside it, with `.html`; the report as it was signed.
 
-    `companions`: files in the same directory whose hashes go into the report, such as a transcript. Where an
-    example of what the relay learns is a canary, as with a relay that leaks, the examples are left out.
-    Raises AuditError where a canary would be published all the same, UsageError and StorageError for files.
+    `companions`: files in the same directory whose hashes go into the report, such as a transcript. Where a
+    text in it shows a canary, as an example of what a leaky relay learns may, that text is left out. Raises
+    AuditError where a canary would be published all the same, UsageError and StorageError for files.
     """
     if (page_file := file.with_suffix(".html")) == file:
         raise UsageError(
             "The page beside the report ends in .html. Give the report another name, such as audit.json."
         )
     hashes = {path.name: sha256_of(path) for path in companions}
-    clean = nameless(facts, directory).model_copy(update={"companions": hashes})
     search = Search(canaries)
-    bare = tuple(each.model_copy(update={"examples": ()}) for each in clean.learned)
-    for learned in (clean.learned, bare):
-        report = judged(clean.model_copy(update={"learned": learned}))
+
+    def censored(text: str) -> str:
+        return LEFT_OUT if search.look("a text", text.encode("utf-8", "replace")) else text
+
+    clean = nameless(facts, directory)
+    for change in (None, censored):
+        told = clean if change is None else _changed(clean, change)
+        report = judged(told.model_copy(update={"companions": hashes}))
         shown = page(report, auditor.key).encode()
         with_page = {**hashes, page_file.name: hashlib.sha256(shown).hexdigest()}
         report = report.model_copy(update={"companions": with_page})
         signed = encode(report, auditor)
-        if _is_clean(search, {"report": signed, "page": shown}):
+        if not search.look("report", signed) and not search.look("page", shown):
             _write(page_file, shown)
             _write(file, signed)
             return report

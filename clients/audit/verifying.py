@@ -9,7 +9,7 @@ from pathlib import Path
 from clients.audit.code import differences, sha256_of
 from clients.audit.report import Report
 from clients.audit.report_file import REPORT_MAX, ReportError, decode
-from clients.errors import NotFoundError, StorageError, UsageError
+from clients.errors import StorageError, UsageError
 from keys.primitives import equal
 from wire.control_values import decode_base64url, encode_base64url
 from wire.limits import PUBLIC_KEY
@@ -38,7 +38,7 @@ def auditor_key(text: str) -> bytes:
     except ValueError:
         key = b""
     if len(key) != PUBLIC_KEY:
-        raise UsageError("The auditor's key is 43 letters and digits, as `blindpost audit run` prints it.")
+        raise UsageError("The auditor's key is 43 letters and digits, as `blindpost audit verify` prints it.")
     return key
 
 
@@ -47,7 +47,7 @@ def _read(file: Path) -> bytes:
         with file.open("rb") as opened:
             return opened.read(REPORT_MAX + 1)
     except FileNotFoundError:
-        raise NotFoundError(f"There is no report {file}.") from None
+        raise UsageError(f"There is no report {file}. Give the file that ends in .json.") from None
     except OSError as error:
         raise StorageError(f"The report {file} cannot be read: {error.strerror}.") from None
 
@@ -56,8 +56,8 @@ def verify(file: Path, auditor: bytes | None = None, source: Path | None = None)
     """Check a report, whose `auditor` it has to be if one is given, and the files beside it.
 
     Code that is not as it was under test is an error below a `source` that is given; of the code that is
-    installed here it is only told. Raises ReportError for what does not hold, UsageError for a source that is
-    none, NotFoundError and StorageError for files.
+    installed here it is only told. Raises ReportError for what does not hold, UsageError for a report or a
+    source that is none, StorageError for files.
     """
     signed = decode(_read(file))
     if auditor is not None and not equal(signed.auditor, auditor):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from clients.audit.evidence import Place
-from clients.audit.publishing import INSTALLED, publish
+from clients.audit.publishing import INSTALLED, LEFT_OUT, publish
 from clients.audit.report import Captured, Leak
 from clients.audit.report_file import decode
 from clients.audit.search import Canary
@@ -65,18 +65,26 @@ def test_paths_of_requests_are_left_alone(tmp_path: Path) -> None:
     assert publish(told, AUDITOR, tmp_path / "audit.json", [], tmp_path).driven == told.driven
 
 
-def test_an_example_that_is_a_canary_is_left_out(tmp_path: Path) -> None:
-    entry = facts().learned[0].model_copy(update={"examples": (f"hello.name: {CANARY.value.decode()}",)})
-    made = publish(facts(learned=(entry,)), AUDITOR, tmp_path / "audit.json", [CANARY], tmp_path)
-    assert [each.examples for each in made.learned] == [()]
-    for name in ("audit.json", "audit.html"):
-        assert CANARY.value not in (tmp_path / name).read_bytes()
-
-
 @pytest.mark.parametrize("form", [CANARY.value.decode(), CANARY.value.hex(), CANARY.value.decode()[::-1]])
-def test_a_report_that_would_show_a_canary_is_not_written(tmp_path: Path, form: str) -> None:
+def test_a_text_that_shows_a_canary_is_left_out(tmp_path: Path, form: str) -> None:
+    """As a leaky relay may say something in an example, in a header's name, in its last words."""
+    entry = facts().learned[0].model_copy(update={"examples": (f"hello.name: {form}", "hello.mode: device")})
+    told = facts(learned=(entry,), undeclared=(f"http: response-header.{form}",), failures=(form, "it ended"))
+    made = publish(told, AUDITOR, tmp_path / "audit.json", [CANARY], tmp_path)
+    assert made.learned[0].examples == (LEFT_OUT, "hello.mode: device")
+    assert (made.undeclared, made.failures) == ((LEFT_OUT,), (LEFT_OUT, "it ended"))
+    assert made.driven == told.driven
+    assert not made.verdict.is_green
+    for name in ("audit.json", "audit.html"):
+        assert form.encode() not in (tmp_path / name).read_bytes()
+    assert decode((tmp_path / "audit.json").read_bytes()).report == made
+
+
+@pytest.mark.parametrize("value", [b"Audit of a blindpost relay", b'"leaks_total":0,"controls"'])
+def test_a_report_that_would_show_a_canary_all_the_same_is_not_written(tmp_path: Path, value: bytes) -> None:
+    shown = Canary("in every page, or in every report", value, is_text=True)
     with pytest.raises(AuditError, match="is not written"):
-        publish(facts(driven=(f"sent {form}",)), AUDITOR, tmp_path / "audit.json", [CANARY], tmp_path)
+        publish(facts(), AUDITOR, tmp_path / "audit.json", [shown], tmp_path)
     assert files(tmp_path) == set()
 
 

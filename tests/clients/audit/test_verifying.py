@@ -16,7 +16,7 @@ from clients.audit.report_file import ReportError
 from clients.audit.verifying import auditor_key, verify
 from clients.cli.audit_verify import verify as command
 from clients.cli.program import Settings
-from clients.errors import ExitCode, NotFoundError, UsageError
+from clients.errors import ExitCode, UsageError
 from tests.clients.audit.reports import AUDITOR, OTHER, facts
 from wire.control_values import encode_base64url
 
@@ -95,7 +95,7 @@ def test_what_is_not_as_it_was_signed_is_refused(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes().replace(b"plaintext-logged", b"plaintext-hidden"))
     with pytest.raises(ReportError, match="signature does not hold"):
         verify(file)
-    with pytest.raises(NotFoundError, match="There is no report"):
+    with pytest.raises(UsageError, match="There is no report"):
         verify(tmp_path / "other.json")
 
 
