@@ -20,13 +20,13 @@ DEFAULT: Final = "blindpost-audit.json"
 @click.group(cls=Program)
 @common_options
 def audit() -> None:
-    """Check that a relay is blind: your own, one that runs here, or a stranger's.
+    """Check that a relay is blind: your own, or a stranger's.
 
     \b
-    Start:  blindpost audit run                  a relay of its own, everything, about a minute and a half
-            blindpost audit run --attach URL     the relay that runs on this machine
-            blindpost audit proxy --relay URL    between any client and any relay
-            blindpost audit verify REPORT        somebody else's report
+    Start:  blindpost audit run                everything; a relay of its own
+            blindpost audit run --attach URL   the relay on this machine
+            blindpost audit proxy --relay URL  between any client and any relay
+            blindpost audit verify REPORT      somebody else's report
 
     What it shows and what it cannot: docs/audit.md
     """
@@ -91,7 +91,7 @@ def run_audit(
     key: Path | None,
     keep: Path | None,
 ) -> None:
-    """Drive a relay with random marks in every field, search all that it can see, and sign a report.
+    """Fill a relay with marks, search all it can see, sign a report.
 
     Starts a relay and its users as processes of their own, uses every feature, takes what the relay has on
     its sockets, in its files, logs, metrics and memory, and looks for each mark and each private key in about
@@ -102,7 +102,7 @@ def run_audit(
 
     \b
     Examples:  blindpost audit run
-               sudo blindpost audit run --attach wss://relay.example --log /var/log/blindpost.log
+               sudo blindpost audit run --attach URL --log /var/log/blindpost.log
                blindpost audit run --url wss://relay.example
 
     Progress goes to stderr, a summary to stdout; with --json it is one object, the report without its
