@@ -52,9 +52,10 @@ async def leave(stage: Stage) -> None:
 
 
 async def _begin(stage: Stage, person: Person, make: Callable[[Stage, Person], Awaitable[None]]) -> None:
-    """An account with a name, until it is registered."""
+    """An account with a name, until it is registered. Its receipts do not wait for anything to hide among."""
     await make(stage, person)
     await person.start()
+    await person.call("delay", longest=0.0)
     await person.call("set_name", display_name=stage.canary("set_name.display_name"))
     me = await person.call("me", settle=WITHIN)
     if not me["connected"]:
