@@ -38,7 +38,12 @@ async def drive(stage: Stage) -> None:
         strangers.strangers(cast),
         commands.mistakes_on_the_command_line(cast),
     )
-    await together(absence.absence(cast), commands.bob_decides(cast), decisions.decisions(cast))
+    await together(
+        absence.absence(cast),
+        commands.bob_decides(cast),
+        commands.bob_looks_around(cast),
+        decisions.decisions(cast),
+    )
     await together(
         _near_and_lossy(cast),
         at_a_terminal.types_passphrases(cast),

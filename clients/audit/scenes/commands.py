@@ -112,6 +112,11 @@ async def bob_decides(cast: Cast) -> None:
     await bob.run("contact", "unblock", new)
     await bob.run("contact", "remove", new, "--yes")
     stage.did("`contact add`, verify, rename, replace, sharing, block, unblock and remove")
+
+
+async def bob_looks_around(cast: Cast) -> None:
+    """The rest of what Bob can ask for by a command, and two addresses that are none."""
+    stage, bob = cast.stage, cast.bob
     broken = stage.canary("contact replace ADDRESS", "bp1{}")
     await bob.run("contact", "replace", cast.names[bob, cast.alice], broken, "--yes", codes=(2,))
     broken = stage.canary("contact add ADDRESS", "bp1{}")
