@@ -14,6 +14,8 @@ from clients.audit.uses import uses
 
 _URL: Final = "a relay's URL, which that relay is told as the origin that was dialled"
 
+_KEYRING: Final = "the key of a store, kept by the system: an audit leaves its user's keyring alone"
+
 # What no canary can be typed into, or what is not to be used, and why.
 EXEMPT: Final[dict[str, str]] = {
     "trust_relay.relay": _URL,
@@ -27,6 +29,9 @@ EXEMPT: Final[dict[str, str]] = {
     "relay ARGUMENTS": "its operator's settings: they are the relay's own",
     "command relay": "it becomes `python -m relay`, which the audit starts by itself or was given",
     "chat /history": "a number",
+    "option init --keyring": _KEYRING,
+    "option restore --keyring": _KEYRING,
+    "option restore --passphrase": "what `init --passphrase` asks for is asked by the same lines",
     "prompt: To delete it, type ": "compared with one word, and forgotten",
 }
 

@@ -53,11 +53,11 @@ def is_text(annotation: Any) -> bool:
     return issubclass(annotation, str | bytes | bytearray | PurePath) and not issubclass(annotation, Enum)
 
 
-def call_fields() -> Iterator[str]:
-    """`send.text`: each text field of each call, by the name that is written in a line."""
+def call_fields(*, of_text: bool) -> Iterator[str]:
+    """`send.text`: each text field of each call, or each other one, by the name that is written in a line."""
     for name, model in calls.CALLS.items():
         for field, about in model.model_fields.items():
-            if is_text(about.annotation):
+            if is_text(about.annotation) == of_text and field != "ref":  # which is the line's, not the call's
                 yield f"{name}.{about.alias or field}"
 
 
@@ -85,13 +85,17 @@ def parameter_name(path: str, parameter: click.Parameter) -> str:
     return option if is_common else f"{path} {option}"
 
 
-def command_fields() -> Iterator[str]:
-    """Each argument and option that takes text, and lines of stdin."""
+def command_fields(*, of_text: bool) -> Iterator[str]:
+    """Each argument and option that takes text, or each other one."""
     for path, command in commands():
         for parameter in command.params:
             is_flag = isinstance(parameter, click.Option) and (parameter.is_flag or parameter.count)
-            if not is_flag and not isinstance(parameter.type, NO_TEXT):
+            if of_text != bool(is_flag or isinstance(parameter.type, NO_TEXT)):
                 yield parameter_name(path, parameter)
+
+
+def lines_of_stdin() -> Iterator[str]:
+    """What is read from stdin."""
     yield from STDIN
     for field in bodies.LINE_FIELDS:
         yield f"send --ndjson {field}"
@@ -137,8 +141,8 @@ def parameters() -> Iterator[str]:
 def user_fields() -> dict[str, str]:
     """Every field that a user can type text into, and where it is."""
     return {
-        **dict.fromkeys(call_fields(), "a field of a call"),
-        **dict.fromkeys(command_fields(), "on the command line"),
+        **dict.fromkeys(call_fields(of_text=True), "a field of a call"),
+        **dict.fromkeys((*command_fields(of_text=True), *lines_of_stdin()), "on the command line"),
         **dict.fromkeys(variables(), "a variable of the environment"),
         **dict.fromkeys(chat_commands(), "typed into a chat"),
         **dict.fromkeys(prompts(), "asked for at a terminal"),
@@ -157,6 +161,8 @@ def features() -> dict[str, str]:
     return {
         **{f"call {name}": "was never carried out" for name in calls.CALLS},
         **{f"command {path}": "was never run to a good end" for path, _ in commands()},
+        **{f"field {name}": "was never given" for name in call_fields(of_text=False)},
+        **{f"option {name}": "was never given" for name in command_fields(of_text=False)},
         **{f"kind {kind.name}": "never reached anybody" for kind in content.Kind},
         **{f"to the relay: {type}": UNSEEN for type in message_types(control.ClientMessage)},
         **{f"to a client: {type}": UNSEEN for type in message_types(control.RelayMessage)},

@@ -57,6 +57,7 @@ class Uses:
     def of_call(self, call: Json) -> None:
         """The fields of a call, as they were written in a line."""
         for field, value in call.items():
+            self.names.add(f"field {call.get('call')}.{field}")
             self._typed(f"{call.get('call')}.{field}", value)
 
     def of_command(self, command: Command) -> None:
@@ -89,9 +90,12 @@ class Uses:
         context = click.Context(command, info_name=path)
         values, rest, _ = command.make_parser(context).parse_args(words)
         for parameter in command.params:
-            value = values.get(str(parameter.name))
+            if parameter.name not in values:
+                continue
+            value, name = values[parameter.name], parameter_name(path, parameter)
+            self.names.add(f"option {name}")
             for each in value if isinstance(value, tuple | list) else (value,):
-                self._typed(parameter_name(path, parameter), each)
+                self._typed(name, each)
         if not isinstance(command, click.Group):
             return path
         if not rest or rest[0] not in command.commands:

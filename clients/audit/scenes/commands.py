@@ -18,7 +18,7 @@ from clients.config import INVITE_VARIABLE
 async def begin(cast: Cast, person: Person) -> None:
     """A profile is made, and registered at the relay."""
     name = cast.stage.canary("init --name", "It is {}")
-    made = await person.run("init", *cast.stage.init(), "--name", name)
+    made = await person.run("init", *cast.stage.init(), "--name", name, "--no-qr")
     cast.lines[person] = str(made[0]["address"])
 
 
@@ -38,7 +38,7 @@ async def dave_writes(cast: Cast) -> None:
     cast.names[bob, dave] = known_as
     answer = stage.canary("send TEXT", "from Bob to Dave {}")
     await bob.run("send", known_as, answer, "--reply-to", stage_id(cast, heard["id"]))
-    said = await dave.run("listen", "--count", "1")
+    said = await dave.run("listen", "--count", "1", "--idle", "30")
     expect([message["text"] for message in said] == [answer], "`listen` printed something else")
     stage.did("`listen`")
     await _through_pipes(cast)
@@ -62,7 +62,7 @@ def stage_id(cast: Cast, message: str) -> str:
 async def _through_pipes(cast: Cast) -> None:
     stage, bob, dave, name = cast.stage, cast.bob, cast.dave, cast.names[cast.dave, cast.bob]
     piped = stage.canary("send stdin")
-    await dave.run("send", name, "-", stdin=piped.encode())
+    await dave.run("send", name, "-", "--wait", "accepted", "--timeout", "20", stdin=piped.encode())
     body = stage.plant("send --ndjson data", os.urandom(24))
     lines = [
         {"text": stage.canary("send --ndjson text"), "id": stage.canary("send --ndjson id")},
@@ -74,7 +74,7 @@ async def _through_pipes(cast: Cast) -> None:
     await dave.run("send", name, "--ndjson", stdin=ndjson.encode())
     await bob.hears(lines[0]["text"])
     chatted = stage.canary("chat stdin")
-    await dave.said("chat", name, stdin=chatted.encode() + b"\n")
+    await dave.said("chat", name, "--plain", "--timeout", "20", stdin=chatted.encode() + b"\n")
     await bob.hears(chatted)
     chatted, known_as = stage.canary("chat stdin"), stage.canary("chat --as")
     await dave.said("chat", cast.bare(cast.alice), "--as", known_as, stdin=chatted.encode() + b"\n")
@@ -84,7 +84,7 @@ async def _through_pipes(cast: Cast) -> None:
 async def _past(cast: Cast) -> None:
     stage, bob, dave, name = cast.stage, cast.bob, cast.dave, cast.names[cast.dave, cast.bob]
     mark = stage.planted["send TEXT"][0].value.decode()
-    found = await dave.run("history", name, "--search", mark)
+    found = await dave.run("history", name, "--search", mark, "--limit", "5")
     expect(len(found) == 1, "`history --search` did not find what is there")
     for suffix in (".html", ".ndjson"):
         page = stage.directory / stage.canary("history --export", "{}" + suffix)
@@ -100,14 +100,14 @@ async def bob_decides(cast: Cast) -> None:
     stage, bob = cast.stage, cast.bob
     name, new = stage.canary("contact add NAME"), stage.canary("contact rename NEW")
     await bob.run("contact", "add", name, cast.nobody())
-    await bob.run("contact", "verify", name)
+    await bob.run("contact", "verify", name, "--no-qr")
     wrong = " ".join(["12345"] * 12)
     number, code = stage.canary("contact verify NUMBER"), stage.canary("contact verify --compare")
     await bob.run("contact", "verify", name, number, "--compare", code, codes=(2,))
     await bob.run("contact", "verify", name, wrong, codes=(6,))
     await bob.run("contact", "rename", name, new)
     await bob.run("contact", "replace", new, cast.nobody(), "--yes")
-    await bob.run("contact", "sharing", new, "--read", "off")
+    await bob.run("contact", "sharing", new, "--read", "off", "--typing", "on", "--presence", "default")
     await bob.run("contact", "block", new)
     await bob.run("contact", "unblock", new)
     await bob.run("contact", "remove", new, "--yes")
@@ -121,11 +121,12 @@ async def bob_looks_around(cast: Cast) -> None:
     await bob.run("contact", "replace", cast.names[bob, cast.alice], broken, "--yes", codes=(2,))
     broken = stage.canary("contact add ADDRESS", "bp1{}")
     await bob.run("contact", "add", stage.canary("contact add NAME"), broken, codes=(2,))
-    await bob.run("settings", "--name", stage.canary("settings --name"), "--receipt-delay", "0.2")
-    listed = await bob.run("contact", "list")
+    await bob.run("settings", "--name", stage.canary("settings --name"), "--receipt-delay", "0.2",
+                  "--presence", "on", "--typing", "on", "--read", "on")  # fmt: skip
+    listed = await bob.run("contact", "list", "--addresses")
     expect(any(row["name"] == cast.names[bob, cast.alice] for row in listed), "`contact list` lacks somebody")
     await bob.run("contact", "requests")
-    await bob.run("address")
+    await bob.run("address", "--bare", "--renew", "--qr")
     await bob.run("trust-relay", "wss://another.example")
     await bob.run("completion", "bash")
     stage.did("`settings`, `contact list` and requests, `address`, `trust-relay` and `completion`")

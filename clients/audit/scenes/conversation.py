@@ -79,7 +79,7 @@ async def _bytes(cast: Cast) -> None:
 async def _once(cast: Cast) -> None:
     to, key = cast.names[cast.alice, cast.bob], cast.stage.canary("send.key")
     text = cast.stage.canary("send.text")
-    ids = {(await cast.alice.call("send", to=to, text=text, key=key))["id"] for _ in range(2)}
+    ids = {(await cast.alice.call("send", to=to, text=text, key=key, timeout=5.0))["id"] for _ in range(2)}
     expect(len(ids) == 1, "a message was sent twice under one key")
     await cast.comes(cast.alice, ids.pop(), "delivered")
     cast.stage.did("a text under a key of the sender's, repeated and sent once")
@@ -93,7 +93,7 @@ async def _control_characters(cast: Cast) -> None:
 
 async def _search(cast: Cast, text: str) -> None:
     name = cast.names[cast.alice, cast.bob]
-    [found] = await cast.alice.call("history", name=name, search=text, limit=5)
+    [found] = await cast.alice.call("history", name=name, search=text, limit=5, since_ms=0)
     before = await cast.alice.call("history", name=name, before=found["id"])
     expect(before == [], "there is something before the first message")
     words = cast.stage.canary("history.search", "hello {}")
@@ -119,7 +119,7 @@ async def near(cast: Cast) -> None:
     alice, bob = cast.alice, cast.bob
     await asyncio.gather(*(person.call("flush", timeout=10.0) for person in (alice, bob)))
     bobs = cast.names[alice, bob]
-    await alice.call("watch", name=bobs)
+    await alice.call("watch", name=bobs, messages=True)
     await alice.event(
         lambda event: (
             event["event"] == "contact"

@@ -91,6 +91,9 @@ NEW: dict[str, Patch] = {
     "send --subject, on the command line, takes text, and no canary was typed into it": lambda patch: (
         patch.setattr(sending.send, "params", [*sending.send.params, click.Option(["--subject"])])
     ),
+    "option send --loud was never given": lambda patch: patch.setattr(
+        sending.send, "params", [*sending.send.params, click.Option(["--loud"], is_flag=True)]
+    ),
     "command contact wave was never run to a good end": lambda patch: patch.setitem(
         contacts.contact.commands, "wave", click.Command("wave")
     ),
@@ -135,11 +138,11 @@ def test_a_new_prompt_is_named(everything: set[str], tmp_path: Path, monkeypatch
     assert [line.split(",")[0] for line in complaints(everything)] == ["prompt: Your mood", "prompt: words"]
 
 
-def test_numbers_and_words_of_a_list_are_no_text(
+def test_numbers_and_words_of_a_list_are_no_text_but_are_to_be_given(
     everything: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(calls.CALLS, "send", Counted)
-    assert complaints(everything) == []
+    assert complaints(everything) == [f"field send.{name} was never given" for name in ("size", "how")]
 
 
 @pytest.mark.parametrize(
@@ -157,13 +160,28 @@ def test_a_reason_for_what_there_is_not_is_a_complaint(
     assert complaints(everything) == ["send.mood is exempt, and there is no such thing"]
 
 
+def typed(uses: Uses) -> set[str]:
+    """Without what was given, whatever it was."""
+    return {name for name in uses.names if not name.startswith(("field ", "option "))}
+
+
+def test_what_was_given_and_what_was_not() -> None:
+    uses = Uses([MARK.encode()])
+    uses.of_command(Command(("--json", "send", "bob", "hi", "--wait", "read"), b"", {}))
+    uses.of_command(Command(("contact", "verify", "bob", "--no-qr"), b"", {}))
+    given = {name.removeprefix("option ") for name in uses.names if name.startswith("option ")}
+    assert {"--json", "send --wait", "contact verify --qr"} <= given
+    assert not {"--profile", "send --id", "send --timeout", "contact verify --compare"} & given
+
+
 def test_a_canary_in_one_field_of_a_call_is_a_use_of_that_field_alone() -> None:
     uses = Uses([MARK.encode(), bytes(range(16))])
     uses.of_call({"call": "send", "ref": 1, "to": "bob", "text": f"hello {MARK}"})
     uses.of_call({"call": "send", "ref": 2, "to": "bob", "data": base64.b64encode(bytes(range(20))).decode()})
     uses.of_call({"call": "status", "ref": 3, "id": bytes(range(16)).hex()})
     uses.of_call({"call": "add", "ref": 4, "name": MARK[1:]})
-    assert uses.names == {"send.text", "send.data", "status.id"}
+    assert typed(uses) == {"send.text", "send.data", "status.id"}
+    assert "field send.to" in uses.names
 
 
 def test_the_uses_of_a_command(tmp_path: Path) -> None:
@@ -172,7 +190,7 @@ def test_the_uses_of_a_command(tmp_path: Path) -> None:
     uses = Uses([MARK.encode()])
     given = ("--profile", MARK, "--json", "contact", "add", MARK, "bp1", "--passphrase-file", str(secret))
     uses.of_command(Command(given, b"", {"BLINDPOST_INVITE": MARK}))
-    assert uses.names == {
+    assert typed(uses) == {
         "--profile", "contact add NAME", "--passphrase-file", "$BLINDPOST_INVITE", "command contact add",
     }  # fmt: skip
 
@@ -182,7 +200,7 @@ def test_what_ended_badly_was_typed_and_not_run() -> None:
     uses.of_command(Command(("contact", "verify", "bob", "12345", MARK, "--compare", MARK), b"", {}, code=2))
     for nothing in ((MARK,), ("send", "bob", f"--{MARK}"), ()):
         uses.of_command(Command(nothing, b"", {}, code=2))
-    assert uses.names == {"contact verify NUMBER", "contact verify --compare"}
+    assert typed(uses) == {"contact verify NUMBER", "contact verify --compare"}
 
 
 def test_the_uses_of_a_terminal() -> None:
@@ -191,7 +209,7 @@ def test_the_uses_of_a_terminal() -> None:
     uses.of_command(Command(("chat", "bob"), b"", {}, typed=lines))
     asked = (("New passphrase", MARK), ("Repeat for confirmation", "another"))
     uses.of_command(Command(("init", "--passphrase"), b"", {}, typed=asked))
-    assert uses.names == {
+    assert typed(uses) == {
         "chat /search",
         "chat, a line",
         "chat /wrong",
@@ -206,4 +224,4 @@ def test_the_uses_of_stdin() -> None:
     uses.of_command(Command(("send", "bob", "-"), MARK.encode(), {}))
     lines = b'{"text": "%s"}\n{"data": "", "id": "%s"}\n' % (MARK.encode(), MARK.encode())
     uses.of_command(Command(("send", "bob", "--ndjson"), lines, {}))
-    assert uses.names == {"send stdin", "send --ndjson text", "send --ndjson id", "command send"}
+    assert typed(uses) == {"send stdin", "send --ndjson text", "send --ndjson id", "command send"}
