@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from clients.errors import ExitCode
 from tests.support.relay_process import RelayProcess
 
 ROOT = Path(__file__).parents[2]
@@ -204,12 +203,6 @@ def test_ctrl_c_ends_the_bot_quietly(tmp_path: Path, relay: RelayProcess) -> Non
 
 
 # --- the rest ---
-
-
-def test_the_exit_codes_are_all_there() -> None:
-    cells = [cell.strip() for cell in re.findall(r"[^|\n]+", TEXT[TEXT.index("| exit code") :])]
-    told = {int(cell) for cell in cells if cell.isdigit()}
-    assert told == {int(code) for code in ExitCode}
 
 
 def test_it_is_short_and_its_links_lead_somewhere() -> None:
