@@ -31,6 +31,7 @@ from clients.parsing import parse_relay
 from clients.relay_choice import read_authority
 from clients.route import Route
 from wire import ledger
+from wire.control_values import encode_base64url
 
 Kind: TypeAlias = Literal["own", "attached", "url"]
 Answers: TypeAlias = list[tuple[str, bytes]]
@@ -58,15 +59,19 @@ class Wanted:
         return "attached" if self.attach is not None else "own" if self.url is None else "url"
 
 
-async def audit(wanted: Wanted, say: Callable[[str], None]) -> report.Report:
-    """Do it all; the report as it was written and signed. Raises ClientError where it cannot be begun."""
+async def audit(wanted: Wanted, say: Callable[[str], None]) -> tuple[report.Report, str]:
+    """Do it all; the report as it was written, and whose signature it bears, in base64url.
+
+    Raises ClientError where it cannot be begun.
+    """
     begun, auditor = datetime.now(UTC), own_auditor(wanted.key or auditor_key_path())
     if (relay := _relay(wanted)) is None:
         course = await audit_own(wanted.directory, say)
     else:
         course = await audit_other(wanted.directory, relay, say, **_options(wanted, relay))
     found = _facts(course, wanted.kind, begun)
-    return publish(found, auditor, wanted.file, course.canaries, wanted.directory)
+    published = publish(found, auditor, wanted.file, course.canaries, wanted.directory)
+    return published, encode_base64url(auditor.key)
 
 
 def _authority(wanted: Wanted) -> bytes | None:

@@ -119,6 +119,8 @@ async def _drive_other(course: Course, relay: OtherRelay, options: dict[str, Any
 
 async def _search_and_controls(course: Course) -> None:
     if course.stage is not None:
+        if course.stage.tap.overflowed:
+            course.failures.append("more passed on the wire than was kept: not all of it was looked at")
         course.searched = await course.part(
             "searching everything that was captured", asyncio.to_thread(_search, course, course.stage)
         )

@@ -20,11 +20,11 @@ DEFAULT: Final = "blindpost-audit.json"
 @click.group(cls=Program)
 @common_options
 def audit() -> None:
-    """Check that a relay is blind: your own, or a stranger's.
+    """Check that a relay is blind: your own or a stranger's.
 
     \b
-    Start:  blindpost audit run                everything; a relay of its own
-            blindpost audit run --attach URL   the relay on this machine
+    Start:  blindpost audit run                a relay of its own, everything
+            blindpost audit run --attach URL   the relay that runs on this machine
             blindpost audit proxy --relay URL  between any client and any relay
             blindpost audit verify REPORT      somebody else's report
 
@@ -91,18 +91,18 @@ def run_audit(
     key: Path | None,
     keep: Path | None,
 ) -> None:
-    """Fill a relay with marks, search all it can see, sign a report.
+    """Search all that a relay can see, and sign a report.
 
-    Starts a relay and its users as processes of their own, uses every feature, takes what the relay has on
-    its sockets, in its files, logs, metrics and memory, and looks for each mark and each private key in about
-    a hundred encodings. Leaks made on purpose show that it would have found one. Your own profiles and relays
-    are not touched.
+    Starts a relay and its users as processes of their own, uses every feature with random marks in every
+    field, takes what the relay has on its sockets, in its files, logs, metrics and memory, and looks for each
+    mark and each private key in over a hundred encodings. Leaks made on purpose show that it would have found
+    one. Your own profiles and relays are not touched. About a minute and a half.
 
     With --attach or --url two new users talk through a relay that others use, and delete their accounts.
 
     \b
     Examples:  blindpost audit run
-               sudo blindpost audit run --attach URL --log /var/log/blindpost.log
+               sudo blindpost audit run --attach wss://relay.example --log LOG
                blindpost audit run --url wss://relay.example
 
     Progress goes to stderr, a summary to stdout; with --json it is one object, the report without its
@@ -124,7 +124,8 @@ def run_audit(
     progress = Progress(lambda line: click.echo(line, err=True), as_json=output.as_json)
 
     async def work() -> None:
-        report = await auditing.audit(wanted, progress)
+        report, auditor = await auditing.audit(wanted, progress)
+        output.note(f"Report: {file}, page: {file.with_suffix('.html')}, signed by the auditor {auditor}.")
         output.result(report.model_dump(mode="json"), "\n".join(summary(report)))
         if not report.verdict.is_green:
             raise SystemExit(ExitCode.AUDIT)

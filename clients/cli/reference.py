@@ -20,7 +20,8 @@ MEANINGS: Final = {
     ExitCode.NOT_FOUND: "no such profile, contact or account",
     ExitCode.QUEUED: "queued safely, the relay has not accepted yet",
     ExitCode.RELAY: "the relay cannot be reached, or refused",
-    ExitCode.TRUST: "a key or device list is not the one known before, or a safety number is another",
+    ExitCode.TRUST: "a key or device list is not the one known before, a safety number is another, "
+    "or a report is not what was signed",
     ExitCode.LOCKED: "wrong passphrase, or the profile is in use",
     ExitCode.TOO_LARGE: "over 65,000 bytes",
     ExitCode.OUTBOX_FULL: "10,000 messages or 256 MiB wait to be sent already",

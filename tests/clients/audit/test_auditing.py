@@ -9,9 +9,11 @@ import trustme
 
 from clients.audit import run
 from clients.audit.auditing import Wanted, audit
+from clients.audit.auditor_key import own_auditor
 from clients.audit.controls.catalogue import CONTROLS
 from clients.audit.evidence import Evidence, Place
 from clients.audit.relays import RelayError
+from clients.audit.report_file import decode
 from clients.audit.run import Course
 from clients.audit.search import Canary, Search
 from clients.audit.searching import search
@@ -41,7 +43,7 @@ async def test_a_relay_with_tls_and_invites_from_outside(tmp_path: Path) -> None
     authority.cert_pem.write_to_path(ca)
     said: list[str] = []
     with RelayProcess(tmp_path, settings={"tls-certificate": both, "tls-key": both}) as relay:
-        report = await audit(wanted(tmp_path, url=relay.origin, ca=ca), said.append)
+        report, auditor = await audit(wanted(tmp_path, url=relay.origin, ca=ca), said.append)
     assert report.verdict.reasons == (UNPLAYED,)
     assert (report.subject.kind, report.subject.url) == ("url", relay.origin)
     assert encode_base64url(report.subject.relay_key or b"") == relay.relay_key
@@ -50,12 +52,15 @@ async def test_a_relay_with_tls_and_invites_from_outside(tmp_path: Path) -> None
     assert {look.place for look in report.search.places} == {Place.WIRE, Place.HTTP, Place.CLIENT}
     assert (tmp_path / "audit.json").exists()
     assert (tmp_path / "audit.html").exists()
+    assert encode_base64url(own_auditor(tmp_path / "key").key) == auditor
 
 
 @pytest.mark.usefixtures("without_controls")
 async def test_a_relay_that_runs_here_is_looked_into(tmp_path: Path) -> None:
     with running_relay(tmp_path) as relay:
-        report = await audit(wanted(tmp_path, attach=str(relay.pid)), lambda line: None)
+        report, auditor = await audit(wanted(tmp_path, attach=str(relay.pid)), lambda line: None)
+    assert decode((tmp_path / "audit.json").read_bytes()).report == report
+    assert encode_base64url(own_auditor(tmp_path / "key").key) == auditor
     assert report.verdict.reasons == (UNPLAYED,)
     assert {Place.MEMORY, Place.STORE, Place.LOGS} <= {look.place for look in report.search.places}
     assert report.clients.found > 10
