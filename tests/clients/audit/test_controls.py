@@ -98,7 +98,6 @@ async def test_nothing_is_red_where_nobody_leaks(tmp_path: Path) -> None:
         assert stage.evidence.size(place) > 0 or place is Place.TEMPORARY
         for where, data in stage.evidence.pieces(place):
             assert search.look(where, data) == []
-    assert {control.name for control in CONTROLS if findings(control, stage)} == set()
 
 
 async def test_no_control_fires_without_its_leak(tmp_path: Path) -> None:
