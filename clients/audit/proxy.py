@@ -5,7 +5,7 @@ Owns the run from listening to the verdict. Knows nothing of a terminal.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -162,14 +162,13 @@ async def _look(judge: Judge, writing: _Writing, audience: Audience, stop: async
         audience.progress(judge)
 
 
-def judge_file(path: Path, canaries: tuple[Canary, ...], progress: Callable[[Judge], None]) -> Outcome:
+def judge_file(path: Path, canaries: tuple[Canary, ...] = ()) -> Outcome:
     """The verdict of a transcript, as it would have been when it was recorded. Raises UsageError."""
     recorded, judge = Recorded(path), None
     try:
         for event in recorded.events():
             judge = judge or Judge(canaries, _relay_of(recorded))
             judge.hear(event)
-            progress(judge)
     except TranscriptError as error:
         raise UsageError(str(error)) from None
     verdict = (judge or Judge(canaries)).verdict(recorded.lacks)

@@ -145,8 +145,10 @@ class Wiretap:
         except (OSError, EOFError):
             pass
         finally:
-            self._listener(Closed(asyncio.get_running_loop().time(), number, why))
-            await _close(writer, is_orderly)
+            try:
+                self._listener(Closed(asyncio.get_running_loop().time(), number, why))
+            finally:
+                await _close(writer, is_orderly)
 
     async def _connected(
         self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

@@ -148,7 +148,7 @@ def judge(settings: Settings, transcript: Path, canaries: tuple[str, ...], canar
         from clients.audit.proxy import judge_file
 
     looked_for = _given(canaries, canary_file)
-    outcome = judge_file(transcript, looked_for, lambda judge: None)
+    outcome = judge_file(transcript, looked_for)
     for complaint in outcome.verdict.complaints:
         _say_complaint(settings.output, complaint)
     _sum_up(settings.output, outcome, len(looked_for), transcript)

@@ -112,7 +112,7 @@ async def test_two_people_behind_tls_are_judged_fine_then_and_again(tmp_path: Pa
     assert verdict.figures.put >= 3  # a text, receipts, names
     assert {"hello", "login", "welcome", "register", "fetch", "bundle"} <= set(verdict.figures.messages)
     # What was written down says the same to whoever reads it later, and finds what else is looked for.
-    again = judge_file(transcript, (canary,), lambda judge: None)
+    again = judge_file(transcript, (canary,))
     assert again.sha256 == proxy.ended.sha256
     assert again.verdict.is_fine
     first, second = again.verdict.figures.to_json(), verdict.figures.to_json()
@@ -122,7 +122,7 @@ async def test_two_people_behind_tls_are_judged_fine_then_and_again(tmp_path: Pa
     assert first == second
     assert all(one == pytest.approx(other, abs=1e-5) for one, other in times.values())
     host = Canary("2", b"Sec-WebSocket-Version", is_text=True)
-    found = judge_file(transcript, (host,), lambda judge: None).verdict
+    found = judge_file(transcript, (host,)).verdict
     assert {each.rule for each in found.complaints} == {Rule.CANARY}
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
@@ -173,7 +173,7 @@ async def test_what_cannot_begin_says_why(tmp_path: Path, relay: RelayProcess) -
     (tmp_path / "other").write_text('{"transcript": 1, "relay": "", "began": ""}\n')
     for path in (tmp_path / "mine", tmp_path / "other", tmp_path / "nowhere"):
         with pytest.raises(UsageError):
-            judge_file(path, (), lambda judge: None)
+            judge_file(path)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ async def test_the_command_ends_with_a_verdict(
     assert summary["requests"] == {"GET /v1/info": 1}
     assert summary["lacks"] == ["No envelope has passed, so that nothing is shown."]
     assert b"BLINDPOST_PROXY=" in errors
-    assert judge_file(tmp_path / "seen", (), lambda judge: None).sha256 == summary["transcript"]["sha256"]
+    assert judge_file(tmp_path / "seen").sha256 == summary["transcript"]["sha256"]
     judged = await asyncio.create_subprocess_exec(
         *COMMAND, "judge", str(tmp_path / "seen"), "--canary", "/v1/info", stdout=asyncio.subprocess.PIPE
     )
