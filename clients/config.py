@@ -15,6 +15,7 @@ from clients.errors import UsageError
 from clients.route import Proxy
 from keys.secrecy import Secret
 
+PREFIX = "BLINDPOST_"
 PROFILE_VARIABLE = "BLINDPOST_PROFILE"
 PASSPHRASE_VARIABLE = "BLINDPOST_PASSPHRASE"  # noqa: S105 the name of a variable, not a secret
 BACKUP_PASSPHRASE_VARIABLE = "BLINDPOST_BACKUP_PASSPHRASE"  # noqa: S105 likewise
@@ -80,5 +81,6 @@ def read_config(profile: str | None) -> ClientConfig:
 
 
 def environment(changes: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a program that this one starts: our own, changed."""
-    return {**os.environ, **changes}
+    """The environment of a program that this one starts: our own without blindpost's settings, changed."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return {**kept, **changes}

@@ -22,7 +22,7 @@ from clients.audit.processes import (
     temporary_of_its_own,
     who_listens,
 )
-from clients.audit.relays import RelayError, http_answer, http_answers
+from clients.audit.relays import RelayError, connections_of, http_answer, http_answers
 from clients.audit.rows import rows
 from clients.audit.sight import Sight, file, files, memory, open_files
 from clients.connection import tls_context
@@ -75,12 +75,17 @@ class AttachedRelay:
     def sources(self) -> Sequence[Source]:
         """Everything there is of it: its answers, its files, its words, its memory."""
         return (
+            Source(Place.WIRE, "connections of its own", self._connections),
             Source(Place.HTTP, "answers", lambda sight: http_answers(self._door, sight, self._trust)),
             Source(Place.LOGS, "logs", self._words),
             Source(Place.STORE, "data directory", self._store),
             Source(Place.TEMPORARY, "temporary files", self._temporary),
             Source(Place.MEMORY, "memory", self._memory),
         )
+
+    def _connections(self, sight: Sight) -> Iterable[tuple[str, bytes]]:
+        yield from connections_of(family(self.pid), sight)
+        _advise(sight)
 
     def _words(self, sight: Sight) -> Iterable[tuple[str, bytes]]:
         """What was written since it was found."""

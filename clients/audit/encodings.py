@@ -94,6 +94,9 @@ def forms(value: bytes, *, is_text: bool) -> dict[bytes, str]:
     for name, form in whole(head):
         found.setdefault(form, name)
         found.setdefault(form[::-1], f"{name}, backwards")
+    if is_text:
+        for name, changed in (("in capitals", head.upper()), ("in small letters", head.lower())):
+            found.setdefault(changed, name)
     window = WINDOW_OF_TEXT if is_text else WINDOW_OF_BYTES
     for start in range(0, len(value) - window + 1, 2):
         found.setdefault(value[start : start + window], "a piece")

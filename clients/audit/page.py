@@ -174,7 +174,7 @@ def _captured(report: Report) -> Iterator[Markup]:
         rows.append(
             (
                 PLACES[place],
-                f"{len(looks[place])} times" if looks[place] else "all the time",
+                "all the time" if place is Place.WIRE else f"{len(looks[place])} times",
                 size(kept[place].bytes if place in kept else 0),
                 element("ul", [element("li", each, class_="bad") for each in unread]) if unread else "all",
                 element("span", f"{found:,}", class_="bad" if is_bad else None),

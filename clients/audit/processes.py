@@ -4,14 +4,16 @@ Owns reading /proc. Knows nothing of relays. A process may live in a namespace o
 through its own root, and its sockets from its own list.
 """
 
+import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
 _LISTENS: Final = "0A"  # TCP_LISTEN in /proc/net/tcp
+_DATAGRAMS: Final = "0002"  # SOCK_DGRAM in /proc/net/unix
 PROC: Final = Path("/proc")
 
 
@@ -21,9 +23,34 @@ def listening(pid: int) -> list[str]:
     return sorted({dialled(local) for local, inode in _listeners(pid) if inode in own})
 
 
+def dialled_by(pid: int, doors: Iterable[int]) -> list[str]:
+    """What a process has open to others by itself, in words; who came to its ports, `doors`, is not that.
+
+    Raises OSError.
+    """
+    own, found = _sockets(pid), set[str]()
+    for name in ("tcp", "tcp6"):
+        for local, remote, state, inode in _entries(pid, name):
+            if inode in own and state != _LISTENS and _port(local) not in doors:
+                found.add(f"a connection to {dialled(remote)}")
+    for name in ("udp", "udp6", "raw", "raw6"):
+        found |= {f"a socket for {name}" for *_, inode in _entries(pid, name) if inode in own}
+    for line in _lines(pid, "unix"):
+        _, _, _, _, kind, _, inode, *_ = line.split()
+        if inode in own and kind == _DATAGRAMS:
+            found.add("a socket for datagrams to another process")
+    return sorted(found)
+
+
+def ports_of(pid: int) -> set[int]:
+    """The TCP ports on which a process listens. Raises OSError."""
+    own = _sockets(pid)
+    return {_port(local) for local, inode in _listeners(pid) if inode in own}
+
+
 def who_listens(port: int) -> list[int]:
     """The processes that listen on a TCP port of this host, as far as they may be looked at."""
-    inodes = {inode for local, inode in _listeners(os.getpid()) if int(local.rpartition(":")[2], 16) == port}
+    inodes = {inode for local, inode in _listeners(os.getpid()) if _port(local) == port}
     return sorted(pid for pid in _processes() if inodes & _sockets_or_none(pid))
 
 
@@ -43,14 +70,28 @@ def dialled(local: str) -> str:
     return f"[{address}]:{int(port, 16)}" if address.version == 6 else f"{address}:{int(port, 16)}"
 
 
+def _port(place: str) -> int:
+    return int(place.rpartition(":")[2], 16)
+
+
 def _listeners(pid: int) -> Iterator[tuple[str, str]]:
     """(address and port, inode) of each listening socket in a process's network namespace."""
     for name in ("tcp", "tcp6"):
-        path = PROC / str(pid) / "net" / name
-        for line in path.read_text().splitlines()[1:] if path.exists() else ():
-            _, local, _, state, *rest = line.split()
+        for local, _, state, inode in _entries(pid, name):
             if state == _LISTENS:
-                yield local, rest[5]
+                yield local, inode
+
+
+def _entries(pid: int, name: str) -> Iterator[tuple[str, str, str, str]]:
+    """(local, remote, state, inode) of each socket of a kind in a process's network namespace."""
+    for line in _lines(pid, name):
+        _, local, remote, state, *rest = line.split()
+        yield local, remote, state, rest[5]
+
+
+def _lines(pid: int, name: str) -> list[str]:
+    path = PROC / str(pid) / "net" / name
+    return path.read_text("utf-8", "replace").splitlines()[1:] if path.exists() else []
 
 
 def _sockets(pid: int) -> set[str]:
@@ -101,6 +142,16 @@ def family(pid: int) -> list[int]:
     found = [pid]
     for each in found:
         found += sorted(children.get(each, ()))
+    return found
+
+
+def begun_with(variable: bytes) -> list[int]:
+    """Processes that were started with a variable of the environment: `NAME=value`; without parents, too."""
+    found = []
+    for pid in _processes():
+        with contextlib.suppress(OSError):  # ended meanwhile, or somebody else's
+            if variable in (PROC / str(pid) / "environ").read_bytes().split(b"\0"):
+                found.append(pid)
     return found
 
 

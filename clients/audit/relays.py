@@ -18,7 +18,7 @@ from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 from clients.audit.evidence import Place, Source
-from clients.audit.processes import family
+from clients.audit.processes import begun_with, dialled_by, family, ports_of
 from clients.audit.rows import rows
 from clients.audit.sight import Sight, files, memory, open_files
 from clients.config import environment
@@ -129,6 +129,7 @@ class OwnRelay:
     def sources(self) -> Sequence[Source]:
         """Everything there is of it: what it listens to, its files, its words, its memory."""
         return (
+            Source(Place.WIRE, "connections of its own", lambda sight: connections_of(self._family(), sight)),
             Source(Place.HTTP, "answers", lambda sight: http_answers(self.url, sight)),
             Source(Place.LOGS, "stdout and stderr", lambda sight: files(self._log, sight)),
             Source(Place.STORE, "data directory", self._store),
@@ -142,14 +143,19 @@ class OwnRelay:
 
     def _memory(self, sight: Sight) -> Iterable[tuple[str, bytes]]:
         yield from memory(self.pid, sight)
-        for child in family(self.pid)[1:]:
+        for child in self._family()[1:]:
             yield from ((f"{where} of a child", data) for where, data in memory(child, sight))
 
     def _temporary_files(self, sight: Sight) -> Iterable[tuple[str, bytes]]:
         yield from files(self._temporary, sight)
         yield from files(self.working, sight)
-        for pid in family(self.pid):
+        for pid in self._family():
             yield from open_files(pid, self._directory, sight)
+
+    def _family(self) -> list[int]:
+        """The relay and all that came from it, also what outlives its parent: by a variable."""
+        found = family(self.pid)
+        return found + sorted(set(begun_with(f"TMPDIR={self._temporary}".encode())) - set(found))
 
     async def stop(self) -> int:
         """SIGTERM; its exit code. Raises RelayError."""
@@ -178,6 +184,19 @@ def _send(process: Process, number: signal.Signals) -> None:
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, number)
+
+
+def connections_of(pids: Sequence[int], sight: Sight) -> Iterable[tuple[str, bytes]]:
+    """Nothing: what a relay says on a way that it opened itself is not seen, so that each is unread."""
+    try:
+        doors = {port for pid in pids for port in ports_of(pid)}
+        for pid in pids:
+            for way in dialled_by(pid, doors):
+                sight.unread.append(f"process {pid} has {way}, and what goes there cannot be read")
+        sight.was_there = True
+    except OSError as error:
+        sight.unread.append(f"sockets: {error.strerror}")
+    return ()
 
 
 def http_answers(url: str, sight: Sight, trust: SSLContext | None = None) -> Iterable[tuple[str, bytes]]:

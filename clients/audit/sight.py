@@ -4,6 +4,7 @@ Owns reading, and saying what could not be read: an audit that did not see somet
 nothing of canaries.
 """
 
+import errno
 import os
 import stat
 import time
@@ -172,7 +173,21 @@ def files(directory: Path, sight: Sight) -> Iterator[tuple[str, bytes]]:
         sight.was_there = True
         for path in (Path(folder, each) for each in sorted((*folders, *names))):
             name = str(path.relative_to(directory))
-            yield from file(path, name, sight, head=os.fsencode(name) + b"\n")
+            yield from file(path, name, sight, head=os.fsencode(name) + b"\n" + _beside(path, sight))
+
+
+def _beside(path: Path, sight: Sight) -> bytes:
+    """What a directory knows of a file beside its name: where a link leads, and extended attributes."""
+    found = []
+    try:
+        if path.is_symlink():
+            found.append(os.fsencode(os.readlink(path)))
+        for name in os.listxattr(path, follow_symlinks=False):
+            found += [os.fsencode(name), os.getxattr(path, name, follow_symlinks=False)]
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENODATA, errno.ENOTSUP):  # gone meanwhile, or unknown here
+            sight.unread.append(f"{path}: {error.strerror}")
+    return b"".join(each + b"\n" for each in found)
 
 
 def file(
@@ -192,14 +207,15 @@ def file(
                 before = piece[-OVERLAP:]
             if before == head:
                 yield f"{sight.source}: {name}", head
-    except FileNotFoundError:
-        pass  # a log that was emptied and removed meanwhile
+    except FileNotFoundError:  # a log that was emptied and removed meanwhile, or a link to nothing
+        if head:
+            yield f"{sight.source}: {name}", head
     except OSError as error:
         sight.unread.append(f"{name}: {error.strerror}")
 
 
 def open_files(pid: int, below: Path, sight: Sight) -> Iterator[tuple[str, bytes]]:
-    """Each regular file that a process has open and that `files(below)` does not see.
+    """Each regular file that a process has open and that `files(below)` does not see, and all names.
 
     Temporary ones elsewhere, and wherever they were made those that have no name, or none any more.
     """
@@ -209,9 +225,11 @@ def open_files(pid: int, below: Path, sight: Sight) -> Iterator[tuple[str, bytes
         sight.unread.append(f"descriptors of process {pid}: {error.strerror}")
         return
     sight.was_there = True
+    names = []
     for descriptor in opened:
         try:
             name, status = os.readlink(descriptor), descriptor.stat()
+            names.append(os.fsencode(name))
             has_name_below = status.st_nlink > 0 and Path(name).is_relative_to(below)
             if not stat.S_ISREG(status.st_mode) or has_name_below:
                 continue
@@ -221,3 +239,4 @@ def open_files(pid: int, below: Path, sight: Sight) -> Iterator[tuple[str, bytes
             sight.unread.append(f"descriptor {descriptor.name}: {error.strerror}")
             continue
         yield from file(descriptor, name, sight)
+    yield f"{sight.source}: names of what is open", b"\n".join(names)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,8 +14,9 @@ import trustme
 
 from clients.audit.attached import AS_ROOT, AttachedRelay, StrangeRelay
 from clients.audit.evidence import Evidence, Place
-from clients.audit.processes import dialled, family, listening
-from clients.audit.relays import Relay, RelayError
+from clients.audit.processes import begun_with, dialled, family, listening
+from clients.audit.relays import Relay, RelayError, connections_of
+from clients.audit.sight import Sight
 from tests.support.relay_process import RELAY, RelayProcess, free_port
 
 NOBODY = 65534
@@ -53,7 +55,7 @@ def test_a_relay_is_found_and_seen_whole(relay: RelayProcess, tmp_path: Path, ho
         log.write(said)
     evidence = taken(tmp_path, found)
     assert evidence.unread() == []
-    assert {place for place, _ in evidence.sights} == set(Place) - {Place.WIRE, Place.CORE, Place.CLIENT}
+    assert {place for place, _ in evidence.sights} == set(Place) - {Place.CORE, Place.CLIENT}
     assert all(evidence.size(place) for place in (Place.HTTP, Place.STORE, Place.MEMORY))
     # What was said before it was found holds nothing of this audit.
     assert [data for _, data in evidence.pieces(Place.LOGS)] == [said.encode()]
@@ -187,6 +189,77 @@ def test_children_and_their_sockets_are_seen() -> None:
         finally:
             os.kill(child, signal.SIGKILL)
             process.kill()
+
+
+ORPHAN = """
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        print(os.getpid(), flush=True)
+        time.sleep(60)
+    os._exit(0)
+os.wait()
+time.sleep(60)
+"""
+
+
+def test_who_has_lost_its_parent_is_found_by_a_variable() -> None:
+    word = os.urandom(8).hex()
+    with subprocess.Popen(
+        [sys.executable, "-c", ORPHAN], stdout=subprocess.PIPE, env={**os.environ, "FOUND_BY": word}
+    ) as process:
+        assert process.stdout is not None
+        orphan = int(process.stdout.readline())
+        try:
+            assert orphan not in family(process.pid)
+            assert sorted(begun_with(f"FOUND_BY={word}".encode())) == sorted([process.pid, orphan])
+            assert begun_with(f"FOUND_BY={word[:-1]}".encode()) == []
+        finally:
+            os.kill(orphan, signal.SIGKILL)
+            process.kill()
+
+
+def test_ways_out_that_a_process_opened_itself_are_unread() -> None:
+    here = os.getpid()
+    before = Sight("before")
+    assert (list(connections_of([here], before)), before.is_whole) == ([], True)
+    with socket.create_server(("127.0.0.1", 0)) as door, socket.create_server(("127.0.0.1", 0)) as elsewhere:
+        with socket.create_connection(door.getsockname()), door.accept()[0]:
+            both = Sight("it is on both ends")
+            list(connections_of([here], both))
+            assert both.unread == [
+                f"process {here} has a connection to 127.0.0.1:{door.getsockname()[1]}, and what goes there "
+                "cannot be read"
+            ]
+        program = (
+            "import socket, sys\n"
+            "said = socket.create_connection(('127.0.0.1', int(sys.argv[1])))\n"
+            "also = socket.socket(type=socket.SOCK_DGRAM)\n"
+            "also.bind(('127.0.0.1', 0))\n"
+            "local = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
+            "print('ready', flush=True)\n"
+            "sys.stdin.read()"
+        )
+        with subprocess.Popen(
+            [sys.executable, "-c", program, str(elsewhere.getsockname()[1])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            sight = Sight("a process that dials")
+            list(connections_of([process.pid], sight))
+            assert [each.partition(" has ")[2].partition(", and")[0] for each in sight.unread] == [
+                f"a connection to 127.0.0.1:{elsewhere.getsockname()[1]}",
+                "a socket for datagrams to another process",
+                "a socket for udp",
+            ]
+            process.stdin.close()
+    gone = Sight("gone")
+    list(connections_of([process.pid], gone))
+    assert not gone.is_whole
 
 
 @pytest.mark.skipif(sys.byteorder != "little", reason="the entries are written in the machine's order")

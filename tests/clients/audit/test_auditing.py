@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from clients.audit import run
+from clients.audit import run, wiretap
 from clients.audit.auditing import Wanted, audit
 from clients.audit.auditor_key import own_auditor
 from clients.audit.controls.catalogue import CONTROLS
@@ -53,6 +53,19 @@ async def test_a_relay_with_tls_and_invites_from_outside(tmp_path: Path) -> None
     assert (tmp_path / "audit.json").exists()
     assert (tmp_path / "audit.html").exists()
     assert encode_base64url(own_auditor(tmp_path / "key").key) == auditor
+
+
+@pytest.mark.usefixtures("without_controls")
+async def test_what_the_tap_could_not_keep_is_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wiretap, "KEPT_MAX", 20_000)
+    monkeypatch.setenv("BLINDPOST_PASSPHRASE", "of the auditor's own profile, and nobody else's")
+    with running_relay(tmp_path) as relay:
+        report, _ = await audit(wanted(tmp_path, url=relay.origin), lambda line: None)
+    assert report.verdict.reasons[0] == (
+        "it did not get through: more passed on the wire than was kept: not all of it was looked at"
+    )
 
 
 @pytest.mark.usefixtures("without_controls")

@@ -68,6 +68,12 @@ def test_every_form_is_found_wherever_it_stands(name: str, canary: Canary, befor
     assert found(canary, data, (Canary("another", os.urandom(32), is_text=False),)) == {canary.name}
 
 
+def test_a_text_is_found_in_other_letters() -> None:
+    loud = Canary("loud", TEXT.value.upper(), is_text=True)
+    assert found(TEXT, b"X-" + TEXT.value.upper() + b": 1") == {TEXT.name}
+    assert found(loud, b"x-" + TEXT.value + b": 1") == {"loud"}
+
+
 @pytest.mark.parametrize("around", [-40, -16, -1, 0])
 def test_nothing_is_lost_between_two_chunks(around: int) -> None:
     data = bytearray(2 * CHUNK)

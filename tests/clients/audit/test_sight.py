@@ -1,5 +1,6 @@
 """What is read of a real process and its files: all of it, or it is said what was not."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -102,6 +103,25 @@ def test_files_are_seen_with_their_names(tmp_path: Path) -> None:
     sight = Sight("disk")
     assert [data for _, data in files(tmp_path, sight)] == [b"deep\n", b"deep/canary-name\ncontent"]
     assert (sight.bytes_read, sight.is_whole) == (7, True)
+
+
+def test_what_a_directory_says_of_a_file_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "leads-nowhere").symlink_to("a-canary-that-is-no-file")
+    (tmp_path / "marked").write_bytes(b"content")
+    expected = {b"leads-nowhere\na-canary-that-is-no-file\n", b"marked\ncontent"}
+    with contextlib.suppress(OSError):  # a file system without extended attributes
+        os.setxattr(tmp_path / "marked", "user.note", b"a canary")
+        expected = {*expected, b"marked\nuser.note\na canary\ncontent"} - {b"marked\ncontent"}
+    sight = Sight("disk")
+    assert {data for _, data in files(tmp_path, sight)} == expected
+    assert sight.is_whole
+
+
+def test_names_of_what_is_open_elsewhere_are_seen(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a-canary")
+    with open(os.open(tmp_path / "a-canary", os.O_RDWR | os.O_NONBLOCK), "rb"):
+        seen = b"".join(data for _, data in open_files(os.getpid(), tmp_path / "deeper", Sight("here")))
+    assert os.fsencode(tmp_path / "a-canary") in seen
 
 
 def test_a_value_in_a_file_is_seen_also_where_two_pieces_meet(tmp_path: Path) -> None:
