@@ -67,19 +67,23 @@ def whole(value: bytes) -> Iterator[tuple[str, bytes]]:
         yield f"escaped for JSON, capitals{reading}", _unicode_escaped(text, "04X")
     yield "hex", value.hex().encode()
     yield "hex, capitals", value.hex().upper().encode()
-    for separator in " :":
+    for separator in " :-":
         yield f"hex with {separator!r}", value.hex(separator).encode()
+        yield f"hex with {separator!r}, capitals", value.hex(separator).upper().encode()
     for offset in range(3):
         yield f"base64 at {offset}", _inner_base64(value, base64.b64encode, offset)
         yield f"base64url at {offset}", _inner_base64(value, base64.urlsafe_b64encode, offset)
     for offset in range(5):
         yield f"base32 at {offset}", _inner_base32(value, offset)
+        yield f"base32 at {offset}, small", _inner_base32(value, offset).lower()
     yield "in a URL", quote(value).encode()
     yield "escaped for URLs", _escaped(value, "%", "02X")
     yield "escaped for URLs, small", _escaped(value, "%", "02x")
     yield "escaped as bytes", _escaped(value, "\\x", "02x")
     yield "as Python shows it", repr(value)[2:-1].encode()
     yield "as numbers", ", ".join(map(str, value)).encode()
+    yield "as numbers with spaces", " ".join(map(str, value)).encode()
+    yield "as numbers in hex", ", ".join(f"0x{byte:02x}" for byte in value).encode()
     yield "as numbers, tight", ",".join(map(str, value)).encode()
 
 

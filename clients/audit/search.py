@@ -20,7 +20,13 @@ UNPACKED_MAX: Final = 1024 * 1024  # bytes of what one compressed stream holds
 STEP: Final = 16  # bytes that are unpacked at a time: where a stream breaks, the last of them are lost
 DEPTH: Final = 3  # streams within streams
 SHORTEST: Final = 8  # bytes of a value: a shorter one would be found by chance
-_ZLIB: Final = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
+# RFC 1950, 2.2: method 8 with a window of 256 bytes to 32 KiB, no dictionary, and a check of both bytes.
+_ZLIB: Final = tuple(
+    bytes((method, flags))
+    for method in range(0x08, 0x79, 0x10)
+    for flags in range(256)
+    if not flags & 0x20 and (method * 256 + flags) % 31 == 0
+)
 _GZIP: Final = b"\x1f\x8b\x08"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _MAGICS: Final = (*_ZLIB, _GZIP, _ZSTD)

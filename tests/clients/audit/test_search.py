@@ -35,6 +35,13 @@ FORMS: dict[str, Callable[[bytes], bytes]] = {
     "every byte of a URL escaped": lambda value: b"".join(b"%%%02X" % byte for byte in value),
     "repr": lambda value: repr(value).encode(),
     "a list of numbers": lambda value: repr(list(value)).encode(),
+    "hex in pairs": lambda value: value.hex("-").upper().encode(),
+    "hex as a compiler reads it": lambda value: ", ".join(map("0x{:02x}".format, value)).encode(),
+    "base32 in small letters": lambda value: base64.b32encode(b"xx" + value).lower(),
+    "numbers with spaces": lambda value: " ".join(map(str, value)).encode(),
+    "zlib with a small window": lambda value: (
+        (stream := zlib.compressobj(wbits=9)).compress(b"before" * 9 + value) + stream.flush()
+    ),
     "backwards": lambda value: value[::-1],
     "hex backwards": lambda value: value.hex().encode()[::-1],
     "XOR with one byte": lambda value: bytes(byte ^ 0xA7 for byte in value),
