@@ -31,7 +31,9 @@ async def drive(stage: Stage) -> None:
         commands.begin(cast, cast.alice), commands.begin(cast, cast.bob), commands.begin(cast, cast.carol)
     )
     await together(cast.alice.start(), cast.bob.start(), cast.carol.start())
-    stage.did("three accounts made and registered, one with a key file, one with a passphrase")
+    stage.did("three accounts made and registered, with a key file and with a passphrase")
+    await cast.add(cast.alice, cast.bob)
+    await cast.add(cast.bob, cast.alice)
     await together(
         _alice_and_bob(cast),
         commands.dave_writes(cast),
@@ -56,14 +58,13 @@ async def drive(stage: Stage) -> None:
 
 
 async def _near_and_lossy(cast: Cast) -> None:
+    await conversation.reads(cast)
     await conversation.near(cast)
     await conversation.loses_one(cast)
     await at_a_terminal.chats(cast)
 
 
 async def _alice_and_bob(cast: Cast) -> None:
-    await cast.add(cast.alice, cast.bob)
-    await cast.add(cast.bob, cast.alice)
     await conversation.conversation(cast)
     await decisions.verified(cast)
     await mistakes.wrong_calls(cast)

@@ -68,6 +68,7 @@ async def ends(cast: Cast) -> None:
     expect(gone["wiped"] is True, "an account was not wiped from the relay's files")
     await cast.dave.run("account", "delete", "--yes")
     stage.did("accounts, deleted by a call and by a command")
+    before = len(alice.heard)
     await alice.call("send", to=cast.names[alice, carol], text=stage.canary("send.text", "are you there? {}"))
-    await cast.hears_of_a_problem(alice, cast.names[alice, carol])
+    await cast.hears_of_a_problem(alice, cast.names[alice, carol], before)
     stage.did("a text to an account that was deleted: said to the sender")

@@ -103,9 +103,11 @@ class Cast:
         expect(heard["id"] == sent["id"] and heard["text"] == text, "another text arrived than was sent")
         return str(sent["id"])
 
-    async def hears_of_a_problem(self, person: Person, name: str) -> None:
+    async def hears_of_a_problem(self, person: Person, name: str, since: int = 0) -> None:
         """Somebody is told that something is wrong with the contact of this name."""
-        await person.event(lambda event: event["event"] == "state" and name in " ".join(event["problems"]))
+        await person.event(
+            lambda event: event["event"] == "state" and name in " ".join(event["problems"]), since
+        )
 
     async def comes(self, one: Person, message: str, far: str) -> Json:
         """Wait until a message of `one` is that far."""

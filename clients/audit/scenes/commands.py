@@ -37,23 +37,33 @@ async def dave_writes(cast: Cast) -> None:
     stage.did("`send` to an address: a profile and a contact made by the way; `contact accept`")
     cast.names[bob, dave] = known_as
     answer = stage.canary("send TEXT", "from Bob to Dave {}")
-    await bob.run("send", known_as, answer, "--reply-to", stage_id(cast, heard["id"]))
+    await bob.run("send", known_as, answer, "--reply-to", _planted_id(cast, heard["id"]))
     said = await dave.run("listen", "--count", "1", "--idle", "30")
     expect([message["text"] for message in said] == [answer], "`listen` printed something else")
     stage.did("`listen`")
     await _through_pipes(cast)
     await _past(cast)
+    await _blocked(cast)
+
+
+async def _blocked(cast: Cast) -> None:
+    """Dave had Bob's token, which ends as Bob blocks him; what he writes then is read by nobody."""
+    stage, bob, dave = cast.stage, cast.bob, cast.dave
+    name, known_as = cast.names[dave, bob], cast.names[bob, dave]
     await bob.call("block", name=known_as)
     unheard = stage.canary("send TEXT", "to somebody who does not listen {}")
     await dave.run("send", name, unheard)
+    await cast.tell(cast.alice, bob, stage.canary("send.text"))  # comes behind it
     await bob.call("unblock", name=known_as)
-    await dave.run("send", name, stage.canary("send TEXT"))
+    again = stage.canary("send TEXT")
+    await dave.run("send", name, again)
+    await bob.hears(again)
     kept = await bob.call("history", name=known_as, search=unheard)
     expect(kept == [], "a text of somebody who is blocked was kept")
-    stage.did("a contact who had an address line, blocked: what it wrote is kept by nobody")
+    stage.did("a contact blocked: its token ends, and what it writes is kept by nobody; and unblocked")
 
 
-def stage_id(cast: Cast, message: str) -> str:
+def _planted_id(cast: Cast, message: str) -> str:
     """The id of a message, which is a canary from now on."""
     cast.stage.plant("id of a message", bytes.fromhex(message))
     return message
@@ -69,7 +79,7 @@ async def _through_pipes(cast: Cast) -> None:
         {"data": base64.b64encode(body).decode()},
     ]
     lines.append({"text": "", "reply_to": (await bob.hears(piped))["id"]})
-    stage_id(cast, str(lines[2]["reply_to"]))
+    _planted_id(cast, str(lines[2]["reply_to"]))
     ndjson = "".join(json.dumps(line) + "\n" for line in lines)
     await dave.run("send", name, "--ndjson", stdin=ndjson.encode())
     await bob.hears(lines[0]["text"])

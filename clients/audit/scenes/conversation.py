@@ -43,7 +43,6 @@ async def conversation(cast: Cast) -> None:
     stage.did("an answer to a message")
     await together(_scripts(cast), _large(cast), _bytes(cast), _once(cast), _control_characters(cast))
     await _search(cast, hello)
-    await _read(cast)
 
 
 async def _latest(cast: Cast, message: str) -> Json:
@@ -102,9 +101,10 @@ async def _search(cast: Cast, text: str) -> None:
     cast.stage.did("the history, searched for words")
 
 
-async def _read(cast: Cast) -> None:
+async def reads(cast: Cast) -> None:
+    """A person reads what no program has dealt with yet; nobody else writes to Bob meanwhile."""
     alice, bob = cast.alice, cast.bob
-    bob.dawdles = True  # what a program has dealt with, nobody need read
+    bob.dawdles = True
     sent = await cast.tell(alice, bob, cast.stage.canary("send.text"))
     cast.stage.plant("id of a message", bytes.fromhex(sent))
     await bob.call("read", name=cast.names[bob, alice], through=sent)
@@ -144,11 +144,11 @@ async def near(cast: Cast) -> None:
 async def loses_one(cast: Cast) -> None:
     """A frame is lost on its way: Bob's client sees a gap, asks for what is missing, and has all in order."""
     alice, bob, name = cast.alice, cast.bob, cast.names[cast.alice, cast.bob]
-    lost, next = (cast.stage.canary("send.text") for _ in range(2))
+    lost, behind = (cast.stage.canary("send.text") for _ in range(2))
     cast.stage.tap.loss = loss = Loss(DELIVER_HEADER + LOST)
     await alice.call("send", to=name, text=lost + "." * (LOST * 3 // 4))
-    await alice.call("send", to=name, text=next)
-    heard = [await bob.hears(text) for text in (lost, next)]
+    await alice.call("send", to=name, text=behind)
+    heard = [await bob.hears(text) for text in (lost, behind)]
     cast.stage.tap.loss = None
     order = [event["message"]["id"] for event in bob.heard if is_handed_over(event)]
     expect(order[-2:] == [message["id"] for message in heard], "what was sent again came behind the next one")
