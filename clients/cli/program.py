@@ -275,8 +275,18 @@ def program() -> None:
     """
 
 
+def _ending() -> list[signal.Signals]:
+    """The signals that end a command."""
+    hangup: signal.Signals | None = getattr(signal, "SIGHUP", None)  # Windows has none
+    is_heard = hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, *([hangup] if hangup is not None and is_heard else [])]
+
+
 def run(work: Coroutine[Any, Any, None]) -> None:
-    """Run a command's coroutine; SIGINT and SIGTERM end it in order, with exit code 130 or 143."""
+    """Run a command's coroutine; SIGINT, SIGTERM and a lost terminal end it in order.
+
+    The exit code is 128 and the signal's number: 130, 143 or 129. With nohup no terminal is lost.
+    """
 
     async def supervised() -> None:
         task = asyncio.ensure_future(work)
@@ -287,7 +297,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
             caught.append(number)
             loop.call_soon_threadsafe(task.cancel)
 
-        before = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, catch) for number in _ending()}
         try:
             await task
         except asyncio.CancelledError:

@@ -45,7 +45,7 @@ also looks up the relay's name. Nothing is dialled past it: where it does not co
 not supported; Tor has an HTTP one (`HTTPTunnelPort`). Where another process of the same profile runs
 (`chat`, `listen`, `serve`), the commands beside it use its connections, and so its proxy.
 """
-SIGNALS: Final = "| 130, 143 | interrupted (Ctrl-C), terminated |"
+SIGNALS: Final = "| 129, 130, 143 | its terminal was closed, interrupted (Ctrl-C), terminated |"
 
 
 def page(program: click.Group) -> str:

@@ -99,7 +99,9 @@ def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
     assert version("blindpost") in ClientProcess(tmp_path, "alice").run("--version").stdout.decode()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
+)
 def test_a_signal_ends_listening_in_order(
     couple: tuple[ClientProcess, ClientProcess], number: int, code: int
 ) -> None:
