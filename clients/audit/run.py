@@ -5,7 +5,9 @@ are still done. Knows nothing of options, terminals or signatures.
 """
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -122,16 +124,27 @@ async def _search_and_controls(course: Course) -> None:
         if course.stage.tap.overflowed:
             course.failures.append("more passed on the wire than was kept: not all of it was looked at")
         course.searched = await course.part(
-            "searching everything that was captured", asyncio.to_thread(_search, course, course.stage)
+            "searching everything that was captured", _searched(course, course.stage)
         )
     course.fired = await _play_all(CONTROLS, course)
 
 
-def _search(course: Course, stage: Stage) -> Searched:
+async def _searched(course: Course, stage: Stage) -> Searched:
+    """The search in a thread, which ends soon where nobody waits for it any more."""
+    is_over = threading.Event()
+    try:
+        return await asyncio.to_thread(_search, course, stage, is_over)
+    finally:
+        is_over.set()
+
+
+def _search(course: Course, stage: Stage, is_over: threading.Event) -> Searched:
     told = 0
 
     def progress(scanned: int) -> None:
         nonlocal told
+        if is_over.is_set():
+            raise CancelledError
         if scanned - told >= SAY_EVERY:
             told = scanned
             course.say(f"{scanned / 1e6:,.0f} MB searched")

@@ -2,7 +2,12 @@
 
 import asyncio
 import os
+import time
+from collections.abc import Callable
+from concurrent.futures import CancelledError
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import trustme
@@ -17,6 +22,7 @@ from clients.audit.report_file import decode
 from clients.audit.run import Course
 from clients.audit.search import Canary, Search
 from clients.audit.searching import search
+from clients.audit.stage import Stage
 from clients.errors import RelayError as NoRelay
 from tests.support.relay_process import RelayProcess, running_relay
 from wire.control_values import encode_base64url
@@ -118,6 +124,27 @@ async def test_a_control_that_does_not_work_is_no_fire(
     course = Course(tmp_path, lambda line: None)
     assert await run._play_all(CONTROLS[:3], course) == []
     assert len(course.failures) == 3
+
+
+async def test_a_search_that_nobody_waits_for_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, ended, loop = asyncio.Event(), asyncio.Event(), asyncio.get_running_loop()
+
+    def long(evidence: object, canaries: object, places: object, progress: Callable[[int], None]) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        try:
+            for megabytes in range(500):
+                progress(megabytes)
+                time.sleep(0.02)
+        except CancelledError:
+            loop.call_soon_threadsafe(ended.set)
+
+    monkeypatch.setattr(run, "search", long)
+    stage = cast(Stage, SimpleNamespace(evidence=Evidence(tmp_path), canaries=[]))
+    searching = asyncio.create_task(run._searched(Course(tmp_path, lambda line: None), stage))
+    await begun.wait()
+    searching.cancel()
+    async with asyncio.timeout(5):
+        await ended.wait()
 
 
 def test_processes_find_what_one_search_finds(tmp_path: Path) -> None:
