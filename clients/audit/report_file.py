@@ -28,7 +28,7 @@ _END: Final = '\n,"auditor":"{}","signature":"{}"}}\n'
 _KEY_AT: Final = _END.index("{}")
 _KEY_SIZE, _SIGNATURE_SIZE = (len(encode_base64url(bytes(size))) for size in (PUBLIC_KEY, SIGNATURE))
 _FIRST: Final = f'{{"format":{FORMAT},'.encode()
-_LIES: Final = "Whoever signed it did not use this program: believe nothing in it."
+LIES: Final = "Whoever signed it did not use this program: believe nothing in it."
 _END_SIZE: Final = len(_END.format("", "")) + _KEY_SIZE + _SIGNATURE_SIZE
 
 
@@ -87,11 +87,11 @@ def decode(data: bytes) -> SignedReport:
     except ValidationError as error:
         if not text.startswith(_FIRST):
             raise ReportError("The report is of another version.", "Verify it with that version.") from None
-        raise ReportError(f"The report is not well formed, at {_where(error)}.", _LIES) from None
+        raise ReportError(f"The report is not well formed, at {_where(error)}.", LIES) from None
     if report.model_dump_json().encode() != text:
-        raise ReportError("The report is written in another form than the one that is signed.", _LIES)
+        raise ReportError("The report is written in another form than the one that is signed.", LIES)
     if report.verdict.is_green == bool(report.verdict.reasons):
-        raise ReportError("The report contradicts itself: green has no reasons, and red has some.", _LIES)
+        raise ReportError("The report contradicts itself: green has no reasons, and red has some.", LIES)
     if report.verdict.is_green and (reason := next(reasons(report), None)) is not None:
-        raise ReportError(f"The report calls itself green, and its own facts say: {reason}.", _LIES)
+        raise ReportError(f"The report calls itself green, and its own facts say: {reason}.", LIES)
     return SignedReport(report=report, auditor=key, signature=signature)

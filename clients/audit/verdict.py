@@ -26,9 +26,10 @@ def _of_places(facts: Facts) -> Iterator[str]:
     unread = [f"{look.source}: {sentence}" for look in facts.captured for sentence in look.unread]
     yield from _counted("not everything could be read", unread)
     seen = {looked.place for looked in facts.search.places if looked.bytes}
-    seen |= {look.place for look in facts.captured if look.place in (Place.LOGS, Place.TEMPORARY)}  # or none
+    seen |= {Place.LOGS, Place.TEMPORARY}  # they may be empty
+    looked = {look.place for look in facts.captured} | {Place.WIRE}  # which is heard, and not looked at
     for place in Place:
-        if place in MUST[facts.subject.kind] and place not in seen:
+        if place in MUST[facts.subject.kind] and not (place in seen and place in looked):
             yield f"nothing was captured of: {place}"
 
 
@@ -37,6 +38,8 @@ def _of_search(facts: Facts) -> Iterator[str]:
         yield "nothing was driven"
     if not (facts.search.canaries and facts.search.encodings and facts.search.scanned):
         yield "nothing was searched"
+    elif not (any(facts.search.typed.values()) and any(facts.search.private.values())):
+        yield "not both typed texts and private keys were searched for"
     if facts.leaks_total or facts.leaks:
         first = next((f": {leak.canary}, {leak.form}, in {leak.where}" for leak in facts.leaks), "")
         yield f"leaks: {max(facts.leaks_total, len(facts.leaks))}{first}"
@@ -52,6 +55,8 @@ def _of_search(facts: Facts) -> Iterator[str]:
 def _of_controls(facts: Facts) -> Iterator[str]:
     if not facts.controls:
         yield "no control was played: nothing shows that the audit sees a leak"
+    if len({control.name for control in facts.controls}) < len(facts.controls):
+        yield "a control is counted more than once"
     for control in facts.controls:
         if not (control.has_fired and control.findings):
             why = f": {control.complaint}" if control.complaint else ""

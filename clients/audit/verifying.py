@@ -6,9 +6,9 @@ Owns what is compared. Whether a signature holds and a report is consistent is `
 from dataclasses import dataclass
 from pathlib import Path
 
-from clients.audit.code import differences, sha256_of
+from clients.audit.code import differences, sha256_of, whole
 from clients.audit.report import Report
-from clients.audit.report_file import REPORT_MAX, ReportError, decode
+from clients.audit.report_file import LIES, REPORT_MAX, ReportError, decode
 from clients.errors import StorageError, UsageError
 from keys.primitives import equal
 from wire.control_values import decode_base64url, encode_base64url
@@ -65,6 +65,8 @@ def verify(file: Path, auditor: bytes | None = None, source: Path | None = None)
             f"The report is signed by another auditor, whose key is {encode_base64url(signed.auditor)}.",
             "Believe it only if you know that key.",
         )
+    if whole(signed.report.code.files) != signed.report.code.sha256:
+        raise ReportError("The report's hash of the code is not that of the files it names.", LIES)
     present, absent = [], []
     for name, digest in signed.report.companions.items():
         beside = file.parent / name

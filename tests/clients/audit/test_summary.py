@@ -14,7 +14,10 @@ from tests.clients.audit.reports import control, facts, searching
 def test_the_last_line_of_a_green_audit() -> None:
     typed = {f"field {i}": 10 for i in range(41)}
     green = judged(
-        facts(search=searching(typed=typed, private={"account.seed": 2}), controls=(control(),) * 15)
+        facts(
+            search=searching(typed=typed, private={"account.seed": 2}),
+            controls=tuple(control(name=f"leak {i}") for i in range(15)),
+        )
     )
     wanted = "audit: ok: 412 canaries, 71 encodings, 318.4 MB scanned, leaks 0, controls fired 15 of 15"
     assert last_line(green) == summary(green)[-1] == wanted

@@ -123,6 +123,15 @@ def test_the_source_that_is_given_has_to_be_the_code_under_test(tmp_path: Path, 
         verify(file, source=tmp_path)
 
 
+def test_a_hash_of_the_code_that_is_not_that_of_its_files_is_refused(tmp_path: Path) -> None:
+    told = facts()
+    file = published(
+        tmp_path, told.model_copy(update={"code": told.code.model_copy(update={"sha256": "0" * 64})})
+    )
+    with pytest.raises(ReportError, match="hash of the code"):
+        verify(file)
+
+
 def test_the_hash_of_the_code_is_that_of_sha256sum(tree: Path) -> None:
     (tree / "relay" / "__pycache__").mkdir()
     (tree / "relay" / "__pycache__" / "x.pyc").touch()
