@@ -8,6 +8,7 @@ import re
 from base64 import b64encode
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from ipaddress import IPv6Address
 from typing import Final, Self
 from urllib.parse import quote, unquote, urlsplit
 
@@ -39,6 +40,8 @@ class Proxy(Secret):
         try:
             parts = urlsplit(text)
             host, port = (parts.hostname or "").lower(), parts.port
+            if ":" in host:
+                IPv6Address(host)
             user, password = parts.username, parts.password
             names = [None if each is None else unquote(each, errors="strict") for each in (user, password)]
         except ValueError:

@@ -74,6 +74,7 @@ SECRET = "s3cr3t"
         f"http://me:{SECRET}@proxy\r\nX: y", f"http://me:{SECRET}%ff@proxy", f"http://me:{SECRET}@pröxy",
         f"http://{SECRET}@proxy", f"http://m%3Ae:{SECRET}@proxy", f"http://me:{SECRET}@[::1",
         f"socks5://me:{SECRET}@proxy:1", f"http://me:{SECRET * 100}@proxy", "nonsense", "http://", "http://-",
+        "http://[:]", "http://:@[::]:@[:", "http://..",
     ],
 )  # fmt: skip
 def test_what_is_none_is_refused_without_being_shown(text: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,11 +2,27 @@
 
 from pathlib import Path
 
-from tests.fuzz import audit_targets, client_targets, file_targets, keys_targets, relay_targets, wire_targets
+from tests.fuzz import (
+    audit_targets,
+    client_targets,
+    file_targets,
+    keys_targets,
+    relay_targets,
+    traffic_targets,
+    wire_targets,
+)
 from tests.fuzz.target import Target
 
 CORPUS = Path(__file__).parent / "corpus"
-MODULES = (wire_targets, keys_targets, client_targets, relay_targets, file_targets, audit_targets)
+MODULES = (
+    wire_targets,
+    keys_targets,
+    client_targets,
+    relay_targets,
+    file_targets,
+    audit_targets,
+    traffic_targets,
+)
 TARGETS: dict[str, Target] = {target.name: target for module in MODULES for target in module.TARGETS}
 
 
