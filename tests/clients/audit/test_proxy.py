@@ -233,3 +233,13 @@ async def test_without_the_extra_it_says_what_to_install(lacks: str, command: st
     assert errors.decode() == (
         f"blindpost: The audit needs {lacks}, which is not installed: pip install 'blindpost[audit]'\n"
     )
+
+
+async def test_an_audit_that_cannot_go_through_a_proxy_does_not_go_past_it() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND, "run", "--url", "ws://127.0.0.1:1",
+        stderr=asyncio.subprocess.PIPE, env={**os.environ, "BLINDPOST_PROXY": "http://127.0.0.1:1"},
+    )  # fmt: skip
+    _, errors = await process.communicate()
+    assert process.returncode == 2
+    assert b"dials the relay itself, and BLINDPOST_PROXY says not to" in errors
