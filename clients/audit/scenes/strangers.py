@@ -11,6 +11,7 @@ async def strangers(cast: Cast) -> None:
     """Carol knows Alice's address without its token; Alice accepts her."""
     stage, alice, carol = cast.stage, cast.alice, cast.carol
     name = cast.names[carol, alice] = stage.canary("add.name")
+    await carol.call("delay", longest=0.2)
     await carol.call("add", name=name, address=cast.bare(alice))
     text = stage.canary("send.text", "you do not know me {}")
     sent = await carol.call("send", to=name, text=text)
