@@ -257,7 +257,7 @@ def block(settings: Settings, name: str) -> None:
 @common_options
 @pass_settings
 def unblock(settings: Settings, name: str) -> None:
-    """Make NAME a contact again. What it sent meanwhile is gone.
+    """Make NAME a contact again. What it sent meanwhile was dropped, and comes if its program sends it again.
 
     \b
     Example:  blindpost contact unblock mallory
