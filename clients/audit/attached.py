@@ -84,7 +84,7 @@ class AttachedRelay:
         )
 
     def _connections(self, sight: Sight) -> Iterable[tuple[str, bytes]]:
-        yield from connections_of(family(self.pid), sight)
+        yield from connections_of(family(self.pid), self._door, sight)
         _advise(sight)
 
     def _words(self, sight: Sight) -> Iterable[tuple[str, bytes]]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 _LISTENS: Final = "0A"  # TCP_LISTEN in /proc/net/tcp
+_ZOMBIE: Final = "Z"  # has ended, and nobody has asked how: there is no memory any more
 _DATAGRAMS: Final = "0002"  # SOCK_DGRAM in /proc/net/unix
 PROC: Final = Path("/proc")
 
@@ -138,7 +139,8 @@ def family(pid: int) -> list[int]:
             state = (PROC / str(each) / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
         except OSError:
             continue  # ended meanwhile
-        children.setdefault(int(state[1]), []).append(each)
+        if state[0] != _ZOMBIE:
+            children.setdefault(int(state[1]), []).append(each)
     found = [pid]
     for each in found:
         found += sorted(children.get(each, ()))

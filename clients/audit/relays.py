@@ -131,13 +131,16 @@ class OwnRelay:
     def sources(self) -> Sequence[Source]:
         """Everything there is of it: what it listens to, its files, its words, its memory."""
         return (
-            Source(Place.WIRE, "connections of its own", lambda sight: connections_of(self._family(), sight)),
+            Source(Place.WIRE, "connections of its own", self._connections),
             Source(Place.HTTP, "answers", lambda sight: http_answers(self.url, sight)),
             Source(Place.LOGS, "stdout and stderr", lambda sight: files(self._log, sight)),
             Source(Place.STORE, "data directory", self._store),
             Source(Place.TEMPORARY, "temporary files", self._temporary_files),
             Source(Place.MEMORY, "memory", self._memory),
         )
+
+    def _connections(self, sight: Sight) -> Iterable[tuple[str, bytes]]:
+        return connections_of(self._family(), self.url, sight)
 
     def _store(self, sight: Sight) -> Iterable[tuple[str, bytes]]:
         yield from files(self.data, sight)
@@ -188,12 +191,17 @@ def _send(process: Process, number: signal.Signals) -> None:
             os.kill(process.pid, number)
 
 
-def connections_of(pids: Sequence[int], sight: Sight) -> Iterable[tuple[str, bytes]]:
-    """Nothing: what a relay says on a way that it opened itself is not seen, so that each is unread."""
+def connections_of(pids: Sequence[int], door: str, sight: Sight) -> Iterable[tuple[str, bytes]]:
+    """Nothing: what a relay says on a way that it opened itself is not seen, so that each is unread.
+
+    Also to whom it listens beside `door`, the URL at which it is asked.
+    """
     try:
-        doors = {port for pid in pids for port in ports_of(pid)}
+        ports = {port for pid in pids for port in ports_of(pid)}
+        for port in sorted(ports - {urlsplit(door).port}):
+            sight.unread.append(f"it listens on port {port}, too, and what it says there was not asked for")
         for pid in pids:
-            for way in dialled_by(pid, doors):
+            for way in dialled_by(pid, ports):
                 sight.unread.append(f"process {pid} has {way}, and what goes there cannot be read")
         sight.was_there = True
     except OSError as error:

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -186,6 +187,10 @@ def test_children_and_their_sockets_are_seen() -> None:
         try:
             assert family(process.pid) == [process.pid, child]
             assert listening(child) == [f"127.0.0.1:{port}"]
+            os.kill(child, signal.SIGKILL)
+            while child in family(process.pid):  # until it has ended; its parent never asks
+                time.sleep(0.01)
+            assert (Path("/proc") / str(child)).exists()
         finally:
             os.kill(child, signal.SIGKILL)
             process.kill()
@@ -223,14 +228,15 @@ def test_who_has_lost_its_parent_is_found_by_a_variable() -> None:
 def test_ways_out_that_a_process_opened_itself_are_unread() -> None:
     here = os.getpid()
     before = Sight("before")
-    assert (list(connections_of([here], before)), before.is_whole) == ([], True)
+    assert (list(connections_of([here], "ws://127.0.0.1:1", before)), before.is_whole) == ([], True)
     with socket.create_server(("127.0.0.1", 0)) as door, socket.create_server(("127.0.0.1", 0)) as elsewhere:
+        port, other = door.getsockname()[1], elsewhere.getsockname()[1]
         with socket.create_connection(door.getsockname()), door.accept()[0]:
             both = Sight("it is on both ends")
-            list(connections_of([here], both))
+            list(connections_of([here], f"ws://127.0.0.1:{port}", both))
             assert both.unread == [
-                f"process {here} has a connection to 127.0.0.1:{door.getsockname()[1]}, and what goes there "
-                "cannot be read"
+                f"it listens on port {other}, too, and what it says there was not asked for",
+                f"process {here} has a connection to 127.0.0.1:{port}, and what goes there cannot be read",
             ]
         program = (
             "import socket, sys\n"
@@ -242,7 +248,7 @@ def test_ways_out_that_a_process_opened_itself_are_unread() -> None:
             "sys.stdin.read()"
         )
         with subprocess.Popen(
-            [sys.executable, "-c", program, str(elsewhere.getsockname()[1])],
+            [sys.executable, "-c", program, str(other)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         ) as process:
@@ -250,15 +256,15 @@ def test_ways_out_that_a_process_opened_itself_are_unread() -> None:
             assert process.stdout is not None
             assert process.stdout.readline() == b"ready\n"
             sight = Sight("a process that dials")
-            list(connections_of([process.pid], sight))
+            list(connections_of([process.pid], "ws://127.0.0.1:1", sight))
             assert [each.partition(" has ")[2].partition(", and")[0] for each in sight.unread] == [
-                f"a connection to 127.0.0.1:{elsewhere.getsockname()[1]}",
+                f"a connection to 127.0.0.1:{other}",
                 "a socket for datagrams to another process",
                 "a socket for udp",
             ]
             process.stdin.close()
     gone = Sight("gone")
-    list(connections_of([process.pid], gone))
+    list(connections_of([process.pid], "ws://127.0.0.1:1", gone))
     assert not gone.is_whole
 
 
