@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 from clients.audit.evidence import Place, Source
 from clients.audit.processes import (
     family,
+    is_listened,
     listening,
     name_of,
     open_names,
@@ -49,7 +50,7 @@ class AttachedRelay:
         self.pid, self.url = pid, url
         self._door, self._trust = door, trust
         self._data = data  # as the process names it
-        self._logs, self._untold = _logs_of(pid, logs)
+        self._logs, self.untold = _logs_of(pid, logs)
 
     @classmethod
     def find(cls, target: str, logs: Sequence[Path] = ()) -> Self:
@@ -63,7 +64,7 @@ class AttachedRelay:
             door, said, trust = _door(pid, listening(pid))
             data = _data_directory(pid)
         except FileNotFoundError:
-            raise RelayError(f"no process {target} runs here; ps -C python3 shows those that do") from None
+            raise RelayError(f"no process {target} runs here; pgrep -af relay shows those that do") from None
         except PermissionError:
             raise RelayError(f"process {target} may not be looked at: {AS_ROOT}") from None
         url = dialled.origin if dialled else str([*said.get("public_urls", ()), door][0])
@@ -90,8 +91,8 @@ class AttachedRelay:
     def _words(self, sight: Sight) -> Iterable[tuple[str, bytes]]:
         """What was written since it was found."""
         sight.was_there = True
-        if self._untold:
-            sight.unread.append(self._untold)
+        if self.untold:
+            sight.unread.append(self.untold)
         for path, start in self._logs.items():
             if not path.exists():
                 sight.unread.append(f"{path} is not there any more")
@@ -137,13 +138,14 @@ class StrangeRelay:
         try:
             parsed = RelayUrl.parse(url)
             self.url, self._trust = parsed.origin, tls_context(parsed, ca)
-            _information(self.url, self._trust)
-        except ssl.SSLError as error:
+            self.said = _information(self.url, self._trust)
+        except ssl.SSLError:
             raise RelayError(
-                f"{url} has no certificate that is trusted here ({error.reason}); see --ca"
+                f"{url} has no certificate that is trusted here: name its authority with --ca FILE"
             ) from None
         except (OSError, HTTPException, ValueError, WireError) as error:
-            raise RelayError(f"{url} is no relay, or cannot be reached: {error}") from None
+            why = (isinstance(error, OSError) and error.strerror) or error
+            raise RelayError(f"{url} is no relay, or cannot be reached: {why}") from None
 
     def sources(self) -> Sequence[Source]:
         """What it answers to anybody."""
@@ -171,10 +173,12 @@ def _listener(port: int) -> int:
     """The process behind a port of this host. Raises RelayError."""
     found = who_listens(port)
     if not found:
-        raise RelayError(
-            f"no process that may be looked at listens on port {port} of this host: {AS_ROOT}; for a relay "
-            "on another host, or for the outside view alone, use --url"
+        why = (
+            f"who listens on port {port} may not be looked at: {AS_ROOT}"
+            if is_listened(port)
+            else f"nothing listens on port {port} of this host: start the relay, or name its own port"
         )
+        raise RelayError(f"{why}; for a relay on another host, or for the outside view alone, use --url")
     return found[0]
 
 
@@ -225,8 +229,8 @@ def _logs_of(pid: int, named: Sequence[Path]) -> tuple[dict[Path, int], str]:
         return ends, ""
     places = " and ".join(dict.fromkeys(lost))
     return ends, (
-        f"its stdout and stderr go to {places}, which cannot be read; let them go to a file too, such as "
-        "journalctl -f -o cat -u UNIT >FILE, and name it with --log FILE"
+        f"its stdout and stderr go to {places}, which cannot be read; let them go to a file too, such as by "
+        "journalctl -f -o cat -u UNIT >FILE &, and name it with --log FILE"
     )
 
 

@@ -16,6 +16,7 @@ from clients import errors
 from clients.audit import facts, relays, report
 from clients.audit.attached import AttachedRelay, StrangeRelay
 from clients.audit.auditor_key import own_auditor
+from clients.audit.beforehand import check_files, check_registration
 from clients.audit.code import code
 from clients.audit.completeness import EXEMPT
 from clients.audit.evidence import Place
@@ -64,6 +65,7 @@ async def audit(wanted: Wanted, say: Callable[[str], None]) -> tuple[report.Repo
 
     Raises ClientError where it cannot be begun.
     """
+    check_files(wanted.file)
     begun, auditor = datetime.now(UTC), own_auditor(wanted.key or auditor_key_path())
     if (relay := _relay(wanted)) is None:
         course = await audit_own(wanted.directory, say)
@@ -79,14 +81,25 @@ def _authority(wanted: Wanted) -> bytes | None:
 
 
 def _relay(wanted: Wanted) -> OtherRelay | None:
+    """The relay that somebody else started, once it is there and lets newcomers in; None for one of our own.
+
+    Raises RelayError, UsageError.
+    """
+    relay: OtherRelay
     try:
         if wanted.attach is not None:
-            return AttachedRelay.find(wanted.attach, wanted.logs)
-        return (
-            None if wanted.url is None else StrangeRelay(parse_relay(wanted.url).origin, _authority(wanted))
-        )
+            relay = AttachedRelay.find(wanted.attach, wanted.logs)
+            if relay.untold:
+                raise errors.UsageError(f"The relay's log cannot be seen: {relay.untold}.")
+            outside = StrangeRelay(relay.url, _authority(wanted))
+        elif wanted.url is not None:
+            relay = outside = StrangeRelay(parse_relay(wanted.url).origin, _authority(wanted))
+        else:
+            return None
     except relays.RelayError as error:
         raise errors.RelayError(f"{error}.") from None
+    check_registration(outside.said, outside.url, len(wanted.invites))
+    return relay
 
 
 def _options(wanted: Wanted, relay: OtherRelay) -> dict[str, Any]:

@@ -135,12 +135,14 @@ class Judge:
         for what in self._watch.feed(number, to_relay, data, raw=True):
             complain(Rule.CANARY, what)
         reading = line.to_relay if to_relay else line.from_relay
-        found, was_websocket = [], reading.is_websocket
+        found, was_websocket, was_compressed = [], reading.is_websocket, reading.is_compressed
         try:
             found = reading.feed(data)
         except NotReadError as error:
             found = reading.rest()
             complain(Rule.FRAME, f"this is neither HTTP nor WebSocket ({error})")
+        if reading.is_compressed and not was_compressed:
+            complain(Rule.FRAME, "messages are compressed, which no relay agrees to")
         self.figures.websockets += to_relay and reading.is_websocket and not was_websocket
         for item in found:
             match item:

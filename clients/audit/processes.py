@@ -55,6 +55,11 @@ def who_listens(port: int) -> list[int]:
     return sorted(pid for pid in _processes() if inodes & _sockets_or_none(pid))
 
 
+def is_listened(port: int) -> bool:
+    """Whether anybody listens on a TCP port of this host."""
+    return any(_port(local) == port for local, _ in _listeners(os.getpid()))
+
+
 def _processes() -> Iterator[int]:
     return (int(path.name) for path in PROC.iterdir() if path.name.isdigit())
 

@@ -114,7 +114,9 @@ async def stand_between(asked: Asked, audience: Audience, stop: asyncio.Event) -
                 tap = await tapping.enter_async_context(opening)
             except OSError as error:
                 where, why = f"{asked.host}:{asked.port}", error.strerror or "no such host"
-                raise UsageError(f"Nobody can listen at {where}: {why}.") from None
+                raise UsageError(
+                    f"Nobody can listen at {where}: {why}. Name another place with --listen."
+                ) from None
             audience.listening(tap.proxy, _trusted(asked, upstream))
             await _look(judge, writing, audience, stop)
         sha256 = writing.end(loop.time())

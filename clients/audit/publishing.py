@@ -13,13 +13,14 @@ from pathlib import Path
 from sys import prefix
 from typing import Any, Final
 
+from clients.audit.beforehand import check_files
 from clients.audit.code import sha256_of
 from clients.audit.page import page
 from clients.audit.report import Facts, Report
 from clients.audit.report_file import encode
 from clients.audit.search import Canary, Search
 from clients.audit.verdict import judged
-from clients.errors import AuditError, StorageError, UsageError
+from clients.errors import AuditError, StorageError
 from keys.auditors import Auditor
 
 INSTALLED: Final = Path(__file__).resolve().parents[2]
@@ -85,10 +86,8 @@ def publish(
     text in it shows a canary, as an example of what a leaky relay learns may, that text is left out. Raises
     AuditError where a canary would be published all the same, UsageError and StorageError for files.
     """
-    if (page_file := file.with_suffix(".html")) == file:
-        raise UsageError(
-            "The page beside the report ends in .html. Give the report another name, such as audit.json."
-        )
+    check_files(file)
+    page_file = file.with_suffix(".html")
     hashes = {path.name: sha256_of(path) for path in companions}
     search = Search(canaries)
 

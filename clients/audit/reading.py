@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from websockets.exceptions import PayloadTooBig, ProtocolError
+from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import DATA_OPCODES, Frame, Opcode
 from websockets.streams import StreamReader
 
@@ -16,6 +17,7 @@ HEAD_END: Final = b"\r\n\r\n"
 HEAD_MAX: Final = 16 * 1024  # bytes of a request's head, or an answer's
 BODY_MAX: Final = 1 << 20  # bytes that a head may announce behind it
 MESSAGE_MAX: Final = 1 << 20  # bytes of one message: more is no relay's
+_RSV1: Final = 0x40  # of a frame's first byte
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class Reading:
         self._found: list[Item] = []
         self._parsing = self._run()
         self.is_websocket = False
+        self.is_compressed = False  # permessage-deflate, which no relay of ours agrees to
         self.failed = False
 
     def feed(self, data: bytes) -> list[Item]:
@@ -133,9 +136,18 @@ class Reading:
 
     def _frames(self) -> Generator[None, None, None]:
         whole, kind = bytearray(), Opcode.TEXT
+        # The widest that can be agreed on reads whatever was.
+        inflate = PerMessageDeflate(False, False, 15, 15)
         while True:
+            buffer = self._reader.buffer
+            while not buffer:
+                yield
+            self.is_compressed |= bool(buffer[0] & _RSV1)
             frame = yield from Frame.parse(
-                self._reader.read_exact, mask=self._is_client, max_size=MESSAGE_MAX - len(whole)
+                self._reader.read_exact,
+                mask=self._is_client,
+                max_size=MESSAGE_MAX - len(whole),
+                extensions=(inflate,),
             )
             if frame.opcode not in DATA_OPCODES:
                 self._found.append(Message(frame.opcode, bytes(frame.data)))

@@ -224,7 +224,9 @@ def _sum_up(output: Output, outcome: "Outcome", canaries: int, transcript: Path 
         *([f"transcript: {transcript}, SHA-256 {outcome.sha256}"] if transcript and outcome.sha256 else []),
         *(f"lacking: {sentence}" for sentence in verdict.lacks),
         *(f"rule {rule.value}: broken {count:,} times" for rule, count in sorted(verdict.counts.items())),
-        "verdict: fine" if verdict.is_fine else f"verdict: NOT FINE, {complaints}",
+        "verdict: fine"
+        if verdict.is_fine
+        else f"verdict: NOT FINE, {complaints if count else 'nothing is shown'}",
     ]
     output.result(value, safe("\n".join(lines)))
     if not verdict.is_fine:

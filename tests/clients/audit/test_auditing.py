@@ -23,6 +23,7 @@ from clients.audit.run import Course
 from clients.audit.search import Canary, Search
 from clients.audit.searching import search
 from clients.audit.stage import Stage
+from clients.errors import ClientError
 from clients.errors import RelayError as NoRelay
 from tests.support.relay_process import RelayProcess, running_relay
 from wire.control_values import encode_base64url
@@ -90,6 +91,28 @@ async def test_what_is_no_relay_is_said_before_anything_is_begun(tmp_path: Path)
     with pytest.raises(NoRelay, match="no relay"):
         await audit(wanted(tmp_path, attach=str(os.getpid())), lambda line: None)
     assert list((tmp_path / "room").iterdir()) == []
+
+
+async def test_what_would_spoil_the_audit_is_said_before_anything_is_begun(tmp_path: Path) -> None:
+    async def refused(why: str, **subject: object) -> None:
+        (room := tmp_path / "room").mkdir()
+        asked = {"file": tmp_path / "r.json", "key": tmp_path / "key", **subject}
+        with pytest.raises(ClientError, match=why):
+            await audit(Wanted(room, **asked), lambda line: None)  # type: ignore[arg-type]
+        room.rmdir()
+
+    await refused("There is no directory", file=tmp_path / "nowhere" / "r.json")
+    await refused("nothing listens on port 1 of this host: start the relay", attach="ws://127.0.0.1:1")
+    await refused("cannot be reached: Connection refused", url="ws://127.0.0.1:1")
+    with running_relay(tmp_path, registration="invite") as relay:
+        for subject in ({"url": relay.origin}, {"attach": relay.origin}):
+            for invites in ((), ("one",)):
+                await refused("give --invite WORD twice", **subject, invites=invites)
+    authority, both = trustme.CA(), tmp_path / "both.pem"
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(both)
+    with running_relay(tmp_path, tls_certificate=both, tls_key=both) as relay:
+        for subject in ({"url": relay.origin}, {"attach": relay.origin}):
+            await refused("name its authority with --ca FILE", **subject)
 
 
 async def test_a_part_that_fails_is_a_failure_and_no_end(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 import pytest
+from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 
 from clients.audit import complaints, judge, repeats
@@ -196,6 +197,18 @@ def test_a_canary_is_seen_however_it_passes(way: str) -> None:
         looking.hear(event)
         looking.catch_up()  # as a proxy does every second
     assert [each.what for each in looking.complaints if each.rule is Rule.CANARY]
+
+
+def test_a_chat_with_compressed_messages_is_read() -> None:
+    client, frame = PerMessageDeflate(False, False, 12, 12), Frame(Opcode.TEXT, b"they say " + TEXT)
+    first, second = (frame.serialize(mask=True, extensions=(client,)) for _ in range(2))
+    assert len(second) < len(TEXT)
+    for data in (first, first + second):
+        passed: list[Event] = [Opened(0.5, 0, ""), Piece(1.5, 0, True, REQUEST + data), Closed(3.5, 0)]
+        verdict = judged(passed, canaries=(Canary("1", TEXT, is_text=True),))
+        assert verdict.counts[Rule.CANARY] > 0
+        assert verdict.counts[Rule.FRAME] == 1
+        assert "messages are compressed" in " ".join(map(str, verdict.complaints))
 
 
 def test_what_the_relay_says_is_judged_as_well() -> None:
