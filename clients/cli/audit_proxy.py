@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -85,8 +86,9 @@ def proxy(
 
     Point the client at it: with BLINDPOST_PROXY, with its own setting for an HTTP proxy (CONNECT), or by
     dialling the proxy itself as if it were the relay, where the relay's public_urls include ws://HOST:PORT.
-    With TLS the client must trust the certificate that --trust names (blindpost init --ca FILE): it is made
-    anew each time, its private half is never written, and the relay's own is checked as ever.
+    With TLS the client must trust the certificate that --trust names (SSL_CERT_FILE, as the proxy says; a
+    profile that was made with --ca trusts no other): it is made anew each time, its private half is never
+    written, and the relay's own is checked as ever.
 
     \b
     Examples:  blindpost audit proxy --relay ws://127.0.0.1:8760 --for 600
@@ -164,7 +166,7 @@ class _Terminal:
 
     def listening(self, proxy: str, trust: Path | None) -> None:
         """Where, and how a client gets there."""
-        first = "" if trust is None else f"{self._output.own(f'blindpost init --ca {trust}')}, then "
+        first = "" if trust is None else f"SSL_CERT_FILE={shlex.quote(str(trust))} "
         place = proxy.removeprefix("http://")
         if self._output.as_json:
             file = None if trust is None else str(trust)
