@@ -22,7 +22,7 @@ from clients.audit.completeness import EXEMPT
 from clients.audit.evidence import Place
 from clients.audit.inputs import user_fields
 from clients.audit.interception import Upstream
-from clients.audit.judge import Judge
+from clients.audit.judge import judged
 from clients.audit.learned import Lesson, in_answers, on_the_wire
 from clients.audit.publishing import publish
 from clients.audit.run import Course, OtherRelay, audit_other, audit_own
@@ -189,8 +189,4 @@ def _completeness(course: Course, kind: Kind) -> report.Completeness:
 def _transcript(course: Course) -> report.Transcript:
     """What the judge says of all that passed the tap."""
     assert course.stage is not None
-    events = list(course.stage.tap.events())
-    judge = Judge(began=events[0].at if events else 0.0)
-    for event in events:
-        judge.hear(event)
-    return facts.transcript(judge.verdict())
+    return facts.transcript(judged(course.stage.tap.events(), (), parse_relay(course.stage.relay.url)))

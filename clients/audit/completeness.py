@@ -42,6 +42,8 @@ SAME: Final[dict[str, str]] = {
     "prompt: Passphrase of the backup": "prompt: New passphrase of the backup",
     "Messenger.open profile": "--profile",
     "Messenger.open relay": "init --relay",
+    "Messenger.from_config config": "--profile",
+    "Messenger.trust_relay relay": "trust_relay.relay",
     "Messenger.open invite": "init --invite",
     "Messenger.send to": "send.to",
     "Messenger.send body": "send.text",

@@ -5,10 +5,12 @@ interface, kinds of content, control messages. Knows nothing of what was used.
 """
 
 import ast
+import dataclasses
 import inspect
 from collections.abc import Iterator
+from datetime import date, timedelta
 from enum import Enum
-from pathlib import Path, PurePath
+from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
 
@@ -31,6 +33,7 @@ from wire import control
 # Types of options that take no free text: numbers, and one of several words.
 NO_TEXT: Final = (click.Choice, types.IntParamType, types.FloatParamType, types.BoolParamType)
 AUDIT: Final = "audit"  # what stands behind it is typed by an auditor, and goes to no relay
+NUMBERS: Final = (int, float, Enum, date, timedelta)  # all else may hold words
 UNSEEN: Final = "was never seen at the tap"
 OWNERS: Final = (Messenger, ContactBook)  # of the Python interface
 PROMPT: Final = "click.prompt"
@@ -50,7 +53,10 @@ def is_text(annotation: Any) -> bool:
         return True  # anything
     if issubclass(annotation, BaseModel):
         return any(is_text(field.annotation) for field in annotation.model_fields.values())
-    return issubclass(annotation, str | bytes | bytearray | PurePath) and not issubclass(annotation, Enum)
+    if dataclasses.is_dataclass(annotation):
+        hints = get_type_hints(annotation)
+        return any(is_text(hints[field.name]) for field in dataclasses.fields(annotation))
+    return not issubclass(annotation, NUMBERS)
 
 
 def call_fields(*, of_text: bool) -> Iterator[str]:

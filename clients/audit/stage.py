@@ -7,17 +7,19 @@ people do is a drive's: `clients.audit.drive`.
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Callable, Container, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from clients.audit.evidence import Evidence, Place, Source
 from clients.audit.people import CLIENT, Person
 from clients.audit.private_values import private_values
+from clients.audit.processes import dialled_by
 from clients.audit.relays import Relay
 from clients.audit.search import Canary
-from clients.audit.sight import memory
+from clients.audit.sight import Sight, memory
 from clients.audit.wiretap import Wiretap, open_tap
 from clients.config import PROXY_VARIABLE, ClientConfig
 from keys.content import Kind
@@ -104,7 +106,7 @@ class Stage:
         for name, person in self.people.items():
             if person.is_running:
                 self.seen_running.add(name)
-                sources.append(_own_memory(name, person.pid))
+                sources += [_own_memory(name, person.pid), _ways_out(name, person.pid, self.tap.proxy)]
         for source in sources:
             if source.place in self.places:
                 await asyncio.to_thread(self.evidence.take, source, moment)
@@ -118,6 +120,25 @@ class Stage:
 
 def _own_memory(name: str, pid: int) -> Source:
     return Source(Place.CLIENT, f"memory of {name}'s client", lambda sight: memory(pid, sight))
+
+
+def _ways_out(name: str, pid: int, proxy: str) -> Source:
+    return Source(
+        Place.WIRE, f"connections of {name}'s client", lambda sight: past_the_tap(pid, proxy, sight)
+    )
+
+
+def past_the_tap(pid: int, proxy: str, sight: Sight) -> Iterable[tuple[str, bytes]]:
+    """Nothing: where a client goes past the tap, what it says there is unread."""
+    try:
+        ways = dialled_by(pid, ())
+        sight.was_there = True
+    except OSError as error:
+        sight.unread.append(f"sockets: {error.strerror}")
+        return ()
+    through = f"a connection to {urlsplit(proxy).netloc}"
+    sight.unread += [f"it has {way}, past the tap" for way in ways if way != through]
+    return ()
 
 
 @contextlib.asynccontextmanager

@@ -3,13 +3,15 @@
 import base64
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, NewType, get_args
 
 import click
 import pytest
-from pydantic import BaseModel
+from pydantic import AnyUrl, BaseModel, SecretStr
 
 from clients import cli, config
 from clients.audit import completeness, inputs
@@ -136,6 +138,30 @@ def test_a_new_prompt_is_named(everything: set[str], tmp_path: Path, monkeypatch
     )
     monkeypatch.setattr(cli, "__file__", str(tmp_path / "__init__.py"))
     assert [line.split(",")[0] for line in complaints(everything)] == ["prompt: Your mood", "prompt: words"]
+
+
+@dataclass
+class Described:
+    size: int
+    note: str | None = None
+
+
+@dataclass
+class Sized:
+    size: int
+    is_whole: bool = True
+
+
+@pytest.mark.parametrize(
+    "kind", [str, SecretStr, AnyUrl, Path, dict, list, memoryview, NewType("Mood", str), Described]
+)
+def test_whatever_may_hold_words_is_a_field(kind: object) -> None:
+    assert inputs.is_text(kind)
+
+
+@pytest.mark.parametrize("kind", [int, bool, float, datetime, IntEnum, Literal["a", "b"], None, Sized])
+def test_numbers_and_closed_lists_are_none(kind: object) -> None:
+    assert not inputs.is_text(kind)
 
 
 def test_numbers_and_words_of_a_list_are_no_text_but_are_to_be_given(
