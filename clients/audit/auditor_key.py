@@ -3,16 +3,29 @@
 Owns the file. What is signed with it is `keys.auditors`.
 """
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Final
 
 from clients.errors import StorageError
-from clients.profile_files import write_private
+from clients.profile_files import sync_directory, write_private
 from keys.auditors import Auditor
 from keys.primitives import KEY
 
 _SIZE: Final = 2 * KEY + 1  # hex, and a line feed
+
+
+def _make(file: Path) -> None:
+    """A new key, unless another audit makes one at the same moment: then that one. Raises OSError."""
+    ours = file.with_name(f"{file.name}.{os.urandom(8).hex()}")
+    try:
+        write_private(ours, os.urandom(KEY).hex().encode() + b"\n")
+        with contextlib.suppress(FileExistsError):
+            os.link(ours, file)
+    finally:
+        ours.unlink(missing_ok=True)
+    sync_directory(file.parent)
 
 
 def own_auditor(file: Path) -> Auditor:
@@ -20,7 +33,7 @@ def own_auditor(file: Path) -> Auditor:
     try:
         if not file.exists():
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_private(file, os.urandom(KEY).hex().encode() + b"\n")
+            _make(file)
         with file.open("rb") as opened:
             shared = os.fstat(opened.fileno()).st_mode & 0o077
             text = opened.read(_SIZE + 1)

@@ -1,5 +1,6 @@
 """The auditor's own key: made once, kept from others, never made anew over one that is damaged."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,12 @@ def test_a_directory_is_no_key(tmp_path: Path) -> None:
 def test_it_stands_beside_the_profiles(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert auditor_key_path() == tmp_path / "blindpost" / "auditor.key"
+
+
+def test_two_audits_that_begin_at_once_have_one_key(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(20):
+            file = tmp_path / str(number) / "auditor.key"
+            file.parent.mkdir()
+            assert len({auditor.key for auditor in pool.map(own_auditor, [file] * 8)}) == 1
+            assert [each.name for each in file.parent.iterdir()] == ["auditor.key"]
