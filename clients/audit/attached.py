@@ -210,8 +210,8 @@ def _data_directory(pid: int) -> str:
     found = {os.path.dirname(name) for name in open_names(pid).values() if name.endswith(f"/{DATABASE}")}
     if len(found) != 1:
         raise RelayError(
-            f"process {pid} has no {DATABASE} open: a relay with --store memory keeps nothing to look at; "
-            "start it with a data directory"
+            f"process {pid} has no {DATABASE} open: where a proxy stands before the relay, name the relay's "
+            "own process id; one with --store memory keeps nothing to look at, start it with a data directory"
         )
     return found.pop()
 

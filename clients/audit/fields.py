@@ -27,6 +27,12 @@ from wire.strict_json import Json
 NAME_MAX: Final = 60  # characters of a name that a peer chose
 _CHOSEN: Final = re.compile(r"[^\w.-]", re.ASCII)
 
+# What a proxy in front of a relay adds to its answers; it says nothing about who asked.
+USUAL_ANSWER: Final = frozenset(
+    {"date", "server", "via", "alt-svc", "vary", "cache-control", "keep-alive", "strict-transport-security"}
+)
+_ADDED: Final = frozenset(f"response-header.{name}" for name in USUAL_ANSWER)
+
 # Fields whose text is a signed object, or a list of such texts.
 SIGNED: Final[Mapping[str, Callable[[bytes], Any]]] = {
     "device_list": decode_device_list,
@@ -161,4 +167,4 @@ def information_fields(body: bytes) -> Iterator[Field]:
 
 def undeclared(ledger: Ledger, place: Place, name: str) -> bool:
     """Whether the ledger has no such field: something travels that nobody said would."""
-    return name not in ledger.of(place)
+    return name not in ledger.of(place) and not (place is Place.HTTP and name in _ADDED)

@@ -13,7 +13,7 @@ from websockets.frames import Opcode
 
 from clients.audit.canary_watch import CanaryWatch
 from clients.audit.complaints import Complaint, Complaints, Rule
-from clients.audit.fields import NAME_MAX
+from clients.audit.fields import NAME_MAX, USUAL_ANSWER
 from clients.audit.figures import Figures, Verdict
 from clients.audit.reading import Body, Head, Message, NotReadError, Reading
 from clients.audit.repeats import Repeats
@@ -31,10 +31,6 @@ NAMES_MAX: Final = 100  # different names and reasons that peers chose and that 
 OPEN_MAX: Final = 1_000  # connections at a time: more are not judged, and that is said
 CLOSE_CODE: Final = 2  # bytes of a close frame that says nothing else
 
-# What a proxy in front of a relay adds to its answers; it says nothing about who asked.
-USUAL_ANSWER: Final = frozenset(
-    {"date", "server", "via", "alt-svc", "vary", "cache-control", "keep-alive", "strict-transport-security"}
-)
 _LOOKS: Final[dict[str, Callable[[bytes], bool]]] = {
     "it begins like a file": is_file,
     "it has more ones or zeros than chance gives": is_biased,

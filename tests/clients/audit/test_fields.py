@@ -80,6 +80,8 @@ def test_frames_and_heads_have_the_names_of_the_ledger() -> None:
     ]
     assert undeclared(LEDGER, Place.HTTP, "request-header.cookie")
     assert not undeclared(LEDGER, Place.HTTP, "request-header.host")
+    assert not undeclared(LEDGER, Place.HTTP, "response-header.date")  # a proxy's
+    assert undeclared(LEDGER, Place.HTTP, "request-header.date")
     answered = head_fields(Head("HTTP/1.1 101 Switching", (("upgrade", "websocket"),)), is_request=False)
     assert [field.name for field in answered] == ["response-header.upgrade"]
     about = information_fields(b'{"name": "x", "limits": {"put_rate": 1}}')
