@@ -101,6 +101,13 @@ def test_control_the_graph_follows_imports_of_every_form(tmp_path: Path) -> None
         "from nacl import _sodium",
         "from cryptography.hazmat.primitives.ciphers import aead",
         "import marshal\nmarshal.loads(b'')",
+        "import sys\nsys.modules['nacl.bindings']",
+        "import subprocess",
+        "import os\nos.system('openssl')",
+        "import os\nos.execvp('openssl', [])",
+        "async def late(): await asyncio.create_subprocess_exec('openssl')",
+        "loop.subprocess_exec(Protocol, 'openssl')",
+        "from concurrent.futures import ProcessPoolExecutor",
     ],
 )
 def test_control_the_scan_sees(source: str) -> None:
