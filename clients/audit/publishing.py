@@ -66,7 +66,9 @@ def nameless(facts: Facts, directory: Path) -> Facts:
 def _write(path: Path, data: bytes) -> None:
     unfinished = path.with_name(path.name + ".new")
     try:
-        unfinished.write_bytes(data)
+        unfinished.unlink(missing_ok=True)  # also a link that somebody else has put there
+        with unfinished.open("xb") as opened:
+            opened.write(data)
         unfinished.replace(path)
     except OSError as error:
         raise StorageError(f"The report {path} cannot be written: {error.strerror}.") from None

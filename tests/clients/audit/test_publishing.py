@@ -33,6 +33,18 @@ def test_report_and_page_are_written_and_name_each_other(tmp_path: Path) -> None
     }
 
 
+def test_a_link_in_the_way_is_not_followed(tmp_path: Path) -> None:
+    kept, published = tmp_path / "kept", tmp_path / "published"
+    kept.write_bytes(b"of somebody else")
+    published.mkdir()
+    for name in ("audit.json", "audit.json.new", "audit.html", "audit.html.new"):
+        (published / name).symlink_to(kept)
+    publish(facts(), AUDITOR, published / "audit.json", [], tmp_path)
+    assert files(published) == {"audit.json", "audit.html"}
+    assert kept.read_bytes() == b"of somebody else"
+    decode((published / "audit.json").read_bytes())
+
+
 def test_no_path_of_the_auditors_machine_is_published(tmp_path: Path) -> None:
     places = [
         f"memory: {INSTALLED}/relay/app.py",
