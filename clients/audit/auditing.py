@@ -16,7 +16,7 @@ from clients import errors
 from clients.audit import facts, relays, report
 from clients.audit.attached import AttachedRelay, StrangeRelay
 from clients.audit.auditor_key import own_auditor
-from clients.audit.beforehand import check_files, check_registration
+from clients.audit.beforehand import check_files, check_registration, check_room
 from clients.audit.code import code
 from clients.audit.completeness import EXEMPT
 from clients.audit.evidence import Place
@@ -66,6 +66,7 @@ async def audit(wanted: Wanted, say: Callable[[str], None]) -> tuple[report.Repo
     Raises ClientError where it cannot be begun.
     """
     check_files(wanted.file)
+    check_room(wanted.directory)
     begun, auditor = datetime.now(UTC), own_auditor(wanted.key or auditor_key_path())
     if (relay := _relay(wanted)) is None:
         course = await audit_own(wanted.directory, say)

@@ -39,11 +39,12 @@ def own_auditor(file: Path) -> Auditor:
             text = opened.read(_SIZE + 1)
     except OSError as error:
         raise StorageError(f"The auditor's key {file} cannot be read or made: {error.strerror}.") from None
-    if shared:
-        raise StorageError(f"Others can read the auditor's key. Take that from them: chmod 600 {file}")
     try:
-        return Auditor(bytes.fromhex(text.decode("ascii").strip()))
+        auditor = Auditor(bytes.fromhex(text.decode("ascii").strip()))
     except ValueError:
         raise StorageError(
             f"The file {file} holds no auditor's key. Restore it from a copy, or move it away for a new one."
         ) from None
+    if shared:
+        raise StorageError(f"Others can read the auditor's key. Take that from them: chmod 600 {file}")
+    return auditor

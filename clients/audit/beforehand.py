@@ -4,12 +4,14 @@ Owns the sentences. Knows nothing of how an audit goes.
 """
 
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from clients.errors import StorageError, UsageError
 
+ROOM: Final = 1_000_000_000  # bytes: 0.8 GB were captured from a relay of its own
 NEWCOMERS: Final = 2  # accounts that an audit of somebody else's relay makes
 
 
@@ -23,6 +25,15 @@ def check_files(file: Path) -> None:
         raise StorageError(f"There is no directory {file.parent} for the report: make it first.")
     if not os.access(file.parent, os.W_OK):
         raise StorageError(f"The directory {file.parent} may not be written: name another file with -o.")
+
+
+def check_room(directory: Path) -> None:
+    """Whether all that is captured finds room. Raises StorageError."""
+    if (free := shutil.disk_usage(directory).free) < ROOM:
+        raise StorageError(
+            f"An audit keeps about {ROOM / 1e9:.1f} GB while it runs, and where {directory} is, "
+            f"{free / 1e9:.1f} GB are free: make room, or name another place with --keep or TMPDIR."
+        )
 
 
 def check_registration(said: Mapping[str, Any], url: str, invites: int) -> None:

@@ -70,7 +70,7 @@ def summary(report: Report) -> list[str]:
     unread = sum(len(look.unread) for look in report.captured)
     lines = [
         f"audited        {subject(report)}",
-        f"driven         {len(report.driven)} features in {report.seconds:.0f} s",
+        f"driven         {len(report.driven)} features; {report.seconds:.0f} s in all",
         f"searched for   {sum(search.typed.values())} texts in {len(search.typed)} fields, "
         f"{sum(search.private.values())} private keys, each in {search.encodings} forms",
         *(f"  {looked.place:<18} {size(looked.bytes):>10}  found {looked.found}" for looked in looks[:8]),

@@ -1,5 +1,6 @@
 """`blindpost audit`: whether a relay can see anything that it should not, shown and signed."""
 
+import contextlib
 import shutil
 import tempfile
 from pathlib import Path
@@ -135,6 +136,9 @@ def run_audit(
     finally:
         if keep is None:
             shutil.rmtree(directory, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                directory.rmdir()  # where nothing was begun
 
 
 for command in (proxy, judge, verify):

@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 import trustme
 
-from clients.audit import run, wiretap
+from clients.audit import beforehand, run, wiretap
 from clients.audit.auditing import Wanted, audit
 from clients.audit.auditor_key import own_auditor
 from clients.audit.controls.catalogue import CONTROLS
@@ -93,7 +93,9 @@ async def test_what_is_no_relay_is_said_before_anything_is_begun(tmp_path: Path)
     assert list((tmp_path / "room").iterdir()) == []
 
 
-async def test_what_would_spoil_the_audit_is_said_before_anything_is_begun(tmp_path: Path) -> None:
+async def test_what_would_spoil_the_audit_is_said_before_anything_is_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def refused(why: str, **subject: object) -> None:
         (room := tmp_path / "room").mkdir()
         asked = {"file": tmp_path / "r.json", "key": tmp_path / "key", **subject}
@@ -102,6 +104,9 @@ async def test_what_would_spoil_the_audit_is_said_before_anything_is_begun(tmp_p
         room.rmdir()
 
     await refused("There is no directory", file=tmp_path / "nowhere" / "r.json")
+    with monkeypatch.context() as patching:
+        patching.setattr(beforehand, "ROOM", 1 << 60)
+        await refused("GB are free: make room, or name another place with --keep or TMPDIR")
     await refused("nothing listens on port 1 of this host: start the relay", attach="ws://127.0.0.1:1")
     await refused("cannot be reached: Connection refused", url="ws://127.0.0.1:1")
     with running_relay(tmp_path, registration="invite") as relay:

@@ -26,7 +26,7 @@ def test_it_is_made_once_and_is_private(tmp_path: Path) -> None:
 def test_what_holds_no_key_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "auditor.key"
     file.write_bytes(content)
-    file.chmod(0o600)
+    file.chmod(0o644)  # nobody is told to take a file from others that is none of the auditor's
     with pytest.raises(StorageError, match="holds no auditor's key"):
         own_auditor(file)
     assert file.read_bytes() == content
