@@ -13,20 +13,21 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from clients import errors
-from clients.audit import facts, relays, report
-from clients.audit.attached import AttachedRelay, StrangeRelay
-from clients.audit.auditor_key import own_auditor
 from clients.audit.beforehand import check_files, check_registration, check_room
-from clients.audit.code import code
-from clients.audit.completeness import EXEMPT
-from clients.audit.evidence import Place
-from clients.audit.inputs import user_fields
-from clients.audit.interception import Upstream
-from clients.audit.judge import judged
-from clients.audit.learned import Lesson, in_answers, on_the_wire
-from clients.audit.publishing import publish
+from clients.audit.capture import relays
+from clients.audit.capture.attached import AttachedRelay, StrangeRelay
+from clients.audit.capture.evidence import Place
+from clients.audit.driving.completeness import EXEMPT
+from clients.audit.driving.inputs import user_fields
+from clients.audit.judging.judge import judged
+from clients.audit.reporting import facts, report
+from clients.audit.reporting.auditor_key import own_auditor
+from clients.audit.reporting.code import code
+from clients.audit.reporting.learned import Lesson, in_answers, on_the_wire
+from clients.audit.reporting.publishing import publish
+from clients.audit.reporting.traffic import traffic
 from clients.audit.run import Course, OtherRelay, audit_other, audit_own
-from clients.audit.traffic import traffic
+from clients.audit.tap.interception import Upstream
 from clients.config import auditor_key_path
 from clients.parsing import parse_relay
 from clients.relay_choice import read_authority

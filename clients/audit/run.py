@@ -12,21 +12,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from clients.audit.attached import AttachedRelay, StrangeRelay
-from clients.audit.completeness import missing
+from clients.audit.canaries.search import Canary
+from clients.audit.canaries.searching import Searched, search
+from clients.audit.capture.attached import AttachedRelay, StrangeRelay
+from clients.audit.capture.dumping import core_dump
+from clients.audit.capture.evidence import Place
+from clients.audit.capture.relays import OwnRelay, RelayError
 from clients.audit.controls.catalogue import CONTROLS, Control
 from clients.audit.controls.playing import Fired, play
-from clients.audit.drive import drive
-from clients.audit.dumping import core_dump
-from clients.audit.evidence import Place
-from clients.audit.people import PersonError
-from clients.audit.proof import Proof, static_proof
-from clients.audit.relays import OwnRelay, RelayError
-from clients.audit.search import Canary
-from clients.audit.searching import Searched, search
-from clients.audit.stage import Stage, open_stage
-from clients.audit.talk import leave, talk
-from clients.audit.tripwired import Tripwired, tripwired
+from clients.audit.driving.completeness import missing
+from clients.audit.driving.drive import drive
+from clients.audit.driving.people import PersonError
+from clients.audit.driving.stage import Stage, open_stage
+from clients.audit.driving.talk import leave, talk
+from clients.audit.proving.proof import Proof, static_proof
+from clients.audit.proving.tripwired import Tripwired, tripwired
 
 TOGETHER: Final = 2  # controls that are played at the same time
 LONGEST: Final = 900.0  # seconds of a part, which would not end else

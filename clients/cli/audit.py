@@ -113,7 +113,7 @@ def run_audit(
 
     with from_extra():
         from clients.audit import auditing
-        from clients.audit.summary import Progress, summary
+        from clients.audit.reporting.summary import Progress, summary
     if attach is not None and url is not None:
         raise UsageError("--attach looks inside as well: give one of --attach and --url.")
     if (attach or url) and read_proxy() is not None:

@@ -16,10 +16,10 @@ from clients.cli.program import SECONDS, WORD, Settings, common_options, is_term
 from clients.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from clients.audit.complaints import Complaint
-    from clients.audit.judge import Judge
-    from clients.audit.proxy import Outcome
-    from clients.audit.search import Canary
+    from clients.audit.canaries.search import Canary
+    from clients.audit.judging.complaints import Complaint
+    from clients.audit.judging.judge import Judge
+    from clients.audit.tap.proxy import Outcome
 
 CANARIES_MAX: Final = 1_000
 CANARY_MIN, CANARY_MAX = 8, 1_024  # bytes
@@ -102,7 +102,7 @@ def proxy(
     Exit code 0: envelopes were judged and nothing was complained of. 11: anything else.
     """
     with from_extra():
-        from clients.audit.proxy import Asked, stand_between
+        from clients.audit.tap.proxy import Asked, stand_between
     from clients.config import read_proxy
     from clients.parsing import parse_relay
     from clients.relay_choice import read_authority
@@ -147,7 +147,7 @@ def judge(settings: Settings, transcript: Path, canaries: tuple[str, ...], canar
     Exit code 0: envelopes were judged and nothing was complained of. 11: anything else.
     """
     with from_extra():
-        from clients.audit.proxy import judge_file
+        from clients.audit.tap.proxy import judge_file
 
     looked_for = _given(canaries, canary_file)
     outcome = judge_file(transcript, looked_for)
@@ -244,7 +244,7 @@ def _place(listen: str) -> tuple[str, int]:
 
 def _given(canaries: tuple[str, ...], file: Path | None) -> "tuple[Canary, ...]":
     """What to look for, named by numbers: what it says is nobody's business. Raises UsageError."""
-    from clients.audit.search import Canary
+    from clients.audit.canaries.search import Canary
 
     texts = [*canaries, *([] if file is None else _lines(file))]
     if len(texts) > CANARIES_MAX:

@@ -10,7 +10,7 @@ from clients.cli.program import WORD, Settings, common_options, pass_settings
 from clients.errors import ExitCode
 
 if TYPE_CHECKING:
-    from clients.audit.verifying import Verified
+    from clients.audit.reporting.verifying import Verified
 
 FILES_SHOWN = 5
 
@@ -42,8 +42,8 @@ def verify(settings: Settings, file: Path, auditor: str | None, source: Path | N
     Exit code 0: all of it holds, and the audit was green. 11: all of it holds, and the audit was red. 6: the
     report, a file beside it or the source is not what was signed.
     """  # fmt: skip
-    from clients.audit.verifying import auditor_key
-    from clients.audit.verifying import verify as verified
+    from clients.audit.reporting.verifying import auditor_key
+    from clients.audit.reporting.verifying import verify as verified
 
     found = verified(file, None if auditor is None else auditor_key(auditor), source)
     settings.output.result(
@@ -75,7 +75,7 @@ def _as_json(found: "Verified") -> dict[str, object]:
 
 
 def _lines(found: "Verified") -> list[str]:
-    from clients.audit.summary import last_line, subject
+    from clients.audit.reporting.summary import last_line, subject
     from wire.control_values import encode_base64url
 
     report = found.report

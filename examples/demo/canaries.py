@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from clients.audit.search import Canary, Search
-from clients.audit.sight import Sight, files, memory
+from clients.audit.canaries.search import Canary, Search
+from clients.audit.capture.sight import Sight, files, memory
 
 TAG: Final = 8
 SIZE: Final = 16

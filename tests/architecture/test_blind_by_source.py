@@ -1,9 +1,9 @@
 """Promise 1, read from the source: the relay reaches nothing that names a libsodium symbol able to open mail.
 
 From every module of relay/ the first-party import graph is followed, and each module reached is read as a
-syntax tree. The list, in `clients.audit.sources`, is the promise's own. It is complete for the libsodium
-installed (a test sorts all its symbols), the scan is seen to find each kind of naming, and it finds plenty in
-keys/, so silence in relay/ means something.
+syntax tree. The list, in `clients.audit.proving.sources`, is the promise's own. It is complete for the
+libsodium installed (a test sorts all its symbols), the scan is seen to find each kind of naming, and it finds
+plenty in keys/, so silence in relay/ means something.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ import nacl.secret
 import nacl.signing
 import pytest
 
-from clients.audit.sources import FORBIDDEN, PACKAGES, matches, module_paths, reachable, scan
+from clients.audit.proving.sources import FORBIDDEN, PACKAGES, matches, module_paths, reachable, scan
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = module_paths(ROOT / package for package in PACKAGES)

@@ -1,7 +1,7 @@
 """The relay serves a frame end to end where no code exists that could open it.
 
 It runs from a copied tree of `relay/` and `wire/` alone, and every function of libsodium but those that sign
-and verify ends the process at once: `clients.audit.tripwires`. The relay's own tests run behind the same.
+and verify ends the process at once (`clients.audit.proving.tripwires`), as in all tests of the relay.
 """
 
 import asyncio
@@ -12,9 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from clients.audit.sources import matches
-from clients.audit.tripwired import copy_of_a_relay
-from clients.audit.tripwires import ABSENT, ALLOWED, CALLS_EACH, SERVES, TRIPPED, program, tripwired_names
+from clients.audit.proving.sources import matches
+from clients.audit.proving.tripwired import copy_of_a_relay
+from clients.audit.proving.tripwires import (
+    ABSENT,
+    ALLOWED,
+    CALLS_EACH,
+    SERVES,
+    TRIPPED,
+    program,
+    tripwired_names,
+)
 from tests.relay.devices import Account, envelope
 from tests.relay.peers import logged_in, submitting
 from tests.support.relay_process import RelayProcess

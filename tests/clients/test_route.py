@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from clients.audit.judge import judged
-from clients.audit.wiretap import open_tap
+from clients.audit.judging.judge import judged
+from clients.audit.tap.wiretap import open_tap
 from clients.config import read_config
 from clients.connection import dial
 from clients.doctor import Verdict, examine

@@ -5,10 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from clients.audit.publishing import publish
-from clients.audit.report import LEAKS_MAX, Report
-from clients.audit.report_file import REPORT_MAX
-from clients.audit.verdict import judged
+from clients.audit.reporting.publishing import publish
+from clients.audit.reporting.report import LEAKS_MAX, Report
+from clients.audit.reporting.report_file import REPORT_MAX
+from clients.audit.reporting.verdict import judged
 from tests.clients.audit.reports import AUDITOR, facts
 from wire.binary import label
 from wire.control_values import encode_base64url

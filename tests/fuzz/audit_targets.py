@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from clients.audit.fields import message_fields
-from clients.audit.page import page
-from clients.audit.report_file import ReportError, decode, encode
-from clients.audit.summary import LINES_MAX, summary
-from clients.audit.verdict import judged
+from clients.audit.judging.fields import message_fields
+from clients.audit.reporting.page import page
+from clients.audit.reporting.report_file import ReportError, decode, encode
+from clients.audit.reporting.summary import LINES_MAX, summary
+from clients.audit.reporting.verdict import judged
 from tests.clients.audit.reports import AUDITOR, facts
 from tests.docs.control_examples import examples
 from tests.fuzz.target import Target

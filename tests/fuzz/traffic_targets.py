@@ -8,8 +8,8 @@ from pathlib import Path
 
 from websockets.frames import Frame, Opcode
 
-from clients.audit.judge import Judge
-from clients.audit.transcript import Closed, Opened, Piece, Recorded, TranscriptError
+from clients.audit.judging.judge import Judge
+from clients.audit.tap.transcript import Closed, Opened, Piece, Recorded, TranscriptError
 from clients.errors import UsageError
 from clients.route import URL_MAX, Proxy
 from tests.fuzz.target import Choices, Target

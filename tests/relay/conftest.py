@@ -1,6 +1,6 @@
 """One relay for all tests of a file that do not change it; both engines of the store; a bare relay.
 
-Every test here is behind the tripwires of `clients.audit.tripwires`, and so is every relay that it starts.
+Every test here is behind tripwires (`clients.audit.proving.tripwires`), and so is each relay that it starts.
 """
 
 import asyncio

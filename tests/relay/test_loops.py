@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from clients.audit.tripwires import program
+from clients.audit.proving.tripwires import program
 from relay import loops
 from tests.relay.peers import dial
 from tests.support.relay_process import LOOP, RelayProcess, running_relay

@@ -17,7 +17,7 @@ import trustme
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
-from clients.audit.tripwires import program
+from clients.audit.proving.tripwires import program
 from relay import heads
 from relay.heads import HeadDeadline
 from tests.relay.answers import REQUESTS

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from clients.audit.tripwires import program
+from clients.audit.proving.tripwires import program
 from relay.metrics import Drop
 from tests.relay import slow_sockets
 from tests.relay.devices import Account, envelope

@@ -14,7 +14,7 @@ from typing import cast
 import apsw
 import pytest
 
-from clients.audit.tripwires import program
+from clients.audit.proving.tripwires import program
 from relay.store import schema, tables
 from relay.store.base import Condition, NewFrame, PutResult, Quota, StoreUnusableError
 from relay.store.room import CHANGE

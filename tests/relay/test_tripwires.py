@@ -8,7 +8,7 @@ import pytest
 from nacl.signing import SigningKey
 from websockets.exceptions import ConnectionClosed
 
-from clients.audit.tripwires import SERVES, TRIPPED, program
+from clients.audit.proving.tripwires import SERVES, TRIPPED, program
 from tests.relay.peers import submitting
 from tests.support.relay_process import RELAY, RelayProcess
 from tests.support.tripwires import TrippedError

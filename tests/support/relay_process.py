@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Final, Self
 
-from clients.audit.tripwires import program
+from clients.audit.proving.tripwires import program
 
 RELAY: Final = tuple(program())
 START_WITHIN = 20.0

@@ -1,4 +1,4 @@
-"""The tripwires of `clients.audit.tripwires` in a test's own process, which goes on after one was met."""
+"""The tripwires (`clients.audit.proving`) in a test's own process, which goes on after one was met."""
 
 import contextlib
 import sys
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
-from clients.audit.tripwires import guarded
+from clients.audit.proving.tripwires import guarded
 
 
 class TrippedError(BaseException):

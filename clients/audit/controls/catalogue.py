@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from clients.audit.evidence import Place
-from clients.audit.people import CLIENT
-from clients.audit.relays import PROGRAM
+from clients.audit.capture.evidence import Place
+from clients.audit.capture.relays import PROGRAM
+from clients.audit.driving.people import CLIENT
 
 LEAKY_PROGRAMS: Final = Path(__file__).parent / "leaky-programs"
 RAW: Final = "raw"

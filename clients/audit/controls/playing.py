@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
+from clients.audit.canaries.search import Finding, Search
+from clients.audit.capture.relays import OwnRelay, RelayError
 from clients.audit.controls.catalogue import MARK, Control
-from clients.audit.people import PersonError
-from clients.audit.relays import OwnRelay, RelayError
-from clients.audit.search import Finding, Search
-from clients.audit.stage import Stage, open_stage
-from clients.audit.talk import talk
+from clients.audit.driving.people import PersonError
+from clients.audit.driving.stage import Stage, open_stage
+from clients.audit.driving.talk import talk
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 import hashlib
 from typing import Any, Final
 
-from clients.audit.code import whole
-from clients.audit.evidence import Place
-from clients.audit.report import (
+from clients.audit.capture.evidence import Place
+from clients.audit.reporting.code import whole
+from clients.audit.reporting.report import (
     Captured,
     ClientMemory,
     Code,

@@ -12,17 +12,18 @@ from typing import cast
 import pytest
 import trustme
 
-from clients.audit import beforehand, run, wiretap
+from clients.audit import beforehand, run
 from clients.audit.auditing import Wanted, audit
-from clients.audit.auditor_key import own_auditor
+from clients.audit.canaries.search import Canary, Search
+from clients.audit.canaries.searching import search
+from clients.audit.capture.evidence import Evidence, Place
+from clients.audit.capture.relays import RelayError
 from clients.audit.controls.catalogue import CONTROLS
-from clients.audit.evidence import Evidence, Place
-from clients.audit.relays import RelayError
-from clients.audit.report_file import decode
+from clients.audit.driving.stage import Stage
+from clients.audit.reporting.auditor_key import own_auditor
+from clients.audit.reporting.report_file import decode
 from clients.audit.run import Course
-from clients.audit.search import Canary, Search
-from clients.audit.searching import search
-from clients.audit.stage import Stage
+from clients.audit.tap import wiretap
 from clients.errors import ClientError
 from clients.errors import RelayError as NoRelay
 from tests.support.relay_process import RelayProcess, running_relay

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 
+from clients.audit.canaries.search import Search
+from clients.audit.capture.evidence import Place
+from clients.audit.capture.relays import PROGRAM, OwnRelay
 from clients.audit.controls.catalogue import CONTROLS, LEAKY_PROGRAMS, MARK, Control
 from clients.audit.controls.playing import findings, play
-from clients.audit.evidence import Place
-from clients.audit.people import CLIENT
-from clients.audit.relays import PROGRAM, OwnRelay
-from clients.audit.search import Search
-from clients.audit.stage import Stage, open_stage
-from clients.audit.talk import talk
+from clients.audit.driving.people import CLIENT
+from clients.audit.driving.stage import Stage, open_stage
+from clients.audit.driving.talk import talk
 
 ROOT = Path(__file__).parents[3]
 BY_NAME = {control.name: control for control in CONTROLS}

@@ -1,0 +1,1 @@
+"""What is looked for, and the search: canaries, their forms, and the private keys of clients."""
