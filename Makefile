@@ -22,7 +22,7 @@ help:
 	@echo 'make test-keyring profiles in a real GNOME Keyring; installs it (Debian, root)'
 	@echo 'make compiled     what every frame passes as machine code, in .compiled (needs cc and Python headers)'
 	@echo 'make test-compiled  those of the relay that drive a process, on the compiled one'
-	@echo 'make audit        does the relay see anything of what people write? two minutes; report in .audit/'
+	@echo 'make audit        does the relay see anything of what people write? a minute; report in .audit/'
 	@echo 'make attacks      attack the clients from an evil relay, each defence once taken away; ARGS="--only NAME"'
 	@echo 'make faults       break things while messages flow; ARGS="--long" for hours, "--help" for more'
 	@echo 'make proxies      the relay behind the real Caddy and nginx, 4 minutes; installs them (Debian, root)'

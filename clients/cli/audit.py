@@ -106,8 +106,8 @@ def run_audit(
                sudo blindpost audit run --attach wss://relay.example --log LOG
                blindpost audit run --url wss://relay.example
 
-    Progress goes to stderr, a summary to stdout; with --json it is one object, the report without its
-    signature. Exit code 0: all is green. 11: something was found, or could not be seen or shown.
+    Progress goes to stderr, a summary to stdout; with --json it is one object, the report and its
+    auditor's key. Exit code 0: all is green. 11: something was found, or could not be seen or shown.
     """
     from clients.config import read_proxy
 
@@ -126,8 +126,11 @@ def run_audit(
 
     async def work() -> None:
         report, auditor = await auditing.audit(wanted, progress)
-        output.note(f"Report: {file}, page: {file.with_suffix('.html')}, signed by the auditor {auditor}.")
-        output.result(report.model_dump(mode="json"), "\n".join(summary(report)))
+        if not output.as_json:
+            output.note(
+                f"Report: {file}, page: {file.with_suffix('.html')}, signed by the auditor {auditor}."
+            )
+        output.result({"auditor": auditor, **report.model_dump(mode="json")}, "\n".join(summary(report)))
         if not report.verdict.is_green:
             raise SystemExit(ExitCode.AUDIT)
 
