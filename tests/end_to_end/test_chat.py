@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import hangup
 from tests.support.client_process import RUN_WITHIN, ClientProcess, Deadline
 from tests.support.relay_process import RelayProcess
 from tests.support.terminal import Terminal
@@ -174,7 +175,8 @@ def test_a_path_is_no_command_and_is_not_lost(couple: Couple, sit: Sit) -> None:
     ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)]
 )
 def test_a_signal_ends_it_in_order(couple: Couple, sit: Sit, number: int, code: int) -> None:
-    at_alice = sit(couple[0], "bob").type("half")
+    with hangup.heeded():
+        at_alice = sit(couple[0], "bob").type("half")
     assert at_alice.until("> half").stop(number) == code
     assert is_restored(at_alice)
     assert b"Traceback" not in at_alice.said

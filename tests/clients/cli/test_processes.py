@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import hangup
 from tests.support.client_process import ClientProcess
 from tests.support.relay_process import RelayProcess
 
@@ -107,7 +108,8 @@ def test_a_signal_ends_listening_in_order(
 ) -> None:
     alice, bob = couple
     alice.run("send", "bob", "hi")
-    listening = bob.start("--json", "listen")
+    with hangup.heeded():
+        listening = bob.start("--json", "listen")
     message = listening.json()
     assert listening.stop(number) == code
     assert "Traceback" not in bob.errors
