@@ -20,10 +20,11 @@ from tests.support.relay_process import RelayProcess
 from wire import control
 from wire.limits import LOGIN_DEADLINE
 
+ROOT = Path(__file__).parents[2]
 LOGIN, IDLE, DEAD, CLOSE = 1.0, 1.2, 2.0, 0.8  # seconds, of the impatient relay
 FILLING = 6.0  # seconds in which answers fill the buffers of the system, where the relay does not see them
 SLACK = 0.7  # what a busy machine may add
-# What is no setting is set in the child before anything has read it.
+# What is no setting is set in the child before it is read; of the sources, for machine code has it built in.
 IMPATIENT = f"""
 import wire.limits
 wire.limits.PING_EVERY, wire.limits.DEAD_AFTER = {DEAD / 2}, {DEAD}
@@ -37,7 +38,7 @@ main()
 @pytest.fixture(scope="module")
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayProcess]:
     settings = {"login-deadline": LOGIN, "submit-idle": IDLE, "sockets-per-prefix": 200}
-    command = tuple(program(then=IMPATIENT))
+    command = tuple(program(ROOT, IMPATIENT))
     with RelayProcess(tmp_path_factory.mktemp("impatient"), settings=settings, command=command) as relay:
         yield relay
 
