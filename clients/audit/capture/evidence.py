@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
 from clients.audit.capture.sight import Sight
 
@@ -42,13 +43,17 @@ class _Kept:
     size: int
 
 
+KEPT_MAX: Final = 8 * 1024**3  # bytes on the disk; of a larger store it is said that not all was seen
+
+
 class Evidence:
-    """All that was captured. What was there before, byte for byte, is kept once."""
+    """All that was captured, KEPT_MAX at most. What was there before, byte for byte, is kept once."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._kept: dict[Place, list[_Kept]] = {place: [] for place in Place}
         self._known: set[bytes] = set()
+        self._bytes = 0
         self.sights: list[tuple[Place, Sight]] = []
 
     def take(self, source: Source, moment: str) -> Sight:
@@ -56,6 +61,9 @@ class Evidence:
         sight = Sight(f"{source.name}, {moment}")
         self.sights.append((source.place, sight))
         for where, data in source.read(sight):
+            if self._bytes + len(data) > KEPT_MAX:
+                sight.unread.append(f"more is there than an audit keeps ({KEPT_MAX:,} bytes in all)")
+                break
             self.add(source.place, where, data)
         return sight
 
@@ -65,6 +73,7 @@ class Evidence:
         if not data or digest in self._known:
             return
         self._known.add(digest)
+        self._bytes += len(data)
         with self._file(place).open("ab") as spool:
             self._kept[place].append(_Kept(where, spool.tell(), len(data)))
             spool.write(data)

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,8 +16,10 @@ from clients.audit import beforehand, run
 from clients.audit.auditing import Wanted, audit
 from clients.audit.canaries.search import Canary, Search
 from clients.audit.canaries.searching import search
+from clients.audit.capture import evidence as kept
 from clients.audit.capture.evidence import Evidence, Place
 from clients.audit.capture.relays import RelayError
+from clients.audit.capture.sight import Sight
 from clients.audit.controls.catalogue import CONTROLS
 from clients.audit.driving.stage import Stage
 from clients.audit.reporting.auditor_key import own_auditor
@@ -195,7 +197,9 @@ def test_processes_find_what_one_search_finds(tmp_path: Path) -> None:
     assert found.encodings == alone.encodings
 
 
-def test_what_was_seen_before_is_kept_once(tmp_path: Path) -> None:
+def test_what_was_seen_before_is_kept_once_and_too_much_is_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     evidence = Evidence(tmp_path)
     evidence.add(Place.LOGS, "first", b"a line")
     evidence.add(Place.LOGS, "second", b"a line")
@@ -203,3 +207,12 @@ def test_what_was_seen_before_is_kept_once(tmp_path: Path) -> None:
     assert list(evidence.pieces(Place.LOGS)) == [("first", b"a line")]
     assert list(evidence.pieces(Place.STORE)) == [("third", b"a line")]
     assert (evidence.size(Place.LOGS), list(evidence.pieces(Place.MEMORY))) == (6, [])
+
+    def read(sight: Sight) -> Iterator[tuple[str, bytes]]:
+        sight.was_there = True
+        yield from (("small", b"123"), ("large", b"1234"))
+
+    monkeypatch.setattr(kept, "KEPT_MAX", 18)
+    evidence.take(kept.Source(Place.STORE, "files", read), "now")
+    assert [data for _, data in evidence.pieces(Place.STORE)] == [b"a line", b"123"]
+    assert evidence.unread() == ["files, now: more is there than an audit keeps (18 bytes in all)"]
