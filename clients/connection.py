@@ -185,11 +185,7 @@ def trusting(ca: bytes | None) -> ssl.SSLContext:
 
 @asynccontextmanager
 async def dial(
-    url: RelayUrl,
-    mode: Mode,
-    pinned: bytes | None,
-    random: Random,
-    route: Route = DIRECT,
+    url: RelayUrl, mode: Mode, pinned: bytes | None, random: Random, route: Route = DIRECT
 ) -> AsyncIterator[RelayConnection]:
     """Connect and check the relay's signed hello, within the login deadline.
 

@@ -153,13 +153,8 @@ class Receiver:
         relay = self._profile.relay
         self._is_welcome = False
         was_met = self._pins.get(relay) is not None
-        async with dial(
-            relay,
-            Mode.DEVICE,
-            self._pins.get(relay),
-            self._random,
-            self._profile.route,
-        ) as connection:
+        pinned = self._pins.get(relay)
+        async with dial(relay, Mode.DEVICE, pinned, self._random, self._profile.route) as connection:
             welcome = await connection.log_in(self._profile.device)
             self._pins.keep(relay, connection.greeting.relay_key)
             self._is_welcome = True

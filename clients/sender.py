@@ -134,13 +134,8 @@ class Sender:
 
     async def _connect_once(self, contact: ContactRow) -> None:
         relay = contact.relay or self._profile.relay
-        async with dial(
-            relay,
-            Mode.SUBMIT,
-            self._pins.get(relay),
-            self._random,
-            self._profile.route,
-        ) as connection:
+        pinned = self._pins.get(relay)
+        async with dial(relay, Mode.SUBMIT, pinned, self._random, self._profile.route) as connection:
             self._pins.keep(relay, connection.greeting.relay_key)
             if self._has_work():
                 contact = await self._make_ready(connection, contact)
