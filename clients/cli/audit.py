@@ -97,7 +97,7 @@ def run_audit(
     Starts a relay and its users as processes of their own, uses every feature with random marks in every
     field, takes what the relay has on its sockets, in its files, logs, metrics and memory, and looks for each
     mark and each private key in over a hundred encodings. Leaks made on purpose show that it would have found
-    one. Your own profiles and relays are not touched. About a minute and a half.
+    one. Your own profiles and relays are not touched. About a minute.
 
     With --attach or --url two new users talk through a relay that others use, and delete their accounts.
 
