@@ -8,7 +8,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -240,7 +240,12 @@ class Forwarder:
         self._to = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._threads = [self._begin(self._serve)]
+
+    def _begin(self, work: Callable[..., None], *given: socket.socket) -> threading.Thread:
+        thread = threading.Thread(target=work, args=given, daemon=True)
+        thread.start()
+        return thread
 
     def _serve(self) -> None:
         while True:
@@ -248,11 +253,15 @@ class Forwarder:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            relay = socket.create_connection(("127.0.0.1", self._to))
+            self._threads.append(self._begin(self._forward, client))
+
+    def _forward(self, client: socket.socket) -> None:
+        with client, socket.create_connection(("127.0.0.1", self._to)) as relay:
             head = client.recv(65_536)
             relay.sendall(head.replace(b"\r\n", b"\r\nX-Forwarded-For: 192.0.2.7\r\n", 1))
-            for source, target in ((client, relay), (relay, client)):
-                threading.Thread(target=self._pass, args=(source, target), daemon=True).start()
+            back = self._begin(self._pass, relay, client)
+            self._pass(client, relay)
+            back.join()
 
     def _pass(self, source: socket.socket, target: socket.socket) -> None:
         try:
@@ -263,7 +272,11 @@ class Forwarder:
             return
 
     def close(self) -> None:
+        """Wait for all that it began: a socket that a thread still holds would end in another test."""
+        self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        for thread in self._threads:
+            thread.join(10)
 
 
 @pytest.mark.parametrize("trusted", [False, True])
