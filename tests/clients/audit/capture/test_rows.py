@@ -12,7 +12,7 @@ from clients.audit.capture.rows import rows
 from clients.audit.capture.sight import Sight
 
 # What is behind it lies dozens of pages further on when compressed. A stream that a page cuts may fall into
-# step again by itself and be read on (with three pages, one in ten is); not with so many, and the key is fixed.
+# step again by itself and be read on (with three pages one in ten is): hence so many, and a fixed key.
 NUMBERS = repr(list(range(40_000))).encode()
 KEY = hashlib.sha256(b"a key").digest()
 
