@@ -6,6 +6,7 @@ Owns what is compared. Whether a signature holds and a report is consistent is f
 from dataclasses import dataclass
 from pathlib import Path
 
+from clients.audit.controls.catalogue import CONTROLS
 from clients.audit.reporting.code import differences, sha256_of, whole
 from clients.audit.reporting.report import Report
 from clients.audit.reporting.report_file import LIES, REPORT_MAX, ReportError, decode
@@ -52,12 +53,23 @@ def _read(file: Path) -> bytes:
         raise StorageError(f"The report {file} cannot be read: {error.strerror}.") from None
 
 
+def _lacks_controls(report: Report) -> bool:
+    """Whether a green report of the code that is installed here does not have its red controls.
+
+    Which controls another version has is not known here; a red report may have broken off before them.
+    """
+    played = {(control.name, control.what, control.changes, control.place) for control in report.controls}
+    wanted = {(control.name, control.what, control.changes, control.place) for control in CONTROLS}
+    return report.verdict.is_green and played != wanted and not differences(report.code.files, None)
+
+
 def verify(file: Path, auditor: bytes | None = None, source: Path | None = None) -> Verified:
     """Check a report, whose `auditor` it has to be if one is given, and the files beside it.
 
     Code that is not as it was under test is an error below a `source` that is given; of the code that is
-    installed here it is only told. Raises ReportError for what does not hold, UsageError for a report or a
-    source that is none, StorageError for files.
+    installed here it is only told. Where that is the same, a green report has to have its red controls.
+    Raises ReportError for what does not hold, UsageError for a report or a source that is none, StorageError
+    for files.
     """
     signed = decode(_read(file))
     if auditor is not None and not equal(signed.auditor, auditor):
@@ -76,6 +88,8 @@ def verify(file: Path, auditor: bytes | None = None, source: Path | None = None)
             raise ReportError(f"The file {name} beside the report is not the one that was signed with it.")
         else:
             present.append(name)
+    if _lacks_controls(signed.report):
+        raise ReportError("The report's red controls are not those of the code it names.", LIES)
     differing = differences(signed.report.code.files, source)
     if source is not None and differing:
         more = f", and {len(differing) - 3} more" if len(differing) > 3 else ""

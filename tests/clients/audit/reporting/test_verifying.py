@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from clients.audit.capture.evidence import Place
+from clients.audit.controls.catalogue import CONTROLS
 from clients.audit.reporting.code import code, differences, whole
 from clients.audit.reporting.publishing import publish
 from clients.audit.reporting.report import Facts
@@ -17,7 +19,7 @@ from clients.audit.reporting.verifying import auditor_key, verify
 from clients.cli.audit_verify import verify as command
 from clients.cli.program import Settings
 from clients.errors import ExitCode, UsageError
-from tests.clients.audit.reports import AUDITOR, OTHER, facts
+from tests.clients.audit.reports import AUDITOR, OTHER, control, facts
 from wire.control_values import encode_base64url
 
 KEY = encode_base64url(AUDITOR.key)
@@ -130,6 +132,21 @@ def test_a_hash_of_the_code_that_is_not_that_of_its_files_is_refused(tmp_path: P
     )
     with pytest.raises(ReportError, match="hash of the code"):
         verify(file)
+
+
+def test_a_report_of_the_installed_code_has_its_red_controls(tmp_path: Path) -> None:
+    """Another version may have others: of that, nothing is known here."""
+    all_of_them = tuple(
+        control(name=each.name, what=each.what, changes=each.changes, place=each.place) for each in CONTROLS
+    )
+    assert verify(published(tmp_path, facts(code=code(), controls=all_of_them))).differing == ()
+    elsewhere = control(**{**dict(all_of_them[-1]), "place": Place.LOGS})
+    for others in (all_of_them[1:], (*all_of_them, control()), (*all_of_them[:-1], elsewhere)):
+        with pytest.raises(ReportError, match="red controls are not those"):
+            verify(published(tmp_path, facts(code=code(), controls=others)))
+        assert verify(published(tmp_path, facts(controls=others))).differing
+    broken_off = facts(code=code(), controls=all_of_them[:3], failures=("the machine went down",))
+    assert not verify(published(tmp_path, broken_off)).report.verdict.is_green
 
 
 def test_the_hash_of_the_code_is_that_of_sha256sum(tree: Path) -> None:
