@@ -14,7 +14,7 @@ from relay.states import State
 from relay.store.base import DeviceStatus, PutResult
 from tests.relay.devices import Account, Device
 from tests.relay.paces import Slow
-from tests.relay.test_session import (
+from tests.relay.sessions import (
     KEY,
     MESSAGES,
     NONCE,

@@ -8,7 +8,7 @@ from relay.actions import Action, Allow, Appear, Say, Send, Watch
 from relay.lanes import Batch
 from relay.store.base import PutResult, StoredFrame, Token
 from tests.relay.devices import NOW, Account, envelope
-from tests.relay.test_session import (
+from tests.relay.sessions import (
     batch_of,
     delivering_session,
     device_session,
