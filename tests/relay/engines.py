@@ -38,8 +38,12 @@ class Sqlite:
         self.store = SqliteStore.open(self._path, QUOTA)
 
 
+def new_frame(size: int = 1024) -> NewFrame:
+    return NewFrame(os.urandom(16), envelope(size))
+
+
 def frames(count: int, size: int = 1024) -> list[NewFrame]:
-    return [NewFrame(os.urandom(16), envelope(size)) for _ in range(count)]
+    return [new_frame(size) for _ in range(count)]
 
 
 async def pulled(store: Store, device: Device, after: int = 0) -> list[tuple[int, bytes]]:

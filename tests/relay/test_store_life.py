@@ -16,7 +16,7 @@ from relay.store.mark import LARGEST, MarkError, mark_path, read_mark
 from relay.store.sqlite import SqliteStore
 from tests.relay.devices import ALLOWED, HELD, NOW, Account
 from tests.relay.engines import frames, registered
-from tests.relay.test_store_sqlite import killed_putter
+from tests.relay.killed_putter import killed_putter
 
 
 @pytest.fixture(autouse=True)
