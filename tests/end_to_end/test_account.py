@@ -8,7 +8,7 @@ from pathlib import Path
 from clients.errors import ExitCode
 from tests.end_to_end.conftest import People
 from tests.end_to_end.test_one_profile import running
-from tests.relay.test_store_accounts import traces
+from tests.relay.furnished import traces
 from tests.support.client_process import Json
 from tests.support.relay_process import RelayProcess
 from tests.support.terminal import Terminal

@@ -13,9 +13,9 @@ import pytest
 from relay.store.sqlite import SqliteStore
 from tests.relay.devices import HELD, NOW, TOKEN, Account, Device, envelope
 from tests.relay.engines import frames
+from tests.relay.furnished import furnished, known, traces
 from tests.relay.peers import Peer, dial, logged_in, submitting
 from tests.relay.test_equal_answers import answer, asks, assert_equal_time
-from tests.relay.test_store_accounts import furnished, known, traces
 from tests.support.relay_process import RelayProcess
 from wire import control
 from wire.account_messages import HeldFrame, HeldPresence, HeldRates, HeldToken, Record
