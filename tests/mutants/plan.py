@@ -99,6 +99,9 @@ class _Places:
             elif isinstance(node, ast.AnnAssign):  # A | B in a type, told from numbers by what is around it
                 types = (node.annotation, node.value)
                 self.types += [source.span(type) for type in types if isinstance(type, ast.BinOp)]
+                if ast.unparse(node.annotation) == "TypeAlias" and node.value is not None:
+                    parts = ast.walk(node.value)
+                    self.types += [source.span(part) for part in parts if isinstance(part, ast.BinOp)]
 
     def _walk(self, node: ast.AST, name: str) -> None:
         for child in ast.iter_child_nodes(node):
