@@ -59,12 +59,17 @@ async def test_a_backup_holds_nothing_that_belongs_to_the_device(
 async def test_a_backup_is_for_its_owner_alone_and_says_nothing_without_its_passphrase(
     homes: tuple[Home, Home], file: Path
 ) -> None:
-    alice, _ = homes
+    alice, bob = homes
+    name, text = "Bob of the long bridge", "a text that no cipher comes up with"
+    alice.mailroom.contacts.rename(alice.contact(bob).id, name)
+    alice.say(bob, text)
     await back_up(alice.config, file, PASSPHRASE, silent)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    content = file.read_bytes()
-    for word in (b"hello", b"bob", b"profile", alice.profile.account.seed):
-        assert word not in content
+    content, plain = file.read_bytes(), b"\n".join(lines_of(file))
+    # None so short that it is found among 2,000 random bytes by chance, as a name of three letters was.
+    for word in (name.encode(), text.encode(), b'"record":"profile"', alice.profile.account.seed):
+        assert holds(plain, word)
+        assert not holds(content, word)
     assert list(file.parent.glob(f".{file.name}*")) == []
 
 
