@@ -4,8 +4,8 @@ Owns starting, stopping and killing it, with its data directory and its log. Kno
 line and its listening line only. Every relay runs behind tripwires: whatever could open a message ends it.
 """
 
+import atexit
 import contextlib
-import itertools
 import json
 import os
 import signal
@@ -23,14 +23,32 @@ START_WITHIN = 20.0
 STOP_WITHIN = 15.0
 
 
-_next_port = itertools.count(20_000 + os.getpid() * 97 % 10_000)
+# Below the range from which systems give out ports of outgoing connections, one of which could get it else.
+_BLOCKS: Final = range(20_000, 32_000, 50)
+
+
+def _ports() -> Iterator[int]:
+    """Ports of blocks that no other process of tests has: each holds the first of its own until it ends.
+
+    Beginning at different places is not enough: the one that is behind may overtake the other.
+    """
+    mine = os.getpid() % len(_BLOCKS)
+    for first in (*_BLOCKS[mine:], *_BLOCKS[:mine]):
+        held = socket.socket()
+        try:
+            held.bind(("127.0.0.1", first))
+        except OSError:
+            held.close()
+            continue
+        atexit.register(held.close)
+        yield from range(first + 1, first + _BLOCKS.step)
+
+
+_next_port = _ports()
 
 
 def free_port() -> int:
-    """A port that nobody takes while a killed relay is away.
-
-    Below the range from which systems give out ports of outgoing connections, one of which could get it else.
-    """
+    """A port that nobody takes while a killed relay is away."""
     for port in _next_port:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
