@@ -66,6 +66,6 @@ async def test_control_what_a_relay_would_keep_of_both_is_found(tmp_path: Path, 
 
 
 async def test_control_keys_beside_each_other_in_a_buffer_are_found(tmp_path: Path) -> None:
-    async with sent(tmp_path, "bytes", pairs=20) as them:
+    async with sent(tmp_path, "bytes") as them:
         await them.submit_connections_end()
-        assert is_near(raw_memory.apart(them.relay.pid, them.keys, 20))
+        assert is_near(raw_memory.apart(them.relay.pid, them.keys, PAIRS))

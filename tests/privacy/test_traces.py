@@ -66,7 +66,7 @@ async def samples(them: Scene) -> set[str]:
     return {line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")}
 
 
-@pytest.mark.parametrize(("form", "pairs"), [("json", PAIRS), ("text", 14)])
+@pytest.mark.parametrize(("form", "pairs"), [("json", PAIRS), ("text", 20)])
 async def test_files_log_metrics_and_answers_tell_no_pair_from_another(
     tmp_path: Path, form: str, pairs: int
 ) -> None:
