@@ -31,6 +31,7 @@ MEDIAN = 100e-6  # seconds between the medians: what a path of several milliseco
 SECRET = b"presence of time"
 FETCHES = 120  # of each account
 SHUFFLES = 1000
+TAKES = 190  # of a stock of 200, which is the largest: five are taken beforehand
 
 Ask: TypeAlias = Callable[[], Awaitable[float]]  # one question; returns how long its answer took
 
@@ -66,10 +67,14 @@ async def compare(one: Ask, other: Ask, rounds: int = ROUNDS) -> Difference:
 
 
 async def assert_equal_time(one: Ask, other: Ask, *, rounds: int = ROUNDS) -> None:
-    """A second look before it counts: the machine may have been busy with something else."""
+    """A second look before it counts: the machine may have been busy with something else.
+
+    That one has all the rounds there are: of 80 alone one in a hundred tells two apart that are the same, so that
+    two such looks would be wrong in one run of 10,000.
+    """
     found = await compare(one, other, rounds)
     if found.tells:
-        found = await compare(one, other, rounds)
+        found = await compare(one, other)
     assert not found.tells, found
 
 
@@ -225,8 +230,8 @@ async def test_a_fetch_shows_by_its_time_nothing_of_how_the_account_is(
 
 async def test_a_take_that_finds_a_prekey_and_one_that_finds_none(relay: RelayProcess) -> None:
     """The taker sees which it was; whoever looks on does not."""
-    bob, carol, ref = Account(), Account(), 7
-    for account, pages in ((bob, 10), (carol, 0)):
+    bob, bert, carol, ref = Account(), Account(), Account(), 7
+    for account, pages in ((bob, 10), (bert, 10), (carol, 0)):
         async with logged_in(relay.url, account, pull=False) as device:
             await device.publish(account.device, 0)
             for page in range(pages):
@@ -235,8 +240,13 @@ async def test_a_take_that_finds_a_prekey_and_one_that_finds_none(relay: RelayPr
                 await device.send(control.Publish(ref=ref, prekeys=encoded))
                 await device.next(control.Published)
     async with submitting(relay.url) as peer:
-        takes = [asks(peer, control.Fetch(ref=1, account_key=who.key, take=True)) for who in (bob, carol)]
-        await assert_equal_time(*takes, rounds=90)
+        some, more, none = (
+            asks(peer, control.Fetch(ref=1, account_key=who.key, take=True)) for who in (bob, bert, carol)
+        )
+        found = await compare(some, none, TAKES)
+        if found.tells:  # a second look here too, at a stock that is not used up
+            found = await compare(more, none, TAKES)
+    assert not found.tells, found
 
 
 def test_control_one_that_is_half_a_millisecond_later_is_found_and_chance_is_not() -> None:
