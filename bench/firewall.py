@@ -43,14 +43,14 @@ Test = Callable[[bytes], bool]
 # --- honest frames -------------------------------------------------------------------------------------
 
 
-def random_envelopes(count: int) -> Iterator[bytes]:
+def random_envelopes(count: int, drawn: Callable[[int], bytes] = os.urandom) -> Iterator[bytes]:
     """Of every size, so that each has as many bytes as another: half of them are of 1 KiB."""
     weights = [BUCKETS[-1] // size for size in BUCKETS]
     done = 0
     for size, weight in zip(BUCKETS, weights, strict=True):
         wanted = count - done if size == BUCKETS[-1] else count * weight // sum(weights)
         for _ in range(wanted):
-            yield b"\x01" + os.urandom(size - 1)
+            yield b"\x01" + drawn(size - 1)
         done += wanted
 
 
