@@ -1,6 +1,6 @@
 """Delays: as long as was asked for, for each contact apart, and drawn so that none tells of another.
 
-What is counted is drawn from seeds: of numbers drawn anew the distances would lie beyond their bounds now and then.
+What is counted is drawn from seeds: drawn anew, it would lie beyond its bound in one run of a thousand.
 """
 
 import os

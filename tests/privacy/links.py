@@ -13,9 +13,9 @@ Matrix = Sequence[
     Sequence[float]
 ]  # of sender i and recipient j: how far from each other; inf is nowhere near
 
-# Each is exceeded by chance in fewer than one look in ten million, of 16 pairs or more (a run takes some hundred looks
-# that differ). Few have heavier tails than the normal distribution: of orders of 14, all permutations counted, one in
-# 200,000 is beyond 5.6 deviations and one in twelve million beyond 7.
+# Each is exceeded by chance in fewer than one look in ten million, of 16 pairs or more; a run takes a hundred
+# that differ. Few have heavier tails than the normal distribution: of orders of 14, all permutations
+# counted, one in 200,000 is beyond 5.6 deviations and one in twelve million beyond 7.
 NEAREST: Final = 11  # pairs that are nearest to each other, where one is to be expected: 1/e/11! is 1e-8
 DEVIATIONS: Final = 7.0
 FEWEST: Final = 12  # pairs of which both were seen

@@ -69,8 +69,8 @@ async def compare(one: Ask, other: Ask, rounds: int = ROUNDS) -> Difference:
 async def assert_equal_time(one: Ask, other: Ask, *, rounds: int = ROUNDS) -> None:
     """A second look before it counts: the machine may have been busy with something else.
 
-    That one has all the rounds there are: of 80 alone one in a hundred tells two apart that are the same, so that
-    two such looks would be wrong in one run of 10,000.
+    That one has all the rounds there are: of looks of 80 rounds one in a hundred tells two apart that are the
+    same, so that two of these would be wrong in one run of 10,000.
     """
     found = await compare(one, other, rounds)
     if found.tells:

@@ -17,7 +17,7 @@ sys.stdin.read()
 
 def test_two_processes_never_give_out_the_same_port() -> None:
     command = (sys.executable, "-c", PORTS)
-    given = []
+    given = list[int]()
     with (
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as one,
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as other,
