@@ -8,8 +8,10 @@ import asyncio
 import contextlib
 import re
 import ssl
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
@@ -40,6 +42,7 @@ Incoming = RelayMessage | Deliver
 _MAX_SIZE: Final = max(CONTROL_MAX, FRAME_MAX)
 _REQUEST_DEADLINE: Final = 20.0
 _CLOSE_DEADLINE: Final = 2.0
+_AUTHORITIES_HOLD: Final = 3600.0  # seconds: what the system trusts no more is believed for no longer
 _SECONDS: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 _BEHIND_A_PROXY: Final = (websockets.WebSocketException, ssl.SSLError, ConnectionResetError, TimeoutError)
 RETRY_AFTER_MAX: Final = 300.0  # seconds: no relay keeps a client waiting for longer
@@ -176,7 +179,16 @@ def tls_context(url: RelayUrl, ca: bytes | None) -> ssl.SSLContext | None:
 
 
 def trusting(ca: bytes | None) -> ssl.SSLContext:
-    """The TLS settings that believe the system's authorities and, if given, one more in PEM."""
+    """The TLS settings that believe the system's authorities and, if given, one more in PEM.
+
+    The authorities are read once an hour, because that costs 15 ms and 1 MB, and each contact has a
+    connection. Those share no TLS session: one goes on with another's only if it is told to.
+    """
+    return _trusting(ca, int(time.monotonic() / _AUTHORITIES_HOLD))
+
+
+@lru_cache(maxsize=2)
+def _trusting(ca: bytes | None, _period: int) -> ssl.SSLContext:
     context = ssl.create_default_context()
     if ca is not None:
         context.load_verify_locations(cadata=ca.decode("ascii"))

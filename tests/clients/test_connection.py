@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -135,6 +136,17 @@ async def test_a_relay_under_tls_is_believed_by_its_authority_alone(tmp_path: Pa
         ca = authority.cert_pem.bytes()
         async with dial(place, Mode.SUBMIT, None, os.urandom, Route(ca)) as connection:
             assert connection.greeting.origin == place.origin
+
+
+def test_authorities_are_read_once_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    ca = trustme.CA().cert_pem.bytes()
+    monkeypatch.setattr(time, "monotonic", lambda: 7200.0)
+    first = connection_module.trusting(ca)
+    assert connection_module.trusting(None) is not first
+    monkeypatch.setattr(time, "monotonic", lambda: 10_799.9)
+    assert connection_module.trusting(ca) is first
+    monkeypatch.setattr(time, "monotonic", lambda: 10_800.0)
+    assert connection_module.trusting(ca) is not first
 
 
 # --- a relay that lies ------------------------------------------------------------------------------
