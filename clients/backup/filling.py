@@ -90,7 +90,9 @@ class Filling:
         self.profile = record
         self._store.set_meta("relay", record.relay.encode())
         self._store.set_meta("display_name", record.display_name.encode())
-        for name, value in (("ca", record.authority), ("sharing", record.sharing)):
+        delay = None if record.receipt_delay_ms is None else str(record.receipt_delay_ms).encode()
+        kept = (("ca", record.authority), ("sharing", record.sharing), ("longest_delay_ms", delay))
+        for name, value in kept:
             if value is not None:
                 self._store.set_meta(name, value)
 

@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from clients.delays import MOST
 from clients.model import ContactStatus, MessageStatus
 from keys.content import MESSAGE_ID
 from wire.control_values import U63, Base64Url, Count, EncodedDeviceList, Key, Token
@@ -49,6 +50,7 @@ class ProfileRecord(Record):
     authority: Annotated[bytes, Base64Url(1, _AUTHORITY_MAX)] | None = None
     display_name: Name = ""
     sharing: Annotated[bytes, Base64Url(3, 3)] | None = None
+    receipt_delay_ms: Annotated[int, Field(ge=0, le=round(MOST * 1000))] | None = None
     contacts: Count
     messages: Count
 

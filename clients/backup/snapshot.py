@@ -42,7 +42,7 @@ def records(store: Store, now: int) -> Iterator[Record]:
 
 
 def _profile(store: Store, db: apsw.Connection, now: int) -> ProfileRecord:
-    account, relay = store.meta("account"), store.meta("relay")
+    account, relay, delay = store.meta("account"), store.meta("relay"), store.meta("longest_delay_ms")
     assert account is not None
     assert relay is not None
     return ProfileRecord(
@@ -52,6 +52,7 @@ def _profile(store: Store, db: apsw.Connection, now: int) -> ProfileRecord:
         authority=store.meta("ca"),
         display_name=(store.meta("display_name") or b"").decode(),
         sharing=store.meta("sharing"),
+        receipt_delay_ms=None if delay is None else int(delay),
         contacts=db.execute("SELECT count(*) FROM contacts").get,
         messages=db.execute("SELECT count(*) FROM messages").get,
     )

@@ -29,6 +29,7 @@ async def test_everything_comes_back(homes: tuple[Home, Home], tmp_path: Path, f
         room.contacts.learn_card(contact.id, "Bob of Bath", b"t" * 16, b"p" * 32)
     room.cards.set_display_name("Alice", 1)
     room.cards.set_sharing(Sharing(typing=False))
+    room.cards.set_longest_delay(0.25)
     line = room.cards.address_token(1)
     for number in range(30):
         bob.say(alice, f"from bob {number}")
@@ -58,6 +59,7 @@ async def test_everything_comes_back(homes: tuple[Home, Home], tmp_path: Path, f
     ]
     assert {row.status for row in after} == {ContactStatus.APPROVED, ContactStatus.BLOCKED}
     assert (new.cards.display_name, new.cards.sharing()) == ("Alice", Sharing(True, False, True))
+    assert new.cards.longest_delay() == 0.25
     assert new.cards.address_token(1) == line
     assert new.history.by_key(again.contact(bob).id, "job-7") is not None
     assert [text for text in texts(again, bob) if text] == [text for text in texts(alice, bob) if text]
