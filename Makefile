@@ -56,7 +56,7 @@ test-uvloop: $(READY)
 	@BLINDPOST_TEST_LOOP=uvloop $(BIN)/python -m pytest -n 2 --dist loadfile $(patsubst %,tests/relay/test_%.py,\
 	  caps connection crowded_out end_to_end fair_share hostile_http http leaks presence rates_end_to_end \
 	  loops no_addresses rfc6455_frames rfc6455_handshake shutdown slow_sockets socket_machine start tails tails_at_random \
-	  tripwires) $(ARGS)
+	  tripwires) tests/privacy $(ARGS)
 
 compiled: $(READY)
 	@$(BIN)/python scripts/compile_relay.py
