@@ -55,7 +55,7 @@ class FakeSocket:
         self.wake()
 
     async def next(self) -> ControlMessage | bytes | int:
-        said = await asyncio.wait_for(self.said.get(), 5)
+        said = await asyncio.wait_for(self.said.get(), 20)
         return control.decode_relay_message(said) if isinstance(said, str) else said
 
     # --- what the connection asks for ---

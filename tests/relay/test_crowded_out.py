@@ -56,7 +56,7 @@ async def status(pair: Pair, request: bytes = GET) -> int:
     reader, writer = pair
     writer.write(request)
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             head = await reader.readuntil(b"\r\n\r\n")
             length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
             await reader.readexactly(int(length.partition(b":")[2]))
@@ -67,7 +67,7 @@ async def status(pair: Pair, request: bytes = GET) -> int:
 
 async def ended(pair: Pair) -> None:
     """Until the relay has ended it, soon."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         with contextlib.suppress(ConnectionError):
             while await pair[0].read(65_536):
                 pass
@@ -109,7 +109,7 @@ async def test_http_requests_of_an_address_have_a_rate(tmp_path: Path) -> None:
             assert await status(await opened.open(HERE)) == 200
             reader, writer = kept
             writer.write(GET)
-            answer = await asyncio.wait_for(reader.read(), 5)
+            answer = await asyncio.wait_for(reader.read(), 20)
             assert answer.startswith(b"HTTP/1.1 429 ")
             assert b"\r\nretry-after: 3600\r\n" in answer
             assert await status(await opened.open(THERE)) == 200
@@ -128,7 +128,7 @@ async def test_pipelined_requests_count_one_by_one(tmp_path: Path) -> None:
             writer.write(GET * 5000)
             answers = b""
             with contextlib.suppress(ConnectionError):
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(20):
                     while part := await reader.read(65_536):
                         answers += part
             assert answers.count(b"HTTP/1.1 200 ") <= 20
@@ -164,7 +164,7 @@ def tls(tmp_path: Path) -> tuple[dict[str, object], ssl.SSLContext]:
 
 async def come_in(relay: RelayProcess, trusting: ssl.SSLContext) -> None:
     """Once the relay has noticed that somebody has left."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while True:
             with contextlib.suppress(ConnectionError):
                 async with dial(relay.url, trusting) as peer:

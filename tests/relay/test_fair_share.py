@@ -230,14 +230,14 @@ async def test_a_login_and_a_fetch_wait_for_nobodys_mailbox(tmp_path: Path) -> N
 
     def slow(connection: apsw.Connection) -> None:
         held.set()
-        hold.wait(10)
+        hold.wait(60)
 
     account = Account()
     await store.register(account.list())
     pulling = asyncio.create_task(store._frames.read(slow))
     await asyncio.to_thread(held.wait, 10)
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             assert (await store.status(account.device.key)).registered
             assert await store.fetch(account.key, take=False) is not None
         assert not pulling.done()

@@ -73,7 +73,7 @@ async def test_a_relay_without_descriptors_waits_and_goes_on_under_tls(tmp_path:
                 await asyncio.wait_for(reader.read(1), 1.5)
             assert cpu_seconds(relay.pid) - used < 0.5 * (time.monotonic() - begun)
             resource.prlimit(relay.pid, resource.RLIMIT_NOFILE, limits)
-            async with asyncio.timeout(5), dial(relay.url, trusting) as other:
+            async with asyncio.timeout(20), dial(relay.url, trusting) as other:
                 await other.hello(Mode.SUBMIT)
             writer.close()
 

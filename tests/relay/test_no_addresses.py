@@ -143,7 +143,7 @@ async def misuse(relay: RelayProcess, place: str, behind: str | None) -> None:
                 await peer.hello(Mode.SUBMIT, origin)
                 for word in words:
                     await peer.websocket.send(word)
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(20):
                     for _ in words:
                         await peer.websocket.recv()
     async with dialled(relay, place, behind) as unlucky:
@@ -162,7 +162,7 @@ async def misuse(relay: RelayProcess, place: str, behind: str | None) -> None:
             reader, writer = await asyncio.open_connection("127.0.0.1", relay.port, local_addr=(place, 0))
             writer.write(head.encode())
             writer.write_eof()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 await reader.read(100_000)
             writer.close()
 

@@ -213,7 +213,7 @@ async def until_cut(reader: asyncio.StreamReader) -> bytes:
     """All that comes until the relay cuts the connection, with or without a reset."""
     said = b""
     with contextlib.suppress(ConnectionResetError):
-        while part := await asyncio.wait_for(reader.read(1000), 5):
+        while part := await asyncio.wait_for(reader.read(1000), 20):
             said += part
     return said
 

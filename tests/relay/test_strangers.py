@@ -166,7 +166,7 @@ async def test_a_device_that_comes_back_does_not_flap(relay: RelayProcess) -> No
 
 
 async def test_a_repeated_watch_keeps_a_connection_from_going_idle(tmp_path: Path) -> None:
-    with running_relay(tmp_path, submit_idle=1) as relay:
+    with running_relay(tmp_path, submit_idle=3) as relay:
         async with submitting(relay.url) as idle, submitting(relay.url) as watcher:
             closing = asyncio.create_task(idle.close_code())
             while not closing.done():

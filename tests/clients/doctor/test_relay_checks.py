@@ -85,14 +85,15 @@ async def test_a_name_server_that_never_answers(monkeypatch: pytest.MonkeyPatch)
     loop = asyncio.get_running_loop()
 
     def silent(*_: object, **__: object) -> list[object]:
-        asyncio.run_coroutine_threadsafe(release.wait(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(release.wait(), loop).result(60)
         return []
 
     monkeypatch.setattr(checks_module, "STEP", 0.1)
+    monkeypatch.setattr(checks_module, "TOTAL", 60)
     monkeypatch.setattr("clients.doctor.network.socket.getaddrinfo", silent)
     started = time.monotonic()
     found = only(await examined("ws://relay.example"), FAILED)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
     release.set()
     assert found.check == "name"
     assert "name server" in str(found.advice)
@@ -225,18 +226,20 @@ async def test_something_that_says_nothing_has_its_deadlines(
     monkeypatch: pytest.MonkeyPatch, scheme: str, last: str
 ) -> None:
     monkeypatch.setattr(checks_module, "STEP", 0.2)
+    monkeypatch.setattr(checks_module, "TOTAL", 60)
     async with mute() as port:
         started = time.monotonic()
         found = await examined(f"{scheme}://localhost:{port}")
     assert found[last].verdict is FAILED
     assert "0.2 s" in found[last].what
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
 
 
 async def test_the_whole_has_a_deadline_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks_module, "TOTAL", 0.2)
+    monkeypatch.setattr(checks_module, "STEP", 60)
     async with mute() as port:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             found = await examined(f"ws://127.0.0.1:{port}")
     assert found["hello"].verdict is FAILED
 

@@ -188,7 +188,7 @@ async def test_nothing_is_left_when_it_closes(me: Messenger, config: ClientConfi
         await one.say(b'{"call": "watch", "ref": 1}\n{"call": "listen", "ref": 2}\n' + wait.encode())
         while (await one.hear() or {}).get("ref") != 2:
             pass
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await server.close()
         said = [await one.hear()]
         while said[-1] is not None:
