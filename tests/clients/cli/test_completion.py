@@ -16,6 +16,7 @@ from clients.cli.names import names_at_once
 from clients.errors import ExitCode
 from tests.support.client_process import ClientProcess
 from tests.support.command_line import CommandLine
+from tests.support.computing import computing
 from tests.support.relay_process import RelayProcess
 from wire.addresses import Address, RelayUrl
 
@@ -181,16 +182,23 @@ def test_another_shell_is_refused_by_name(alice: CommandLine) -> None:
     assert "'fish'" in alice("completion", "csh", code=ExitCode.USAGE).err
 
 
+# A busy machine may take longer than the hurry allows: what it costs is measured without that.
+PATIENT = """
+import runpy
+from clients.cli import names
+names.WITHIN = 60
+runpy.run_module("clients", run_name="__main__")
+"""
+
+
 def test_completing_takes_less_than_a_second(away: CommandLine) -> None:
-    command = [sys.executable, "-m", "clients"]
     environment = os.environ | {
         "_BLINDPOST_COMPLETE": "bash_complete", "COMP_WORDS": "blindpost contact verify ", "COMP_CWORD": "3",
         "BLINDPOST_PROFILE": str(away.profile),
     }  # fmt: skip
     took = []
     for _ in range(5):
-        started = time.monotonic()
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        if done.stdout.split() == ["plain,bob", "plain,carol"]:
-            took.append(time.monotonic() - started)
+        seconds, said = computing([sys.executable, "-c", PATIENT], environment)
+        assert said.split() == ["plain,bob", "plain,carol"]
+        took.append(seconds)
     assert min(took) < 1.0

@@ -60,9 +60,7 @@ async def test_a_profile_that_stays_taken_is_refused(
     profile.close()
 
 
-async def test_a_wrong_key_is_not_waited_for(
-    config: ClientConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_wrong_key_is_not_waited_for(config: ClientConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(access_module, "PATIENCE", 60)
     (config.profile / "profile.key").write_text("ab" * 32)
     async with asyncio.timeout(20):
