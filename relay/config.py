@@ -270,6 +270,18 @@ class _Parser(argparse.ArgumentParser):
         """One sentence, as for every other mistake, in place of all flags and then the sentence."""
         raise ConfigError(f"{message}; --help lists all flags")
 
+    def words(self, arguments: Sequence[str] | None) -> list[str]:
+        """What is parsed: a value that begins with a dash, as one random token of 64, joined to its flag."""
+        given, found = list(sys.argv[1:] if arguments is None else arguments), list[str]()
+        for word in given:
+            flag = self._option_string_actions.get(found[-1]) if found else None
+            takes_value = flag is not None and flag.nargs is None
+            if takes_value and word[:1] == "-" and word.partition("=")[0] not in self._option_string_actions:
+                found[-1] += f"={word}"
+            else:
+                found.append(word)
+        return found
+
 
 def _add_settings(flags: argparse.ArgumentParser, names: Collection[str]) -> None:
     flags.add_argument("--config", type=Path, metavar="FILE", help="TOML file with settings")
@@ -287,7 +299,7 @@ def _add_settings(flags: argparse.ArgumentParser, names: Collection[str]) -> Non
         )
 
 
-def parser(commands: Collection[str] = ()) -> argparse.ArgumentParser:
+def parser(commands: Collection[str] = ()) -> _Parser:
     """The flags of a running relay; one per setting, so that `--help` is the whole list.
 
     `commands`: what else the program does, as `name (summary)`.
@@ -307,7 +319,7 @@ def parser(commands: Collection[str] = ()) -> argparse.ArgumentParser:
     return flags
 
 
-def command_parser(name: str, description: str, settings: Collection[str]) -> argparse.ArgumentParser:
+def command_parser(name: str, description: str, settings: Collection[str]) -> _Parser:
     """The flags of `blindpost relay NAME`: `--config` and these settings, if any; it adds its own."""
     flags = _Parser(
         prog=f"blindpost relay {name}",
@@ -366,5 +378,6 @@ def settle(flags: dict[str, Any]) -> Config:
 
 def read(arguments: Sequence[str] | None = None, commands: Collection[str] = ()) -> tuple[Config, bool]:
     """The settings, and whether the listening line is to be JSON. Raises ConfigError."""
-    flags: dict[str, Any] = vars(parser(commands).parse_args(arguments))
+    accepted = parser(commands)
+    flags: dict[str, Any] = vars(accepted.parse_args(accepted.words(arguments)))
     return settle(flags), flags["json"]

@@ -27,7 +27,7 @@ def run(arguments: Sequence[str]) -> None:
         Config.model_fields,
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object for each check")
-    flags = vars(parser.parse_args(arguments))
+    flags = vars(parser.parse_args(parser.words(arguments)))
     as_json = flags.pop("json")
     has_failed = False
     for finding in examine(settle(flags)):

@@ -55,6 +55,18 @@ def test_flags_win_over_environment_over_file(tmp_path: Path, monkeypatch: pytes
     assert as_json
 
 
+@pytest.mark.parametrize("token", ["-a_token-with-a-dash", "--a_token-with-two", "-p_like=another-flag"])
+def test_a_value_may_begin_with_a_dash(token: str) -> None:
+    settings, as_json = read(["--metrics-token", token, "--json", "--port", "4"])
+    assert (settings.metrics_token, settings.port, as_json) == (token, 4, True)
+
+
+@pytest.mark.parametrize("behind", [(), ("--json",), ("--port", "4"), ("--port=4",), ("-h",)])
+def test_another_flag_is_no_value(behind: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigError, match="--metrics-token: expected one argument"):
+        read(["--metrics-token", *behind])
+
+
 def test_an_unknown_key_in_the_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "relay.toml"
     path.write_text("mailbox_frame = 3\n")
