@@ -181,13 +181,13 @@ async def test_the_welcome_comes_before_any_notice_of_the_stock() -> None:
 
 
 async def test_an_unregistered_login_keeps_its_place_until_it_registers() -> None:
-    bench, account = Bench(login_deadline=0.2), Account()
+    bench, account = Bench(login_deadline=1.0), Account()
     socket, _, task = await bench.device(account)
     assert bench.admission.waiting == 1
     socket.hear(control.Register(ref=1, device_list=account.list().encode()))
     assert isinstance(await socket.next(), control.Registered)
     assert (bench.admission.waiting, bench.admission.in_all) == (0, 1)
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(1.1)
     assert socket.said.empty()
     socket.leave()
     await task
