@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import ipaddress
 import os
+import re
 import sys
 import tomllib
 from collections.abc import Collection, Sequence
@@ -51,6 +52,7 @@ RateText = Annotated[Rate, NoDecode, BeforeValidator(lambda value: Rate.parse(st
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 RegistrationMode = Literal["open", "invite", "allow-list"]
 FirewallMode = Literal["basic", "strict"]
+_FLAG: Final = re.compile(r"-h|--[a-z][a-z-]*(=.*)?", re.DOTALL)  # a random token has other characters
 SLOWEST_RATE: Final = 3 * 3600  # seconds until the slowest of the default rates, `list_rate`, has recovered
 EVERYWHERE: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not listened on
 
@@ -271,12 +273,15 @@ class _Parser(argparse.ArgumentParser):
         raise ConfigError(f"{message}; --help lists all flags")
 
     def words(self, arguments: Sequence[str] | None) -> list[str]:
-        """What is parsed: a value that begins with a dash, as one random token of 64, joined to its flag."""
+        """What is parsed: a value that begins with a dash, as one random token of 64, joined to its flag.
+
+        What has the form of a flag is none, so that a misspelt one becomes nobody's token or directory.
+        """
         given, found = list(sys.argv[1:] if arguments is None else arguments), list[str]()
         for word in given:
             flag = self._option_string_actions.get(found[-1]) if found else None
             takes_value = flag is not None and flag.nargs is None
-            if takes_value and word[:1] == "-" and word.partition("=")[0] not in self._option_string_actions:
+            if takes_value and word[:1] == "-" and _FLAG.fullmatch(word) is None:
                 found[-1] += f"={word}"
             else:
                 found.append(word)

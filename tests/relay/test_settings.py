@@ -61,7 +61,9 @@ def test_a_value_may_begin_with_a_dash(token: str) -> None:
     assert (settings.metrics_token, settings.port, as_json) == (token, 4, True)
 
 
-@pytest.mark.parametrize("behind", [(), ("--json",), ("--port", "4"), ("--port=4",), ("-h",)])
+@pytest.mark.parametrize(
+    "behind", [(), ("--json",), ("--port", "4"), ("--port=4",), ("-h",), ("--prot", "4"), ("--prot=4",)]
+)
 def test_another_flag_is_no_value(behind: tuple[str, ...]) -> None:
     with pytest.raises(ConfigError, match="--metrics-token: expected one argument"):
         read(["--metrics-token", *behind])
