@@ -154,6 +154,21 @@ async def test_a_relay_that_lost_everything_gets_the_newest_list(
         assert await enrolment(former).list_to_register() == former.device_list
 
 
+async def test_a_relay_that_is_two_lists_behind_takes_no_list_of_ours(
+    open_restored: Callable[[str], Profile],
+) -> None:
+    """As docs/operations.md says of old copies: one behind is made good, two are not."""
+    profile = open_restored("again")
+    first = profile.device_list
+    profile.keep_list(lists_after(profile.account, first, 1)[1])
+    third = await enrolment(profile).list_to_register()
+    assert third.version == first.version + 2
+    with pytest.raises(RelayError, match="does not follow the one that is registered"):
+        await register(profile, third)
+    another = open_restored("another")
+    await register(another, await enrolment(another).list_to_register())
+
+
 # --- hostile -----------------------------------------------------------------------------------------
 
 
