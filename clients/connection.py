@@ -181,7 +181,7 @@ def tls_context(url: RelayUrl, ca: bytes | None) -> ssl.SSLContext | None:
 def trusting(ca: bytes | None) -> ssl.SSLContext:
     """The TLS settings that believe the system's authorities and, if given, one more in PEM.
 
-    The authorities are read once an hour, because that costs 15 ms and 1 MB, and each contact has a
+    The authorities are read once an hour: it costs more than all the rest of a dial, and each contact has a
     connection. Those share no TLS session: one goes on with another's only if it is told to.
     """
     return _trusting(ca, int(time.monotonic() / _AUTHORITIES_HOLD))
